@@ -1,0 +1,96 @@
+using BlockLayer.Errors;
+
+namespace BlockLayer.Graph;
+
+/// <summary>Questions about a chain of images, filters looked through. The top is the newest image.</summary>
+public static class BackingChain
+{
+    /// <summary>The images from <paramref name="top"/> down, filters left out.</summary>
+    public static IEnumerable<BlockNode> Images(BlockNode top)
+    {
+        for (BlockNode? node = top.SkipFilters(); node is not null; node = node.Backing?.SkipFilters())
+        {
+            yield return node;
+        }
+    }
+
+    /// <summary>How many backing links lie below <paramref name="top"/>.</summary>
+    public static int Depth(BlockNode top) => Images(top).Count() - 1;
+
+    /// <summary>The image whose backing file is <paramref name="node"/>; null if the node is not below <paramref name="top"/>.</summary>
+    public static BlockNode? OverlayOf(BlockNode top, BlockNode node)
+        => Images(top).FirstOrDefault(image => image.Backing?.SkipFilters() == node.SkipFilters());
+
+    /// <summary>True when <paramref name="node"/> lies strictly below <paramref name="top"/>.</summary>
+    public static bool IsBelow(BlockNode top, BlockNode node) => OverlayOf(top, node) is not null;
+
+    /// <summary>The image of the chain that is stored in the file <paramref name="path"/>, whatever name led to it.</summary>
+    /// <exception cref="BlockLayerException">NotFound: no image of the chain is stored there. The message lists those that are.</exception>
+    public static BlockNode FindByPath(BlockNode top, string path)
+    {
+        Storage.StorageFileInfo? wanted = top.Environment.Files.GetInfo(path);
+        foreach (BlockNode image in Images(top))
+        {
+            bool same = image.Path is { } at
+                && (at == path || (wanted is not null && top.Environment.Files.GetInfo(at) is { } found && found.Identity == wanted.Identity));
+            if (same)
+            {
+                return image;
+            }
+        }
+
+        string chain = string.Join(" <- ", Images(top).Reverse().Select(image => image.Path ?? image.NodeName));
+        throw new BlockLayerException(BlockErrorKind.NotFound, $"'{path}' is not in the backing chain {chain}.") { NodeName = top.NodeName, Path = path };
+    }
+
+    /// <summary>
+    /// Who decides the run that starts at <paramref name="offset"/>, asking the images from <paramref name="top"/> down to <paramref name="bottom"/>, both included.
+    /// Past the end of an image that is not the top, that image decides, and the run is zero.
+    /// </summary>
+    /// <returns>A run whose <see cref="BlockStatus.Provider"/> is null when nothing down to <paramref name="bottom"/> decides it.</returns>
+    public static async ValueTask<BlockStatus> GetStatusAsync(
+        BlockNode top,
+        BlockNode bottom,
+        long offset,
+        long length,
+        CancellationToken cancellationToken = default)
+    {
+        BlockStatus status = await top.GetStatusAsync(offset, length, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
+        return status.IsAllocated || top.SkipFilters() == bottom.SkipFilters() || top.Backing is not { } backing
+            ? status
+            : await GetStatusBelowAsync(backing, offset, status.Length, depthOfBacking: 1, bottom, cancellationToken).ConfigureAwait(false);
+    }
+
+    internal static async ValueTask<BlockStatus> GetStatusBelowAsync(
+        BlockNode backing,
+        long offset,
+        long length,
+        int depthOfBacking,
+        BlockNode? bottom,
+        CancellationToken cancellationToken)
+    {
+        int depth = depthOfBacking;
+        for (BlockNode? node = backing; node is not null; node = node.Backing, depth++)
+        {
+            if (offset >= node.Length)
+            {
+                return BlockStatus.Zeroes(length, node.SkipFilters()) with { Depth = depth };
+            }
+
+            length = Math.Min(length, node.Length - offset);
+            BlockStatus status = await node.GetStatusAsync(Origin.Edge, offset, length, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
+            if (status.IsAllocated)
+            {
+                return status with { Depth = depth };
+            }
+
+            length = status.Length;
+            if (bottom is not null && node.SkipFilters() == bottom.SkipFilters())
+            {
+                return BlockStatus.Unallocated(length);
+            }
+        }
+
+        return new BlockStatus(StatusFlags.Zero, length);
+    }
+}

@@ -1,0 +1,189 @@
+using BlockLayer.Errors;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Graph;
+
+// Topology: who is whose child, who allows whom what, and the drain that every change happens under.
+public abstract partial class BlockNode
+{
+    private int _closings;              // guarded by the topology lock; how many drains keep the door closed
+    private Primitives.Completion? _reopened; // guarded by the topology lock; set while the door is closed
+
+    /// <summary>Makes <paramref name="child"/> a child and takes over the caller's ownership of it.</summary>
+    /// <exception cref="BlockLayerException">Conflict: another parent does not share what is needed, or uses what would not be shared; ReadOnly: writing is needed and the child cannot be written.</exception>
+    private protected BlockEdge Attach(BlockNode child, EdgeRole role, ImagePermissions needs, ImagePermissions shares)
+    {
+        var edge = new BlockEdge(this, child, role, needs, shares);
+        lock (Environment.TopologyLock)
+        {
+            child.AdmitParentLocked(edge);
+            _children.Add(edge);
+        }
+
+        return edge;
+    }
+
+    /// <summary>Lets a child go: the edge disappears and its ownership of the child ends.</summary>
+    internal async ValueTask DetachAsync(BlockEdge edge)
+    {
+        BlockNode child;
+        lock (Environment.TopologyLock)
+        {
+            edge.ThrowIfFrozen();
+            child = edge.Child;
+            _children.Remove(edge);
+            child.DismissParentLocked(edge);
+        }
+
+        await child.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Points an edge of this node at another child, whose ownership passes to the edge. The caller has drained this node, and
+    /// receives the ownership of the previous child.
+    /// </summary>
+    internal BlockNode ReplaceChild(BlockEdge edge, BlockNode replacement)
+    {
+        lock (Environment.TopologyLock)
+        {
+            edge.ThrowIfFrozen();
+            BlockNode previous = edge.Child;
+            previous.DismissParentLocked(edge);
+            try
+            {
+                edge.Child = replacement;
+                replacement.AdmitParentLocked(edge);
+            }
+            catch
+            {
+                edge.Child = previous;
+                previous.AdmitParentLocked(edge);
+                throw;
+            }
+
+            return previous;
+        }
+    }
+
+    /// <summary>Changes what an edge needs and shares, if all other parents of its child agree.</summary>
+    internal void ChangePermissions(BlockEdge edge, ImagePermissions needs, ImagePermissions shares)
+    {
+        lock (Environment.TopologyLock)
+        {
+            (ImagePermissions oldNeeds, ImagePermissions oldShares) = (edge.Needs, edge.Shares);
+            edge.Child.DismissParentLocked(edge);
+            (edge.Needs, edge.Shares) = (needs, shares);
+            try
+            {
+                edge.Child.AdmitParentLocked(edge);
+            }
+            catch
+            {
+                (edge.Needs, edge.Shares) = (oldNeeds, oldShares);
+                edge.Child.AdmitParentLocked(edge);
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Closes the door once more; requests from outside wait until every closing is undone.</summary>
+    internal void CloseDoor()
+    {
+        lock (Environment.TopologyLock)
+        {
+            if (_closings++ == 0)
+            {
+                _reopened = new Primitives.Completion();
+                SetDoorFlag(DoorFlags.Closed, set: true);
+            }
+        }
+    }
+
+    /// <summary>Undoes one <see cref="CloseDoor"/>.</summary>
+    internal void OpenDoor()
+    {
+        Primitives.Completion? reopened = null;
+        lock (Environment.TopologyLock)
+        {
+            if (--_closings == 0)
+            {
+                SetDoorFlag(DoorFlags.Closed, set: false);
+                (reopened, _reopened) = (_reopened, null);
+            }
+        }
+
+        reopened?.Complete();
+    }
+
+    private async ValueTask DetachAllAsync()
+    {
+        foreach (BlockEdge edge in Children)
+        {
+            await DetachAsync(edge).ConfigureAwait(false);
+        }
+    }
+
+    private void AdmitParentLocked(BlockEdge edge)
+    {
+        const ImagePermissions Writes = ImagePermissions.Write | ImagePermissions.WriteUnchanged | ImagePermissions.Resize;
+        if (IsReadOnly && (edge.Needs & Writes) != 0)
+        {
+            throw Error(BlockErrorKind.ReadOnly, $"'{edge.Parent.NodeName}' needs to write '{NodeName}', which is open read-only.");
+        }
+
+        foreach (BlockEdge other in _parents)
+        {
+            ThrowIfRefused(edge, other, edge.Needs & ~other.Shares);
+            ThrowIfRefused(other, edge, other.Needs & ~edge.Shares);
+        }
+
+        _parents.Add(edge);
+        RefreshDoor();
+    }
+
+    private void DismissParentLocked(BlockEdge edge)
+    {
+        _parents.Remove(edge);
+        RefreshDoor();
+    }
+
+    private void ThrowIfRefused(BlockEdge user, BlockEdge owner, ImagePermissions refused)
+    {
+        if (refused != ImagePermissions.None)
+        {
+            throw Error(
+                BlockErrorKind.Conflict,
+                $"'{user.Parent.NodeName}' needs {refused} on '{NodeName}', which '{owner.Parent.NodeName}' uses as its {owner.Role} child and does not share.");
+        }
+    }
+
+    // What requests from outside may do is what every parent shares: a backing file is not written past its overlay.
+    private void RefreshDoor()
+    {
+        ImagePermissions shared = ImagePermissions.All;
+        foreach (BlockEdge edge in _parents)
+        {
+            shared &= edge.Shares;
+        }
+
+        if (IsReadOnly)
+        {
+            shared &= ImagePermissions.ConsistentRead;
+        }
+
+        SetDoorFlag(DoorFlags.NoWrite, (shared & ImagePermissions.Write) == 0);
+        SetDoorFlag(DoorFlags.NoWriteUnchanged, (shared & ImagePermissions.WriteUnchanged) == 0);
+        SetDoorFlag(DoorFlags.NoResize, (shared & ImagePermissions.Resize) == 0);
+    }
+
+    private BlockLayerException WriteRefused(string what)
+    {
+        if (IsReadOnly)
+        {
+            return Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is open read-only and cannot be {what}.");
+        }
+
+        BlockEdge? owner = Parents.FirstOrDefault(edge => (edge.Shares & ImagePermissions.Write) == 0);
+        return Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot be {what}: '{owner?.Parent.NodeName}' uses it as its {owner?.Role} child.");
+    }
+}

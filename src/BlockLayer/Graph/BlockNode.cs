@@ -1,0 +1,177 @@
+using System.Diagnostics;
+using BlockLayer.Errors;
+using BlockLayer.Primitives;
+using BlockLayer.Requests;
+
+namespace BlockLayer.Graph;
+
+/// <summary>
+/// A vertex of the block graph: a protocol over storage, a format over a protocol, or a filter over a node. Everything that can be read or written is one.
+/// </summary>
+/// <remarks>
+/// <para>The contract, the same for every node and tested by one suite:</para>
+/// <list type="bullet">
+/// <item><b>Order and visibility.</b> Any number of requests in flight, from any thread. A completed write is visible to every later read. Where writes in
+/// flight overlap, each 512-byte sector ends as one of the writers'. A failed request leaves old or new data in its own range and nothing else.</item>
+/// <item><b>Durability.</b> Data is durable only after a flush that started after the write completed, or with <see cref="WriteFlags.Fua"/>.</item>
+/// <item><b>Bounds.</b> A request from outside lies within <see cref="Length"/>, else <see cref="BlockErrorKind.OutOfRange"/>. A parent that holds
+/// the resize permission may write past the end of a node that grows. There are no short reads. Length 0 does nothing.</item>
+/// <item><b>Cancellation.</b> Honoured while a request waits and before its first byte is submitted, not after. A request completes only when
+/// nothing below touches its buffer any more.</item>
+/// <item><b>Discard.</b> Afterwards the range reads as before or as zeroes, never as backing data that was hidden.</item>
+/// </list>
+/// <para>The public methods are the doors through which requests enter the graph: they check, count, align and split. A driver implements the
+/// <c>...CoreAsync</c> members and may assume valid, aligned, counted requests. Requests of a parent come through its <see cref="BlockEdge"/>, which
+/// does the same except that a drain does not hold it back.</para>
+/// </remarks>
+public abstract partial class BlockNode : IAsyncDisposable
+{
+    private readonly List<BlockEdge> _children = []; // guarded by the environment's topology lock
+    private readonly List<BlockEdge> _parents = [];  // guarded by the environment's topology lock
+    private long _length;                            // interlocked
+    private int _references = 1;                     // interlocked
+
+    /// <summary>Makes a node that its creator owns.</summary>
+    /// <param name="nodeName">What the node is called in messages and by jobs: usually the path of its file.</param>
+    /// <param name="environment">The world it lives in.</param>
+    /// <param name="access">Whether it can be written at all.</param>
+    private protected BlockNode(string nodeName, BlockEnvironment environment, NodeAccess access)
+    {
+        NodeName = nodeName;
+        Environment = environment;
+        IsReadOnly = access == NodeAccess.ReadOnly;
+        RefreshDoor();
+    }
+
+    /// <summary>What the node is called in messages and by jobs: usually the path of its file.</summary>
+    public string NodeName { get; }
+
+    /// <summary>The driver's name, as qemu-img spells it: <c>file</c>, <c>raw</c>, <c>qcow2</c>, <c>qed</c>, <c>copy-on-read</c>, ...</summary>
+    public abstract string DriverName { get; }
+
+    /// <summary>Size of the virtual disk in bytes.</summary>
+    public long Length => Volatile.Read(ref _length);
+
+    /// <summary>True when the node was opened so that it can never be written.</summary>
+    public bool IsReadOnly { get; }
+
+    /// <summary>Limits and granularities of the node.</summary>
+    public BlockLimits Limits { get; private set; } = new();
+
+    /// <summary>The file the node is stored in, for messages; null where there is none.</summary>
+    public virtual string? Path => null;
+
+    /// <summary>The child with the given role; null if there is none.</summary>
+    public BlockNode? GetChild(EdgeRole role) => FindChild(role)?.Child;
+
+    /// <summary>The node below in the backing chain, filters looked through; null at the bottom.</summary>
+    public virtual BlockNode? Backing => GetChild(EdgeRole.Backing);
+
+    /// <summary>What a filter filters; the node itself for anything else.</summary>
+    public virtual BlockNode SkipFilters() => this;
+
+    /// <summary>The world the node lives in.</summary>
+    internal BlockEnvironment Environment { get; }
+
+    /// <summary>Counts the requests inside; formats take epochs from it.</summary>
+    internal RequestGate Gate { get; } = new();
+
+    /// <summary>Edges to the children, in the order they were attached.</summary>
+    internal IReadOnlyList<BlockEdge> Children
+    {
+        get
+        {
+            lock (Environment.TopologyLock)
+            {
+                return [.. _children];
+            }
+        }
+    }
+
+    /// <summary>Edges from the parents.</summary>
+    internal IReadOnlyList<BlockEdge> Parents
+    {
+        get
+        {
+            lock (Environment.TopologyLock)
+            {
+                return [.. _parents];
+            }
+        }
+    }
+
+    /// <summary>
+    /// Lets the node go. The last owner's call waits for requests, flushes, closes the driver and lets the children go. A failure while closing is
+    /// thrown after everything has been let go.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Decrement(ref _references) > 0)
+        {
+            return;
+        }
+
+        Debug.Assert(Volatile.Read(ref _references) == 0, "let go more often than taken");
+        SetDoorFlag(DoorFlags.Disposed, set: true);
+        await Gate.WhenIdleAsync().ConfigureAwait(false);
+        try
+        {
+            await CloseCoreAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            await DetachAllAsync().ConfigureAwait(false);
+        }
+
+        GC.SuppressFinalize(this);
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{NodeName} ({DriverName}, {ByteSize.Format(Length)})";
+
+    /// <summary>Another owner.</summary>
+    internal void AddReference() => Interlocked.Increment(ref _references);
+
+    /// <summary>The first edge with the given role; null if there is none.</summary>
+    internal BlockEdge? FindChild(EdgeRole role)
+    {
+        lock (Environment.TopologyLock)
+        {
+            return _children.Find(edge => edge.Role == role);
+        }
+    }
+
+    /// <summary>Announces the length; call it before the node is used, and under drain when it changes.</summary>
+    private protected void SetLength(long length) => Volatile.Write(ref _length, length);
+
+    /// <summary>Announces that a write grew the node to at least <paramref name="end"/>.</summary>
+    private protected void RaiseLength(long end)
+    {
+        long seen = Volatile.Read(ref _length);
+        while (end > seen)
+        {
+            long found = Interlocked.CompareExchange(ref _length, end, seen);
+            if (found == seen)
+            {
+                return;
+            }
+
+            seen = found;
+        }
+    }
+
+    /// <summary>Announces the limits; call it before the node is used.</summary>
+    private protected void SetLimits(BlockLimits limits)
+    {
+        Limits = limits;
+        _maxTransfer = limits.MaxTransfer;
+        SetDoorFlag(DoorFlags.Unaligned, limits.RequestAlignment > 1);
+    }
+
+    /// <summary>An error of this node, with its name and path filled in.</summary>
+    private protected BlockLayerException Error(BlockErrorKind kind, string message, long? offset = null, Exception? cause = null)
+        => new(kind, message, cause) { NodeName = NodeName, Path = Path, Offset = offset };
+
+    /// <summary>Writes back what is dirty and releases what the driver holds besides its children. No request is in flight and none will come.</summary>
+    private protected virtual ValueTask CloseCoreAsync() => ValueTask.CompletedTask;
+}

@@ -1,0 +1,17 @@
+namespace BlockLayer.Graph;
+
+/// <summary>What a child is to its parent.</summary>
+public enum EdgeRole
+{
+    /// <summary>Holds guest data only.</summary>
+    Data,
+
+    /// <summary>Holds the format's tables, and its guest data unless there is a data child.</summary>
+    Metadata,
+
+    /// <summary>Provides what the parent has not allocated.</summary>
+    Backing,
+
+    /// <summary>Is what the parent, a filter, shows.</summary>
+    Filtered,
+}

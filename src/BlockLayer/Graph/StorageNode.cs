@@ -1,0 +1,227 @@
+using BlockLayer.Errors;
+using BlockLayer.Primitives;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Graph;
+
+/// <summary>
+/// The protocol node: a file, as blocks. It grows when written past its end, knows the holes of its file, shares one sync among the flushes that were
+/// called before it began, and refuses everything after a sync that failed.
+/// </summary>
+/// <remarks>
+/// Why a failed sync is final: the kernel may have marked the pages clean that it could not write, so a second sync would succeed and mean nothing.
+/// The first flush always syncs, although nothing was written yet: a process that died before us may have left bytes that only the page cache holds.
+/// </remarks>
+internal sealed class StorageNode : BlockNode
+{
+    private readonly BlockStorage _storage;
+    private readonly Lock _flushGate = new();
+    private Completion? _running;       // guarded by _flushGate: the sync that runs now
+    private Completion? _next;          // guarded by _flushGate: the sync that starts after it, for flushes called meanwhile
+    private BlockLayerException? _fatal; // set once, by the sync that failed
+    private long _written = 1;          // interlocked: moves on with every change
+    private long _synced;               // guarded by _flushGate: value of _written that is durable
+
+    internal StorageNode(BlockStorage storage, BlockEnvironment environment)
+        : base(storage.Name, environment, storage.IsReadOnly ? NodeAccess.ReadOnly : NodeAccess.ReadWrite)
+    {
+        _storage = storage;
+        SetLength(storage.Length);
+    }
+
+    /// <inheritdoc/>
+    public override string DriverName => "file";
+
+    /// <inheritdoc/>
+    public override string? Path => _storage.Name;
+
+    /// <summary>The file underneath.</summary>
+    internal BlockStorage Storage => _storage;
+
+    private protected override bool GrowsOnWrite => true;
+
+    private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
+        => _storage.ReadAsync(offset, buffer, cancellationToken);
+
+    private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
+    {
+        if (_fatal is { } fatal)
+        {
+            return ValueTask.FromException(Refusal(fatal));
+        }
+
+        ValueTask write = _storage.WriteAsync(offset, buffer, cancellationToken);
+        return write.IsCompletedSuccessfully ? Written(write, offset + buffer.Length) : WrittenLaterAsync(write, offset + buffer.Length);
+    }
+
+    private protected override async ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        ThrowIfFatal();
+        ZeroMode mode = (flags & ZeroFlags.MayUnmap) != 0 ? ZeroMode.MayUnmap : ZeroMode.KeepAllocated;
+        try
+        {
+            await _storage.WriteZeroesAsync(offset, length, mode, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            Interlocked.Increment(ref _written);
+        }
+
+        RaiseLength(offset + length);
+    }
+
+    private protected override async ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
+    {
+        ThrowIfFatal();
+        try
+        {
+            await _storage.DiscardAsync(offset, length, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            Interlocked.Increment(ref _written);
+        }
+    }
+
+    private protected override async ValueTask<BlockStatus> GetStatusCoreAsync(long offset, long length, CancellationToken cancellationToken)
+    {
+        StorageExtent extent = await _storage.GetExtentAsync(offset, length, cancellationToken).ConfigureAwait(false);
+        StatusFlags content = extent.IsHole ? StatusFlags.Zero : StatusFlags.Data;
+        return new BlockStatus(content | StatusFlags.Allocated | StatusFlags.HostOffsetValid, extent.Length, offset, this);
+    }
+
+    private protected override async ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
+    {
+        ThrowIfFatal();
+        try
+        {
+            await _storage.SetLengthAsync(length, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            Interlocked.Increment(ref _written);
+        }
+
+        SetLength(length);
+    }
+
+    private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken)
+    {
+        Completion mine;
+        lock (_flushGate)
+        {
+            if (_fatal is { } fatal)
+            {
+                return ValueTask.FromException(Refusal(fatal));
+            }
+
+            if (_running is null)
+            {
+                if (Interlocked.Read(ref _written) == _synced || IsReadOnly)
+                {
+                    return ValueTask.CompletedTask;
+                }
+
+                mine = _running = new Completion();
+            }
+            else
+            {
+                // The sync that runs may have begun before our writes completed, so it does not count for us.
+                _next ??= new Completion();
+                return _next.WaitAsync(cancellationToken);
+            }
+        }
+
+        ValueTask done = mine.WaitAsync(cancellationToken);
+        _ = RunSyncsAsync(mine); // observes its own failures: they are given to whoever waits
+        return done;
+    }
+
+    private protected override async ValueTask CloseCoreAsync()
+    {
+        await _storage.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private ValueTask Written(ValueTask write, long end)
+    {
+        write.GetAwaiter().GetResult();
+        Interlocked.Increment(ref _written);
+        RaiseLength(end);
+        return ValueTask.CompletedTask;
+    }
+
+    private async ValueTask WrittenLaterAsync(ValueTask write, long end)
+    {
+        try
+        {
+            await write.ConfigureAwait(false);
+        }
+        finally
+        {
+            Interlocked.Increment(ref _written); // a failed write may have changed something
+        }
+
+        RaiseLength(end);
+    }
+
+    private async Task RunSyncsAsync(Completion? current)
+    {
+        while (current is not null)
+        {
+            long covered = Interlocked.Read(ref _written);
+            BlockLayerException? failure = null;
+            try
+            {
+                await _storage.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                failure = error as BlockLayerException ?? Error(BlockErrorKind.Io, $"'{NodeName}' could not be flushed: {error.Message}", cause: error);
+            }
+
+            Completion finished = current;
+            Completion? refused = null;
+            lock (_flushGate)
+            {
+                if (failure is null)
+                {
+                    _synced = covered;
+                }
+                else
+                {
+                    _fatal ??= failure;
+                }
+
+                (current, _next) = (_next, null);
+                if (_fatal is not null)
+                {
+                    (refused, current) = (current, null);
+                }
+
+                _running = current;
+            }
+
+            using ReadyList.Scope scope = ReadyList.Enter();
+            if (failure is null)
+            {
+                finished.Complete();
+            }
+            else
+            {
+                finished.Fail(failure);
+                refused?.Fail(Refusal(failure));
+            }
+        }
+    }
+
+    private void ThrowIfFatal()
+    {
+        if (_fatal is { } fatal)
+        {
+            throw Refusal(fatal);
+        }
+    }
+
+    private BlockLayerException Refusal(BlockLayerException fatal)
+        => Error(fatal.Kind, $"'{NodeName}' failed to flush and takes no more writes until it is reopened: {fatal.Message}", cause: fatal);
+}
