@@ -23,4 +23,8 @@ public class BlockLayerException : IOException
 
     /// <summary>Byte position of the failure in <see cref="Path"/>, or in the node's address space where there is no path; null if unknown.</summary>
     public long? Offset { get; init; }
+
+    /// <summary>The same error, known to be about <paramref name="path"/>.</summary>
+    internal virtual BlockLayerException WithPath(string path)
+        => new(Kind, Message, InnerException) { NodeName = NodeName, Path = path, Offset = Offset };
 }

@@ -46,4 +46,7 @@ public sealed class ImageFormatException : BlockLayerException
     /// <summary>A valid feature that this library does not implement; <paramref name="feature"/> is its name in the specification.</summary>
     public static ImageFormatException Unsupported(string feature, long at, string message)
         => new(BlockErrorKind.Unsupported, feature, at, message);
+
+    internal override BlockLayerException WithPath(string path)
+        => new ImageFormatException(Kind, Field, Offset, Message, InnerException) { NodeName = NodeName, Path = path, Found = Found, Expected = Expected };
 }

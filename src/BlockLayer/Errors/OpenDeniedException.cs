@@ -19,4 +19,7 @@ public sealed class OpenDeniedException : BlockLayerException
 
     /// <summary>The name found in the image, as written there.</summary>
     public string Reference { get; }
+
+    internal override BlockLayerException WithPath(string path)
+        => new OpenDeniedException(Policy, Reference, Message) { NodeName = NodeName, Path = path, Offset = Offset };
 }

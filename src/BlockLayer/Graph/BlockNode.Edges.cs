@@ -18,10 +18,34 @@ public abstract partial class BlockNode
         {
             child.AdmitParentLocked(edge);
             _children.Add(edge);
+            if (role == EdgeRole.Backing)
+            {
+                Volatile.Write(ref _backingEdge, edge);
+            }
         }
 
         return edge;
     }
+
+    /// <summary>Makes <paramref name="backing"/> the backing node and takes over the caller's ownership of it. Nothing is recorded in the image.</summary>
+    internal void AttachBacking(BlockNode backing)
+    {
+        const ImagePermissions Reads = ImagePermissions.ConsistentRead;
+        Attach(backing, EdgeRole.Backing, Reads, Reads | ImagePermissions.WriteUnchanged);
+    }
+
+    /// <summary>Makes sure that <see cref="RecordBackingAsync"/> will not fail for want of room or support.</summary>
+    /// <param name="reference">The reference to record; null to record that there is none.</param>
+    /// <exception cref="BlockLayerException">Unsupported or NoSpace: it cannot be recorded, and why.</exception>
+    internal virtual void ThrowIfCannotRecordBacking(BackingReference? reference)
+        => throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' ({DriverName}) records no backing file.");
+
+    /// <summary>
+    /// Changes the backing file that the image records, so that a crash leaves the old reference or the new one: durable on return, unchanged on failure.
+    /// What the node reads from is not touched.
+    /// </summary>
+    internal virtual ValueTask RecordBackingAsync(BackingReference? reference, CancellationToken cancellationToken)
+        => throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' ({DriverName}) records no backing file.");
 
     /// <summary>Lets a child go: the edge disappears and its ownership of the child ends.</summary>
     internal async ValueTask DetachAsync(BlockEdge edge)
@@ -32,6 +56,11 @@ public abstract partial class BlockNode
             edge.ThrowIfFrozen();
             child = edge.Child;
             _children.Remove(edge);
+            if (edge == _backingEdge)
+            {
+                Volatile.Write(ref _backingEdge, null);
+            }
+
             child.DismissParentLocked(edge);
         }
 

@@ -28,6 +28,7 @@ public abstract partial class BlockNode : IAsyncDisposable
 {
     private readonly List<BlockEdge> _children = []; // guarded by the environment's topology lock
     private readonly List<BlockEdge> _parents = [];  // guarded by the environment's topology lock
+    private BlockEdge? _backingEdge;                 // volatile: formats look at it on every read
     private long _length;                            // interlocked
     private int _references = 1;                     // interlocked
 
@@ -65,13 +66,19 @@ public abstract partial class BlockNode : IAsyncDisposable
     public BlockNode? GetChild(EdgeRole role) => FindChild(role)?.Child;
 
     /// <summary>The node below in the backing chain, filters looked through; null at the bottom.</summary>
-    public virtual BlockNode? Backing => GetChild(EdgeRole.Backing);
+    public virtual BlockNode? Backing => BackingEdge?.Child;
+
+    /// <summary>What the image records about its backing file, whether that was opened or not; null where it records none.</summary>
+    public virtual BackingReference? BackingReference => null;
 
     /// <summary>What a filter filters; the node itself for anything else.</summary>
     public virtual BlockNode SkipFilters() => this;
 
     /// <summary>The world the node lives in.</summary>
     internal BlockEnvironment Environment { get; }
+
+    /// <summary>The edge to the backing node; null without one. Changes only under drain.</summary>
+    internal BlockEdge? BackingEdge => Volatile.Read(ref _backingEdge);
 
     /// <summary>Counts the requests inside; formats take epochs from it.</summary>
     internal RequestGate Gate { get; } = new();

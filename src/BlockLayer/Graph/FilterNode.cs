@@ -21,11 +21,19 @@ internal abstract class FilterNode : BlockNode
     /// <inheritdoc/>
     public override BlockNode? Backing => Filtered.Child.Backing;
 
+    /// <inheritdoc/>
+    public override BackingReference? BackingReference => Filtered.Child.BackingReference;
+
     /// <summary>The edge to what the filter shows.</summary>
     internal BlockEdge Filtered { get; }
 
     /// <inheritdoc/>
     public override BlockNode SkipFilters() => Filtered.Child.SkipFilters();
+
+    internal override void ThrowIfCannotRecordBacking(BackingReference? reference) => Filtered.Child.ThrowIfCannotRecordBacking(reference);
+
+    internal override ValueTask RecordBackingAsync(BackingReference? reference, CancellationToken cancellationToken)
+        => Filtered.Child.RecordBackingAsync(reference, cancellationToken);
 
     /// <summary>Points the filter at another node; the filter is drained. Returns the previous child, whose ownership passes to the caller.</summary>
     internal BlockNode Refilter(BlockNode child)

@@ -1,0 +1,11 @@
+namespace BlockLayer.Graph;
+
+/// <summary>What every format needs to know to create an image; formats derive from it to add their own.</summary>
+public record ImageCreateOptions
+{
+    /// <summary>Size of the virtual disk in bytes.</summary>
+    public required long Length { get; init; }
+
+    /// <summary>The backing file to record; null for none. The name is written as it is.</summary>
+    public BackingReference? Backing { get; init; }
+}

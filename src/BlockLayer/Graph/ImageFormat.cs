@@ -1,0 +1,32 @@
+namespace BlockLayer.Graph;
+
+/// <summary>An image format, as the opener sees it. Reading a header opens nothing else: what it refers to is opened by the opener, under a policy.</summary>
+public abstract class ImageFormat
+{
+    private protected ImageFormat()
+    {
+    }
+
+    /// <summary>How many bytes at the start of a file <see cref="Probe"/> wants to see.</summary>
+    public const int ProbeLength = 512;
+
+    /// <summary>The format's name, as qemu-img spells it.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>True when the file starts as one of this format does. Raw never claims a file.</summary>
+    /// <param name="head">The first <see cref="ProbeLength"/> bytes, fewer if the file is shorter.</param>
+    public abstract bool Probe(ReadOnlySpan<byte> head);
+
+    /// <summary>Reads create options in qemu-img's spelling (<c>-o cluster_size=64k,compat=1.1</c>) on top of <paramref name="basic"/>.</summary>
+    /// <exception cref="ArgumentException">An option the format does not have, or a value it does not take. The message lists what it has.</exception>
+    public abstract ImageCreateOptions ParseCreateOptions(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options);
+
+    /// <summary>Opens the image in <paramref name="file"/>, without what it refers to. On success the node owns the file; on failure the caller still does.</summary>
+    /// <exception cref="Errors.BlockLayerException">InvalidFormat, Corrupt, Unsupported, Io, ReadOnly.</exception>
+    internal abstract ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken);
+
+    /// <summary>Writes an empty image into <paramref name="file"/>, which is empty, and flushes it. The caller keeps the file.</summary>
+    /// <exception cref="ArgumentException">Options that the format does not take, or that contradict each other.</exception>
+    /// <exception cref="Errors.BlockLayerException">NoSpace, Io.</exception>
+    internal abstract ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken);
+}

@@ -1,0 +1,17 @@
+namespace BlockLayer.Graph;
+
+/// <summary>How an image is opened. The defaults are the safe ones.</summary>
+public sealed record ImageOpenOptions
+{
+    /// <summary>The format of the image; null lets the policy decide about recognising it.</summary>
+    public string? Format { get; init; }
+
+    /// <summary>Whether the top image can be written; its backing files never can.</summary>
+    public NodeAccess Access { get; init; } = NodeAccess.ReadOnly;
+
+    /// <summary>Which other files may be opened.</summary>
+    public OpenPolicy Policy { get; init; } = OpenPolicy.Default;
+
+    /// <summary>Whether the backing chain is opened.</summary>
+    public BackingMode Backing { get; init; } = BackingMode.Open;
+}

@@ -1,0 +1,121 @@
+using BlockLayer.Errors;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Graph;
+
+/// <summary>
+/// Turns the name of a backing file into a path that may be opened, for one chain: relative to the file that names it, inside the allowed roots, and
+/// none of the images above it.
+/// </summary>
+internal sealed class ReferenceResolver
+{
+    private readonly StorageProvider _files;
+    private readonly List<string> _roots = [];
+    private readonly List<StorageIdentity> _above = [];
+
+    internal ReferenceResolver(StorageProvider files, OpenPolicy policy, string topPath)
+    {
+        _files = files;
+        Policy = policy;
+        if (policy.References == ReferencePolicy.UnderRoots)
+        {
+            _roots.Add(files.GetRealPath(DirectoryOf(topPath)));
+            _roots.AddRange(policy.AllowedRoots.Select(files.GetRealPath));
+        }
+    }
+
+    internal OpenPolicy Policy { get; }
+
+    /// <summary>The directory part of a path; <c>.</c> if it has none.</summary>
+    internal static string DirectoryOf(string path) => Path.GetDirectoryName(path) is { Length: > 0 } directory ? directory : ".";
+
+    /// <summary>The path that <paramref name="name"/> means inside the image <paramref name="namedBy"/>.</summary>
+    internal static string PathOf(string namedBy, string name) => Path.IsPathRooted(name) ? name : Path.Combine(DirectoryOf(namedBy), name);
+
+    /// <summary>The path to open for a reference.</summary>
+    /// <exception cref="OpenDeniedException">The policy does not allow it.</exception>
+    /// <exception cref="BlockLayerException">NotFound: there is no such file; InvalidFormat: the chain loops or is too long.</exception>
+    internal string Resolve(BlockNode image, BackingReference reference)
+    {
+        if (Policy.References == ReferencePolicy.Refuse)
+        {
+            throw Denied(image, reference, $"The policy {Policy.Name} opens no backing files.");
+        }
+
+        string name = WithoutProtocol(image, reference);
+        string path = PathOf(image.Path ?? image.NodeName, name);
+        if (Policy.References == ReferencePolicy.UnderRoots)
+        {
+            string real = _files.GetRealPath(path);
+            if (!_roots.Exists(root => IsUnder(real, root)))
+            {
+                throw Denied(image, reference, $"It lies in '{DirectoryOf(real)}', outside {string.Join(", ", _roots.Select(root => $"'{root}'"))}; allow that directory to open it.");
+            }
+        }
+
+        StorageFileInfo info = _files.GetInfo(path)
+            ?? throw new BlockLayerException(BlockErrorKind.NotFound, $"The backing file {reference} of '{image.NodeName}' does not exist at '{path}'.")
+            {
+                NodeName = image.NodeName,
+                Path = path,
+            };
+        if (info.Kind != StorageFileKind.Regular && Policy.References == ReferencePolicy.UnderRoots)
+        {
+            throw Denied(image, reference, $"'{path}' is not a regular file.");
+        }
+
+        ThrowIfAbove(info.Identity, path);
+        if (_above.Count >= Policy.MaxChainLength)
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.InvalidFormat,
+                $"The backing chain is longer than {Policy.MaxChainLength} images, the most that the policy {Policy.Name} opens.") { Path = path };
+        }
+
+        return path;
+    }
+
+    /// <summary>Remembers an opened file, and refuses one that is open already further up.</summary>
+    /// <exception cref="BlockLayerException">InvalidFormat: the chain loops.</exception>
+    internal void ThrowIfOpenAbove(BlockStorage storage, string path)
+    {
+        ThrowIfAbove(storage.Identity, path);
+        _above.Add(storage.Identity);
+    }
+
+    private static bool IsUnder(string path, string root)
+        => path.StartsWith(root, StringComparison.Ordinal) && (root.EndsWith('/') || path.Length == root.Length || path[root.Length] == '/');
+
+    private void ThrowIfAbove(StorageIdentity identity, string path)
+    {
+        if (_above.Contains(identity))
+        {
+            string what = _above[^1] == identity ? "is its own backing file" : "is a backing file of itself: the chain loops";
+            throw new BlockLayerException(BlockErrorKind.InvalidFormat, $"'{path}' {what}.") { Path = path };
+        }
+    }
+
+    // "json:" and "proto:" names make a program open whatever the image says by whatever means; only plain files are ever opened here.
+    private string WithoutProtocol(BlockNode image, BackingReference reference)
+    {
+        string name = reference.Name;
+        int colon = name.IndexOf(':', StringComparison.Ordinal);
+        int slash = name.IndexOf('/', StringComparison.Ordinal);
+        if (colon < 0 || (slash >= 0 && slash < colon))
+        {
+            return name;
+        }
+
+        string protocol = name[..colon];
+        return Policy.References == ReferencePolicy.Anywhere && protocol == "file"
+            ? name[(colon + 1)..]
+            : throw Denied(image, reference, $"Only plain file names are opened, no '{protocol}:' references.");
+    }
+
+    private OpenDeniedException Denied(BlockNode image, BackingReference reference, string why)
+        => new(Policy.Name, reference.Name, $"'{image.NodeName}' names {reference} as its backing file, which was not opened. {why}")
+        {
+            NodeName = image.NodeName,
+            Path = image.Path,
+        };
+}
