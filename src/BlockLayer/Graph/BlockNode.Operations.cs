@@ -62,7 +62,7 @@ public abstract partial class BlockNode
             throw WriteRefused("resized");
         }
 
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await GraphChange.BeginAsync(SkipFilters(), cancellationToken).ConfigureAwait(false);
         if (length < Length && !options.AllowShrink)
         {
             throw Error(BlockErrorKind.OutOfRange, $"'{NodeName}' is {Length} bytes long and would shrink to {length}, which was not allowed.");

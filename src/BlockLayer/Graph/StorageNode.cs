@@ -139,7 +139,18 @@ internal sealed class StorageNode : BlockNode
 
     private protected override async ValueTask CloseCoreAsync()
     {
-        await _storage.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            bool changedByUs = Interlocked.Read(ref _written) > Math.Max(1, _synced);
+            if (changedByUs && _fatal is null)
+            {
+                await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            await _storage.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
     private ValueTask Written(ValueTask write, long end)
