@@ -1,0 +1,51 @@
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>One entry of an L1 table: where an L2 table is. qcow2 spec, "Cluster mapping", "L1 table entry".</summary>
+internal readonly record struct L1Entry(ulong Raw)
+{
+    /// <summary>Bytes on disk, big-endian.</summary>
+    public const int Size = sizeof(ulong);
+
+    /// <summary>No L2 table: every cluster it would map is unallocated.</summary>
+    public static readonly L1Entry Unallocated = new(0);
+
+    private const ulong CopiedFlag = 1UL << 63;
+    private const ulong OffsetMask = 0x00ff_ffff_ffff_fe00;
+    private const ulong ReservedMask = 0x7f00_0000_0000_01ff;
+
+    /// <summary>True when there is an L2 table.</summary>
+    public bool IsAllocated => (Raw & OffsetMask) != 0;
+
+    /// <summary>The L2 table's refcount is exactly one, so it may be written in place. Only reliable in the active L1 table.</summary>
+    public bool IsCopied => (Raw & CopiedFlag) != 0;
+
+    /// <summary>Where the L2 table starts; 0 when there is none.</summary>
+    public HostOffset L2Table => new((long)(Raw & OffsetMask));
+
+    /// <summary>An entry for an L2 table with refcount one.</summary>
+    public static L1Entry ForTable(HostOffset table) => new((ulong)table.Value & OffsetMask | CopiedFlag);
+
+    /// <summary>The same table with the copied flag set or cleared.</summary>
+    public L1Entry WithCopied(bool copied) => new(copied ? Raw | CopiedFlag : Raw & ~CopiedFlag);
+
+    /// <summary>Whether the table can be located and lies in a file of <paramref name="fileLength"/> bytes.</summary>
+    public EntryFault Validate(ClusterGeometry g, long fileLength)
+    {
+        if (!IsAllocated)
+        {
+            return (Raw & ReservedMask) == 0 ? EntryFault.None : EntryFault.ReservedBits;
+        }
+
+        if (!L2Table.IsAligned(g))
+        {
+            return EntryFault.Unaligned;
+        }
+
+        if (L2Table.Value >= fileLength)
+        {
+            return EntryFault.PastEnd;
+        }
+
+        return (Raw & ReservedMask) == 0 ? EntryFault.None : EntryFault.ReservedBits;
+    }
+}
