@@ -1,0 +1,52 @@
+namespace BlockLayer.Storage;
+
+/// <summary>
+/// Image locks where the operating system has none to offer: who in this process (or in this simulated machine) has which file open with which lock.
+/// Same rule, same errors; other processes are not seen.
+/// </summary>
+internal sealed class ImageLockTable
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<StorageIdentity, List<Entry>> _files = []; // guarded by _gate
+
+    /// <summary>The table of this process.</summary>
+    internal static ImageLockTable OfThisProcess { get; } = new();
+
+    /// <summary>Takes a lock until the result is disposed.</summary>
+    /// <exception cref="Errors.BlockLayerException">Conflict: an opener of the same file excludes it.</exception>
+    internal IDisposable Take(StorageIdentity file, ImageLock wanted, string path)
+    {
+        lock (_gate)
+        {
+            if (!_files.TryGetValue(file, out List<Entry>? holders))
+            {
+                _files.Add(file, holders = []);
+            }
+
+            foreach (Entry holder in holders)
+            {
+                wanted.RequireCompatible(holder.Held, path);
+            }
+
+            var entry = new Entry(this, file, wanted);
+            holders.Add(entry);
+            return entry;
+        }
+    }
+
+    private sealed class Entry(ImageLockTable table, StorageIdentity file, ImageLock held) : IDisposable
+    {
+        internal ImageLock Held => held;
+
+        public void Dispose()
+        {
+            lock (table._gate)
+            {
+                if (table._files.TryGetValue(file, out List<Entry>? holders) && holders.Remove(this) && holders.Count == 0)
+                {
+                    table._files.Remove(file);
+                }
+            }
+        }
+    }
+}
