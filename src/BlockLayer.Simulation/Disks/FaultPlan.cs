@@ -1,0 +1,44 @@
+namespace BlockLayer.Simulation;
+
+/// <summary>The fault rules of simulated storage. Rules may be added and removed during a run; the first rule that hits a call decides.</summary>
+public sealed class FaultPlan
+{
+    private readonly List<Entry> _entries = [];
+
+    /// <summary>Adds a rule behind those that are there; its counts begin now.</summary>
+    public void Add(FaultRule rule) => _entries.Add(new Entry(rule));
+
+    /// <summary>Removes a rule; false if it is not there.</summary>
+    public bool Remove(FaultRule rule) => _entries.RemoveAll(entry => ReferenceEquals(entry.Rule, rule)) > 0;
+
+    /// <summary>Removes all rules.</summary>
+    public void Clear() => _entries.Clear();
+
+    /// <summary>How many calls the rule has hit, so that a test can tell that its fault took place.</summary>
+    public long CountHits(FaultRule rule) => _entries.Where(entry => ReferenceEquals(entry.Rule, rule)).Sum(entry => entry.Hits);
+
+    /// <summary>The rule that hits this call, or null.</summary>
+    internal FaultRule? Decide(StorageCall call, SeededRandom random)
+    {
+        foreach (Entry entry in _entries)
+        {
+            FaultRule rule = entry.Rule;
+            if (rule.Matches(call) && entry.Matched++ >= rule.Skip && entry.Hits < rule.Count && (rule.Probability >= 1 || random.Chance(rule.Probability)))
+            {
+                entry.Hits++;
+                return rule;
+            }
+        }
+
+        return null;
+    }
+
+    private sealed class Entry(FaultRule rule)
+    {
+        internal FaultRule Rule { get; } = rule;
+
+        internal long Matched { get; set; }
+
+        internal long Hits { get; set; }
+    }
+}

@@ -1,0 +1,43 @@
+using BlockLayer.Errors;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Simulation;
+
+/// <summary>Chooses calls to storage and says what happens to them. Calls that match are counted; of those, some are hit.</summary>
+public sealed record FaultRule
+{
+    /// <summary>Which kinds of calls match.</summary>
+    public required StorageOperations Operations { get; init; }
+
+    /// <summary>Which file, as a path; null matches all.</summary>
+    public string? Path { get; init; }
+
+    /// <summary>Calls match that touch at least one byte of it; null matches all. Calls without a range do not match a rule that has one.</summary>
+    public ByteRange? Range { get; init; }
+
+    /// <summary>How many matching calls are let through before the first is hit.</summary>
+    public long Skip { get; init; }
+
+    /// <summary>How many calls are hit at most.</summary>
+    public long Count { get; init; } = long.MaxValue;
+
+    /// <summary>How likely a matching call after the skipped ones is hit; decided by the seed.</summary>
+    public double Probability { get; init; } = 1;
+
+    /// <summary>What happens to a call that is hit.</summary>
+    public FaultEffect Effect { get; init; } = FaultEffect.Fail;
+
+    /// <summary>The kind of the error, where the effect has one.</summary>
+    public BlockErrorKind Kind { get; init; } = BlockErrorKind.Io;
+
+    /// <summary>Extra virtual time for <see cref="FaultEffect.Slow"/>.</summary>
+    public TimeSpan Delay { get; init; }
+
+    internal bool Matches(StorageCall call)
+        => (Operations & call.Kind) != 0
+            && (Path is null || Path == call.Path)
+            && (Range is not { } range || range.Overlaps(call.Range));
+
+    internal BlockLayerException CreateError(StorageCall call)
+        => new(Kind, $"Injected fault: {call.Kind} failed.") { Path = call.Path, Offset = call.Length > 0 ? call.Offset : null };
+}
