@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
+using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qcow2;
@@ -38,14 +39,15 @@ internal sealed class BackingChangePlan
     /// room, make a plan and drop it.
     /// </summary>
     /// <param name="firstCluster">The first cluster as it is on disk.</param>
-    /// <param name="target">The new backing file; null to have none.</param>
+    /// <param name="target">The new backing file, with a name that is not empty; null to have none.</param>
     /// <param name="plan">The plan, if there is one.</param>
     /// <returns>Why there is no plan; <see cref="BackingChangeRefusal.None"/> when there is one.</returns>
     public static BackingChangeRefusal TryCreate(ReadOnlySpan<byte> firstCluster, BackingReference? target, out BackingChangePlan? plan)
     {
         plan = null;
         if (target is not null
-            && (Encoding.UTF8.GetByteCount(target.Name) > Qcow2Limits.MaxBackingNameLength || Encoding.UTF8.GetByteCount(target.Format) > Qcow2Limits.MaxBackingFormatLength))
+            && (Encoding.UTF8.GetByteCount(target.Name) > Qcow2Limits.MaxBackingNameLength
+                || Encoding.UTF8.GetByteCount(target.Format ?? "") > Qcow2Limits.MaxBackingFormatLength))
         {
             return BackingChangeRefusal.TooLong;
         }
@@ -82,6 +84,13 @@ internal sealed class BackingChangePlan
 
             // Without a name the recorded format says nothing, so it does no harm where it cannot go.
             yield return current;
+            yield break;
+        }
+
+        if (target.Format is null)
+        {
+            // A format left behind would be taken for the new file's.
+            yield return others;
             yield break;
         }
 

@@ -1,0 +1,101 @@
+using System.Buffers.Binary;
+using System.Text;
+using BlockLayer.Errors;
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.TestKit;
+using Xunit;
+
+namespace BlockLayer.Tests.Formats.Qcow2.Snapshots;
+
+public sealed class SnapshotTableTests
+{
+    private static readonly HostOffset s_start = new(0x30000);
+
+    [Theory]
+    [InlineData("q7-snap.qcow2")]
+    [InlineData("q11-snap.qcow2")]
+    public void Table_written_by_QEMU_is_read_and_written_back_byte_for_byte(string name)
+    {
+        byte[] file = File.ReadAllBytes(GoldenImages.Get(name).Path);
+        Qcow2Header header = Qcow2Header.Parse(file);
+        Assert.True(SnapshotTable.TryParse(file.AsSpan((int)header.SnapshotsOffset.Value), header.SnapshotCount, header.SnapshotsOffset, out SnapshotTable table, out _));
+        Assert.Equal(["1", "2"], table.Entries.Select(static entry => entry.Id));
+        Assert.All(table.Entries, entry => entry.Validate(header.CreateGeometry(), header.SnapshotsOffset, file.Length));
+        Assert.All(table.Entries, entry => Assert.Equal((ulong)header.VirtualSize, entry.DiskSize));
+        byte[] written = new byte[table.Length];
+        Assert.Equal(table.Length, table.WriteTo(written));
+        Assert.Equal(file.AsSpan((int)header.SnapshotsOffset.Value, table.Length).ToArray(), written);
+    }
+
+    [Fact]
+    public void Table_that_goes_on_asks_for_more_until_it_is_whole()
+    {
+        byte[] bytes = [.. Entry("1", "first", extra: 16), .. Entry("22", "second", extra: 24)];
+        int read = 0;
+        int rounds = 0;
+        SnapshotTable table;
+        while (!SnapshotTable.TryParse(bytes.AsSpan(0, read), 2, s_start, out table, out long needed))
+        {
+            Assert.True(needed > read, "every round asks for more");
+            read = (int)needed;
+            rounds++;
+        }
+
+        Assert.Equal(["first", "second"], table.Entries.Select(static entry => entry.Name));
+        Assert.InRange(rounds, 4, 5);
+    }
+
+    [Fact]
+    public void Last_entry_needs_no_padding()
+    {
+        byte[] bytes = Entry("1", "x", extra: 16);
+        Assert.True(SnapshotTable.TryParse(bytes.AsSpan(0, 40 + 16 + 2), 1, s_start, out SnapshotTable table, out _));
+        Assert.Equal("x", table.Entries[0].Name);
+    }
+
+    [Fact]
+    public void Large_VM_state_size_replaces_the_small_one()
+    {
+        byte[] bytes = Entry("1", "x", extra: 16);
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(32), 7);
+        BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(40), 1UL << 40);
+        Assert.Equal(1UL << 40, new SnapshotEntry(bytes).VmStateSize);
+        byte[] old = Entry("1", "x", extra: 0);
+        BinaryPrimitives.WriteUInt32BigEndian(old.AsSpan(32), 7);
+        Assert.Equal((7UL, (ulong?)null), (new SnapshotEntry(old).VmStateSize, new SnapshotEntry(old).DiskSize));
+    }
+
+    [Fact]
+    public void Extra_data_no_reader_keeps_is_refused_before_it_is_read()
+    {
+        byte[] bytes = Entry("1", "x", extra: 0);
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(36), uint.MaxValue);
+        var error = Assert.Throws<ImageFormatException>(() => SnapshotTable.TryParse(bytes, 1, s_start, out _, out _));
+        Assert.Equal("extra data size of a snapshot is 4294967295 at byte 196644; allowed is 0 to 1024.", error.Message);
+    }
+
+    [Theory]
+    [InlineData(0x10001UL, 1u, "L1 table offset of a snapshot is 0x10001 at byte 196608; expected is a multiple of the cluster size 65536.")]
+    [InlineData(0x8000_0000_0000_0000, 1u, "L1 table offset of a snapshot is 0x8000000000000000 at byte 196608; expected is a multiple of the cluster size 65536.")]
+    [InlineData(0x10000UL, 4194305u, "L1 table size of a snapshot is 4194305 at byte 196616; allowed is 0 to 4194304.")]
+    [InlineData(0x10000UL, 4194304u, "L1 table of snapshot \"x\" [0x10000, 0x2010000) does not end inside the file of 1048576 bytes.")]
+    public void L1_table_that_cannot_be_is_refused(ulong offset, uint size, string message)
+    {
+        byte[] bytes = Entry("1", "x", extra: 16);
+        BinaryPrimitives.WriteUInt64BigEndian(bytes, offset);
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(8), size);
+        ClusterGeometry g = new(16, 4, L2EntryFormat.Standard);
+        var error = Assert.Throws<ImageFormatException>(() => new SnapshotEntry(bytes).Validate(g, s_start, 1 << 20));
+        Assert.Equal(message, error.Message);
+    }
+
+    private static byte[] Entry(string id, string name, int extra)
+    {
+        byte[] bytes = new byte[(40 + extra + id.Length + name.Length + 7) & ~7];
+        BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan(12), (ushort)id.Length);
+        BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan(14), (ushort)name.Length);
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(36), (uint)extra);
+        Encoding.ASCII.GetBytes(id + name, bytes.AsSpan(40 + extra));
+        return bytes;
+    }
+}
