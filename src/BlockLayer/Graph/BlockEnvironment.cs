@@ -9,6 +9,14 @@ namespace BlockLayer.Graph;
 /// </summary>
 public sealed record BlockEnvironment
 {
+    /// <summary>The world of this process: local files, the thread pool, the system's clock.</summary>
+    public static BlockEnvironment Default { get; } = new()
+    {
+        Files = LocalStorageProvider.Instance,
+        Work = ThreadPoolWorkScheduler.Instance,
+        Time = TimeProvider.System,
+    };
+
     /// <summary>Where files are.</summary>
     public required StorageProvider Files { get; init; }
 

@@ -1,0 +1,6 @@
+namespace BlockLayer.Images;
+
+/// <summary>What a copy did.</summary>
+/// <param name="ReadBytes">Bytes read from the source.</param>
+/// <param name="WrittenBytes">Bytes stored as data in the target.</param>
+public sealed record ConvertResult(long ReadBytes, long WrittenBytes);

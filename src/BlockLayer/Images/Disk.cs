@@ -1,0 +1,96 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+
+namespace BlockLayer.Images;
+
+/// <summary>
+/// A virtual disk: an image and its backing chain, read and written as one block device while jobs work on the chain below.
+/// </summary>
+/// <remarks>
+/// Free-threaded, any number of requests in flight; the contract of every request is that of <see cref="BlockNode"/>. The disk owns its chain: dispose
+/// it to write back tables, release locks and close the files.
+/// </remarks>
+public sealed class Disk : IAsyncDisposable
+{
+    private readonly RootNode _root;
+
+    private Disk(BlockNode image) => _root = new RootNode(image);
+
+    /// <summary>Size of the virtual disk in bytes.</summary>
+    public long Length => _root.Length;
+
+    /// <summary>True when the disk was opened so that it can never be written.</summary>
+    public bool IsReadOnly => _root.IsReadOnly;
+
+    /// <summary>What the guest talks to: the top of the graph, jobs' filters below it.</summary>
+    public BlockNode Root => _root;
+
+    /// <summary>The images of the chain, newest first.</summary>
+    public IReadOnlyList<BlockNode> Chain => [.. BackingChain.Images(_root)];
+
+    /// <summary>Opens an image and its backing chain.</summary>
+    /// <exception cref="OpenDeniedException">The image refers to a file that the policy does not allow.</exception>
+    /// <exception cref="BlockLayerException">NotFound, Denied, Conflict (locked by somebody else), InvalidFormat, Corrupt, Unsupported, Io.</exception>
+    public static async ValueTask<Disk> OpenAsync(string path, DiskOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        options ??= new DiskOptions();
+        var opener = new ImageOpener(options.Formats, options.Environment);
+        var how = new ImageOpenOptions { Format = options.Format, Access = options.Access, Policy = options.Policy };
+        BlockNode image = await opener.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
+        return new Disk(image);
+    }
+
+    /// <summary>Creates an image and opens it.</summary>
+    /// <param name="path">The file; replaced if it exists, unless somebody uses it.</param>
+    /// <param name="image">What to create.</param>
+    /// <param name="options">How to open it; its format is taken from <paramref name="image"/>.</param>
+    /// <param name="cancellationToken">Honoured between steps; a file that was begun is removed again.</param>
+    /// <exception cref="ArgumentException">The format does not take what was asked for.</exception>
+    /// <exception cref="BlockLayerException">As for opening, and NoSpace.</exception>
+    public static async ValueTask<Disk> CreateAsync(
+        string path,
+        NewImage image,
+        DiskOptions? options = null,
+        CancellationToken cancellationToken = default)
+    {
+        options ??= new DiskOptions();
+        var creator = new ImageCreator(options.Formats, options.Environment);
+        await creator.CreateAsync(path, image, options.Policy, cancellationToken).ConfigureAwait(false);
+        return await OpenAsync(path, options with { Format = image.Format }, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc cref="BlockNode.ReadAsync(long, Memory{byte}, ReadFlags, CancellationToken)"/>
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _root.ReadAsync(offset, buffer, ReadFlags.None, cancellationToken);
+
+    /// <inheritdoc cref="BlockNode.WriteAsync(long, ReadOnlyMemory{byte}, WriteFlags, CancellationToken)"/>
+    public ValueTask WriteAsync(
+        long offset,
+        ReadOnlyMemory<byte> buffer,
+        WriteFlags flags = WriteFlags.None,
+        CancellationToken cancellationToken = default)
+        => _root.WriteAsync(offset, buffer, flags, cancellationToken);
+
+    /// <inheritdoc cref="BlockNode.WriteZeroesAsync(long, long, ZeroFlags, CancellationToken)"/>
+    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+        => _root.WriteZeroesAsync(offset, length, flags, cancellationToken);
+
+    /// <inheritdoc cref="BlockNode.DiscardAsync(long, long, CancellationToken)"/>
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _root.DiscardAsync(offset, length, cancellationToken);
+
+    /// <inheritdoc cref="BlockNode.FlushAsync(CancellationToken)"/>
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _root.FlushAsync(cancellationToken);
+
+    /// <summary>What is known of the run that starts at <paramref name="offset"/>, and which image of the chain decides it.</summary>
+    /// <exception cref="BlockLayerException">OutOfRange, Io, Corrupt.</exception>
+    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _root.GetStatusAsync(offset, length, StatusDepth.Chain, cancellationToken);
+
+    /// <inheritdoc cref="BlockNode.ResizeAsync(long, ResizeOptions, CancellationToken)"/>
+    public ValueTask ResizeAsync(long length, ResizeOptions? options = null, CancellationToken cancellationToken = default)
+        => _root.ResizeAsync(length, options, cancellationToken);
+
+    /// <summary>Waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a crash is flushed first.</summary>
+    public ValueTask DisposeAsync() => _root.DisposeAsync();
+}

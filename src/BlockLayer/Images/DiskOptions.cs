@@ -1,0 +1,22 @@
+using BlockLayer.Graph;
+
+namespace BlockLayer.Images;
+
+/// <summary>How a <see cref="Disk"/> is opened. The defaults: local files, read-write, the safe policy.</summary>
+public sealed record DiskOptions
+{
+    /// <summary>The format of the top image; null recognises it by its magic. Raw is never recognised and has to be said.</summary>
+    public string? Format { get; init; }
+
+    /// <summary>Whether the top image can be written; its backing files never can.</summary>
+    public NodeAccess Access { get; init; } = NodeAccess.ReadWrite;
+
+    /// <summary>Which other files the image may cause to be opened.</summary>
+    public OpenPolicy Policy { get; init; } = OpenPolicy.Default;
+
+    /// <summary>The formats that are known.</summary>
+    public FormatRegistry Formats { get; init; } = BuiltInFormats.All;
+
+    /// <summary>Files, work and time; a simulation supplies its own.</summary>
+    public BlockEnvironment Environment { get; init; } = BlockEnvironment.Default;
+}

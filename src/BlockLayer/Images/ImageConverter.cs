@@ -1,0 +1,198 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Images;
+
+/// <summary>
+/// Copies the content of one image into another. What the source knows to be zero is not read, zeroes within data are found and left out, and several workers
+/// copy pieces in ascending order of their start, each piece whole units of the target so that no cluster is written twice.
+/// </summary>
+public sealed class ImageConverter
+{
+    private const int PieceLength = 1024 * 1024;
+
+    private readonly BlockNode _source;
+    private readonly BlockNode _target;
+    private readonly ConvertOptions _options;
+    private readonly IProgress<ByteProgress>? _progress;
+    private readonly int _unit;         // zeroes are left out, and pieces cut, in multiples of this
+    private readonly int _pieceLength;
+    private readonly AsyncLock _turn = new();
+    private readonly StatusCursor _status; // guarded by _turn
+    private long _cursor;               // guarded by _turn
+    private long _read;                 // interlocked
+    private long _written;              // interlocked
+
+    private ImageConverter(BlockNode source, BlockNode target, ConvertOptions options, IProgress<ByteProgress>? progress)
+    {
+        _source = source;
+        _target = target;
+        _options = options;
+        _progress = progress;
+        int cluster = options.Encoding == ConvertEncoding.Compressed ? target.Limits.ClusterSize : target.Limits.SubclusterSize;
+        _unit = Math.Max(Math.Max(options.SparseSize, cluster), 512);
+        _pieceLength = Math.Max(PieceLength, _unit);
+        _status = new StatusCursor(source, options.Depth == ConvertDepth.Chain ? StatusDepth.Chain : StatusDepth.Node);
+    }
+
+    /// <summary>Copies the content of <paramref name="source"/> and flushes the target.</summary>
+    /// <param name="source">Read; may be shorter than the target.</param>
+    /// <param name="target">Written.</param>
+    /// <param name="options">How.</param>
+    /// <param name="progress">Told how far the copy is.</param>
+    /// <param name="cancellationToken">Honoured between pieces. The target is incomplete then, as after any failure.</param>
+    /// <exception cref="BlockLayerException">OutOfRange (the target is shorter), Unsupported (it cannot compress), ReadOnly, NoSpace, Io, Corrupt.</exception>
+    public static async ValueTask<ConvertResult> CopyAsync(
+        BlockNode source,
+        BlockNode target,
+        ConvertOptions? options = null,
+        IProgress<ByteProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        options ??= new ConvertOptions();
+        if (options.Encoding == ConvertEncoding.Compressed && !target.Limits.SupportsCompressedWrites)
+        {
+            throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {target.SkipFilters().DriverName} cannot store compressed data.") { Path = target.Path };
+        }
+
+        if (target.Length < source.Length)
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.OutOfRange,
+                $"It holds {target.Length} bytes, and the source has {source.Length}.") { Path = target.Path };
+        }
+
+        var converter = new ImageConverter(source, target, options, progress);
+        BlockEnvironment environment = source.Environment;
+        int workers = options.Workers ?? Math.Max(2, environment.Work.Degree);
+        await ParallelWalk.RunAsync(environment, workers, converter.WorkAsync, cancellationToken).ConfigureAwait(false);
+        await target.FlushAsync(cancellationToken).ConfigureAwait(false);
+        progress?.Report(new ByteProgress(source.Length, source.Length));
+        return new ConvertResult(converter._read, converter._written);
+    }
+
+    private async Task WorkAsync(CancellationToken cancellationToken)
+    {
+        using PooledBuffer buffer = _source.Environment.Buffers.Rent(_pieceLength);
+        while (await NextAsync(cancellationToken).ConfigureAwait(false) is { } piece)
+        {
+            if (piece.IsZero)
+            {
+                await _target.WriteZeroesAsync(piece.Start, piece.Length, ZeroFlags.MayUnmap, cancellationToken).ConfigureAwait(false);
+                continue;
+            }
+
+            Memory<byte> bytes = buffer.Memory[..(int)piece.Length];
+            await _source.ReadAsync(piece.Start, bytes, cancellationToken: cancellationToken).ConfigureAwait(false);
+            Interlocked.Add(ref _read, bytes.Length);
+            await StoreAsync(piece.Start, bytes, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The next piece that needs work; null at the end. What the target shows already is passed over.</summary>
+    private async ValueTask<Piece?> NextAsync(CancellationToken cancellationToken)
+    {
+        using AsyncLock.Releaser turn = await _turn.EnterAsync(cancellationToken).ConfigureAwait(false);
+        while (_cursor < _source.Length)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            _progress?.Report(new ByteProgress(_cursor, _source.Length));
+            long start = _cursor;
+            long left = _source.Length - start;
+            (Need need, long length) = await LookAsync(start, cancellationToken).ConfigureAwait(false);
+
+            // A unit that is only partly of one kind is copied whole: the target could not store half of it anyway.
+            length = length >= left ? left : Alignment.RoundDown(length, _unit);
+            if (length == 0)
+            {
+                (need, length) = (Need.Data, Math.Min(_unit, left));
+            }
+
+            if (need == Need.Data)
+            {
+                length = Math.Min(length, _pieceLength);
+            }
+
+            _cursor = start + length;
+            if (need != Need.Nothing)
+            {
+                return new Piece(start, length, need == Need.Zeroes);
+            }
+        }
+
+        return null;
+    }
+
+    private async ValueTask<(Need Need, long Length)> LookAsync(long offset, CancellationToken cancellationToken)
+    {
+        BlockStatus status = await _status.AtAsync(offset, cancellationToken).ConfigureAwait(false);
+        Need need;
+        if (_options.SparseSize == 0)
+        {
+            need = Need.Data;
+        }
+        else if (_options.Depth == ConvertDepth.TopImage && !status.IsAllocated)
+        {
+            need = Need.Nothing;
+        }
+        else if (status.IsZero)
+        {
+            need = _options.Target == TargetContent.Zeroes ? Need.Nothing : Need.Zeroes;
+        }
+        else
+        {
+            need = Need.Data;
+        }
+
+        return (need, status.Length);
+    }
+
+    private async ValueTask StoreAsync(long offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        while (!bytes.IsEmpty)
+        {
+            bool isZero = false;
+            int length = _options.SparseSize == 0 ? bytes.Length : ZeroScan.NextRun(bytes.Span, _unit, out isZero);
+            if (!isZero)
+            {
+                await StoreDataAsync(offset, bytes[..length], cancellationToken).ConfigureAwait(false);
+            }
+            else if (_options.Target != TargetContent.Zeroes)
+            {
+                await _target.WriteZeroesAsync(offset, length, ZeroFlags.MayUnmap, cancellationToken).ConfigureAwait(false);
+            }
+
+            offset += length;
+            bytes = bytes[length..];
+        }
+    }
+
+    private async ValueTask StoreDataAsync(long offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        Interlocked.Add(ref _written, bytes.Length);
+        if (_options.Encoding == ConvertEncoding.Plain)
+        {
+            await _target.WriteAsync(offset, bytes, cancellationToken: cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        int cluster = _target.Limits.ClusterSize;
+        while (!bytes.IsEmpty)
+        {
+            int length = Math.Min(cluster, bytes.Length);
+            await _target.WriteAsync(offset, bytes[..length], WriteFlags.Compressed, cancellationToken).ConfigureAwait(false);
+            offset += length;
+            bytes = bytes[length..];
+        }
+    }
+
+    private enum Need
+    {
+        Nothing,
+        Zeroes,
+        Data,
+    }
+
+    private readonly record struct Piece(long Start, long Length, bool IsZero);
+}

@@ -1,0 +1,93 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Images;
+
+/// <summary>Creates empty images, durable on return: the file flushed, then its directory.</summary>
+public sealed class ImageCreator
+{
+    private readonly FormatRegistry _formats;
+    private readonly BlockEnvironment _environment;
+
+    /// <summary>A creator that knows <paramref name="formats"/>.</summary>
+    public ImageCreator(FormatRegistry formats, BlockEnvironment environment)
+    {
+        _formats = formats;
+        _environment = environment;
+    }
+
+    /// <summary>Creates an image.</summary>
+    /// <param name="path">The file; replaced if it exists, unless somebody uses it.</param>
+    /// <param name="image">What to create.</param>
+    /// <param name="policy">Which backing files may be opened to verify them.</param>
+    /// <param name="cancellationToken">Honoured between steps.</param>
+    /// <exception cref="ArgumentException">The format does not take what was asked for, or no length is known. Nothing was touched.</exception>
+    /// <exception cref="OpenDeniedException">The backing file is not allowed by the policy. Nothing was touched.</exception>
+    /// <exception cref="BlockLayerException">
+    /// Conflict (the file is in use), NotFound, Denied, NoSpace, Io, Unsupported (no such format). A file that was begun is removed again.
+    /// </exception>
+    public async ValueTask<ImageCreateOptions> CreateAsync(
+        string path,
+        NewImage image,
+        OpenPolicy policy,
+        CancellationToken cancellationToken = default)
+    {
+        ImageFormat format = _formats.Get(image.Format);
+        BlockNode? backing = null;
+        try
+        {
+            if (image.Backing is { } reference && image.Verification == BackingVerification.Open)
+            {
+                backing = await OpenBackingAsync(path, reference, policy, cancellationToken).ConfigureAwait(false);
+            }
+
+            long length = image.Length ?? backing?.Length
+                ?? throw new ArgumentException("The size of the virtual disk is needed: there is no backing file to take it from.", nameof(image));
+            var basic = new ImageCreateOptions { Length = length, Backing = image.Backing };
+            ImageCreateOptions options = format.ParseCreateOptions(basic, image.Options);
+            await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
+            return options;
+        }
+        finally
+        {
+            if (backing is not null)
+            {
+                await backing.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async ValueTask<BlockNode> OpenBackingAsync(string path, BackingReference reference, OpenPolicy policy, CancellationToken cancellationToken)
+    {
+        string target = ReferenceResolver.PathOf(path, reference.Name);
+        if (_environment.Files.GetInfo(path) is { } existing && _environment.Files.GetInfo(target)?.Identity == existing.Identity)
+        {
+            throw new BlockLayerException(BlockErrorKind.Conflict, "It would be its own backing file.") { Path = path };
+        }
+
+        var opener = new ImageOpener(_formats, _environment);
+        return await opener.OpenAsync(target, new ImageOpenOptions { Format = reference.Format, Policy = policy }, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask WriteAsync(string path, ImageFormat format, ImageCreateOptions options, CancellationToken cancellationToken)
+    {
+        var how = new StorageOpenOptions { Writable = true, Mode = StorageOpenMode.CreateOrTruncate, Lock = ImageLock.Writer };
+        BlockStorage storage = await _environment.Files.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var file = new StorageNode(storage, _environment);
+            await using (file.ConfigureAwait(false))
+            {
+                await format.CreateAsync(file, options, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch
+        {
+            await _environment.Files.DeleteAsync(path, CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+
+        await _environment.Files.FlushDirectoryAsync(path, cancellationToken).ConfigureAwait(false);
+    }
+}

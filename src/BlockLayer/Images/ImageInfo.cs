@@ -1,0 +1,50 @@
+using BlockLayer.Graph;
+
+namespace BlockLayer.Images;
+
+/// <summary>What one image of a chain is.</summary>
+public sealed record ImageInfo
+{
+    /// <summary>The file as it was opened.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>The format's name, as qemu-img spells it.</summary>
+    public required string Format { get; init; }
+
+    /// <summary>Size of the virtual disk in bytes.</summary>
+    public required long VirtualSize { get; init; }
+
+    /// <summary>Bytes that the file occupies in its file system; null where that is not known.</summary>
+    public long? DiskSize { get; init; }
+
+    /// <summary>The unit in which the format allocates, in bytes; 0 where it does not allocate.</summary>
+    public int ClusterSize { get; init; }
+
+    /// <summary>The backing file that the image records; null for none.</summary>
+    public BackingReference? Backing { get; init; }
+
+    /// <summary>The path that <see cref="Backing"/> means, seen from the image's own directory.</summary>
+    public string? BackingPath { get; init; }
+
+    /// <summary>What the format tells about itself; empty for formats without a header.</summary>
+    public ImageDetails Details { get; init; } = new();
+
+    /// <summary>Describes one open image from memory; filters on top are looked through. Neither writes nor opens anything.</summary>
+    public static ImageInfo Of(BlockNode node)
+    {
+        BlockNode image = node.SkipFilters();
+        string path = image.Path ?? image.NodeName;
+        BackingReference? backing = image.BackingReference;
+        return new ImageInfo
+        {
+            Path = path,
+            Format = image.DriverName,
+            VirtualSize = image.Length,
+            DiskSize = image.Children.Select(edge => edge.Child).OfType<StorageNode>().FirstOrDefault()?.Storage.AllocatedLength,
+            ClusterSize = image.Limits.ClusterSize,
+            Backing = backing,
+            BackingPath = backing is null ? null : ReferenceResolver.PathOf(path, backing.Name),
+            Details = (image as IImageDetails)?.GetDetails() ?? new ImageDetails(),
+        };
+    }
+}

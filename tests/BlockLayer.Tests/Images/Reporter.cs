@@ -1,0 +1,9 @@
+using BlockLayer.Images;
+
+namespace BlockLayer.Tests.Images;
+
+/// <summary>Hands every report on at once, on the thread that reports.</summary>
+internal sealed class Reporter(Action<ByteProgress> onReport) : IProgress<ByteProgress>
+{
+    public void Report(ByteProgress value) => onReport(value);
+}
