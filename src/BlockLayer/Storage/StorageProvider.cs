@@ -13,7 +13,9 @@ public abstract class StorageProvider
     /// <summary>What stands at <paramref name="path"/>, links followed; null if nothing does.</summary>
     public abstract StorageFileInfo? GetInfo(string path);
 
-    /// <summary>The path with every link resolved and made absolute; for a missing file, its directory resolved.</summary>
+    /// <summary>
+    /// The path with every link resolved and made absolute; for a missing file, its directory resolved. A missing directory is NotFound.
+    /// </summary>
     public abstract string GetRealPath(string path);
 
     /// <summary>Gives a file another name in the same file system, replacing what has it. Durable after <see cref="FlushDirectoryAsync"/>.</summary>

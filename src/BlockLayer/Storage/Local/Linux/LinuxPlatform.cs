@@ -85,30 +85,17 @@ internal sealed class LinuxPlatform : Platform
         return device.Info;
     }
 
-    internal override unsafe string GetRealPath(string path)
+    internal override string GetRealPath(string path)
     {
-        byte* resolved = Libc.RealPath(path, null);
-        if (resolved is null)
+        if (Resolve(path) is { } resolved)
         {
-            int errno = Marshal.GetLastPInvokeError();
-            string name = Path.GetFileName(path);
-            if (errno != Errno.NoEntry || name is "" or "." or "..")
-            {
-                throw Errno.Failure(errno, "Resolving the path", path);
-            }
-
-            string directory = Path.GetDirectoryName(path) is { Length: > 0 } parent ? parent : ".";
-            return Path.Combine(GetRealPath(directory), name);
+            return resolved;
         }
 
-        try
-        {
-            return Marshal.PtrToStringUTF8((nint)resolved)!;
-        }
-        finally
-        {
-            Libc.Free(resolved);
-        }
+        string name = Path.GetFileName(path);
+        return name is not ("" or "." or "..") && Resolve(DirectoryOf(path)) is { } directory
+            ? Path.Combine(directory, name)
+            : throw Errno.Failure(Errno.NoEntry, "Resolving the path", path);
     }
 
     internal override void Rename(string path, string newPath)
@@ -129,9 +116,31 @@ internal sealed class LinuxPlatform : Platform
 
     internal override void FlushDirectory(string path)
     {
-        string directory = Path.GetDirectoryName(path) is { Length: > 0 } parent ? parent : Path.IsPathRooted(path) ? "/" : ".";
-        using PlatformFile opened = Open(directory, new StorageOpenOptions { RegularOnly = false });
+        using PlatformFile opened = Open(DirectoryOf(path), new StorageOpenOptions { RegularOnly = false });
         ((LinuxFile)opened).FlushWithMetadata();
+    }
+
+    private static string DirectoryOf(string path)
+        => Path.GetDirectoryName(path) is { Length: > 0 } directory ? directory : Path.IsPathRooted(path) ? "/" : ".";
+
+    /// <summary>The path without links, absolute; null if something on it does not exist.</summary>
+    private static unsafe string? Resolve(string path)
+    {
+        byte* resolved = Libc.RealPath(path, null);
+        if (resolved is null)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            return errno == Errno.NoEntry ? null : throw Errno.Failure(errno, "Resolving the path", path);
+        }
+
+        try
+        {
+            return Marshal.PtrToStringUTF8((nint)resolved)!;
+        }
+        finally
+        {
+            Libc.Free(resolved);
+        }
     }
 
     private static StorageFileInfo Describe(SafeFileHandle handle, string path)
