@@ -1,0 +1,11 @@
+namespace BlockLayer.Benchmarks.SideBySide;
+
+/// <summary>Our command, as the script has built it.</summary>
+internal static class Blk
+{
+    private static readonly string s_path = Path.GetFullPath(
+        Path.Combine(AppContext.BaseDirectory, "../../../../../src/BlockLayer.Cli/bin/Release/net10.0/blk"));
+
+    /// <summary>Runs <c>blk</c> to its end and returns the seconds of the whole process.</summary>
+    internal static async Task<double> RunAsync(params string[] arguments) => (await Tool.RunAsync(s_path, arguments)).Seconds;
+}

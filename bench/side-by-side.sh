@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs BlockLayer and Debian's qemu-utils side by side on this machine and prints ratios.
+#
+#   bash bench/side-by-side.sh                every row (several minutes)
+#   bash bench/side-by-side.sh --quick        the same rows with less work each
+#   bash bench/side-by-side.sh --only convert rows whose name contains "convert"
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! command -v qemu-img >/dev/null 2>&1 || ! command -v qemu-storage-daemon >/dev/null 2>&1; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-utils qemu-system-common >/dev/null
+  else
+    echo "qemu-utils is needed: it is what the measurements are compared with" >&2
+    exit 1
+  fi
+fi
+dotnet build bench/BlockLayer.Benchmarks -c Release --nologo -v quiet -clp:ErrorsOnly
+dotnet build src/BlockLayer.Cli -c Release --nologo -v quiet -clp:ErrorsOnly
+exec bench/BlockLayer.Benchmarks/bin/Release/net10.0/BlockLayer.Benchmarks side-by-side "$@"
