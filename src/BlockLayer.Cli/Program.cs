@@ -1,1 +1,5 @@
-return 0;
+using BlockLayer.Cli;
+using BlockLayer.Cli.Terminal;
+
+using var console = new SystemConsole();
+return await BlkProgram.RunAsync(args, console).ConfigureAwait(false);

@@ -132,7 +132,7 @@ public sealed class ImageOpener
             ? _formats.Get("raw")
             : throw new BlockLayerException(
                 BlockErrorKind.InvalidFormat,
-                "It does not start with the magic of a known format, and raw is never guessed; if it is a raw disk, say so (format raw).") { Path = file.Path };
+                "It does not start with the magic of a known format, and raw is never guessed; if it is a raw disk, say so (-f raw).") { Path = file.Path };
     }
 
     private enum DepthInChain

@@ -1,0 +1,103 @@
+using System.Reflection;
+using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Commands;
+using BlockLayer.Cli.Terminal;
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+
+namespace BlockLayer.Cli;
+
+/// <summary>The whole program but for the process around it: finds the command, runs it, and says what went wrong.</summary>
+internal static class BlkProgram
+{
+    /// <summary>The commands, in the order the help lists them.</summary>
+    internal static IReadOnlyList<Command> Commands { get; } =
+    [
+        new CreateCommand(),
+        new InfoCommand(),
+        new MapCommand(),
+        new CompareCommand(),
+        new ConvertCommand(),
+    ];
+
+    /// <summary>Runs one command line and returns the exit code.</summary>
+    internal static async Task<int> RunAsync(string[] arguments, IConsole console, BlockEnvironment? environment = null)
+    {
+        if (arguments.Length == 0)
+        {
+            HelpText.WriteOverview(console.Error);
+            return ExitCode.Failure;
+        }
+
+        switch (arguments)
+        {
+            case ["-h" or "--help"] or ["help"]:
+                HelpText.WriteOverview(console.Out);
+                return ExitCode.Success;
+            case ["-V" or "--version"]:
+                console.Out.WriteLine($"blk {typeof(BlkProgram).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]}");
+                return ExitCode.Success;
+            case ["help", var name, ..]:
+                return await RunCommandAsync(name, ["--help"], console, environment).ConfigureAwait(false);
+            default:
+                return await RunCommandAsync(arguments[0], arguments[1..], console, environment).ConfigureAwait(false);
+        }
+    }
+
+    private static async Task<int> RunCommandAsync(string name, string[] arguments, IConsole console, BlockEnvironment? environment)
+    {
+        Command? command = Commands.FirstOrDefault(candidate => candidate.Name == name);
+        if (command is null)
+        {
+            console.Error.WriteLine($"blk: there is no command '{name}'; it has {string.Join(", ", Commands.Select(known => known.Name))}. See blk --help.");
+            return ExitCode.Failure;
+        }
+
+        ParsedArguments? parsed = null;
+        try
+        {
+            parsed = ArgumentParser.Parse(arguments, [.. command.Options, .. CommonOptions.Everywhere]);
+            if (parsed.Has(CommonOptions.Help))
+            {
+                HelpText.Write(command, console.Out);
+                return ExitCode.Success;
+            }
+
+            ThrowIfWrongCount(command, parsed);
+            var context = new CommandContext(console, parsed, environment ?? BlockEnvironment.Default);
+            return await command.RunAsync(parsed, context).ConfigureAwait(false);
+        }
+        catch (UsageException error)
+        {
+            console.Error.WriteLine($"blk {command.Name}: {error.Message} See blk help {command.Name}.");
+            return command.FailureCode;
+        }
+        catch (BlockLayerException error)
+        {
+            console.Error.WriteLine(ErrorText.Of(error, parsed?.Operands.FirstOrDefault()));
+            return ErrorText.CodeOf(error, command.FailureCode);
+        }
+        catch (OperationCanceledException) when (console.Interrupted.IsCancellationRequested)
+        {
+            console.Error.WriteLine($"blk {command.Name}: interrupted.");
+            return ExitCode.Interrupted;
+        }
+        catch (IOException error)
+        {
+            // The library reports its failures as its own kind: this is about our output, such as a pipe that nobody reads any more.
+            console.Error.WriteLine($"blk {command.Name}: the output cannot be written: {error.Message}");
+            return command.FailureCode;
+        }
+    }
+
+    private static void ThrowIfWrongCount(Command command, ParsedArguments parsed)
+    {
+        (int minimum, int maximum) = command.OperandCount;
+        int count = parsed.Operands.Count;
+        if (count < minimum || count > maximum)
+        {
+            string wanted = minimum == maximum ? $"{minimum}" : $"{minimum} or {maximum}";
+            throw new UsageException($"it takes {wanted} operands ({command.Operands}), not {count}.");
+        }
+    }
+}

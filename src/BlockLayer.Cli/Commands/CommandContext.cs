@@ -1,0 +1,58 @@
+using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Terminal;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+
+namespace BlockLayer.Cli.Commands;
+
+/// <summary>What a command works with.</summary>
+internal sealed class CommandContext(IConsole console, ParsedArguments arguments, BlockEnvironment environment)
+{
+    internal IConsole Console => console;
+
+    internal TextWriter Out => console.Out;
+
+    internal BlockEnvironment Environment => environment;
+
+    internal static FormatRegistry Formats => BuiltInFormats.All;
+
+    internal ImageOpener Opener => new(Formats, environment);
+
+    /// <summary>
+    /// What images may refer to: files beside them, beside the files that the user named, and where the user says; with --trust, anything.
+    /// </summary>
+    internal OpenPolicy PolicyFor(params ReadOnlySpan<string> namedFiles)
+    {
+        if (arguments.Has(CommonOptions.Trust))
+        {
+            return OpenPolicy.QemuCompatible;
+        }
+
+        var roots = new List<string>(arguments.GetAll(CommonOptions.Allow));
+        foreach (string file in namedFiles)
+        {
+            roots.Add(Path.GetDirectoryName(file) is { Length: > 0 } directory ? directory : ".");
+        }
+
+        return OpenPolicy.Default with { AllowedRoots = roots };
+    }
+
+    /// <summary>Shows progress as the user wants it, until it is disposed.</summary>
+    internal ProgressLine ShowProgress()
+    {
+        ProgressStyle style = arguments.Has(CommonOptions.Quiet) ? ProgressStyle.None
+            : console.IsErrorTerminal ? ProgressStyle.Bar
+            : arguments.Has(CommonOptions.Progress) ? ProgressStyle.Lines
+            : ProgressStyle.None;
+        return new ProgressLine(console.Error, environment.Time, style);
+    }
+
+    /// <summary>Prints a line of a result, unless the user wants quiet.</summary>
+    internal void Say(string line)
+    {
+        if (!arguments.Has(CommonOptions.Quiet))
+        {
+            Out.WriteLine(line);
+        }
+    }
+}

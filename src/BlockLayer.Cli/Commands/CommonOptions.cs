@@ -1,0 +1,24 @@
+using BlockLayer.Cli.CommandLine;
+
+namespace BlockLayer.Cli.Commands;
+
+/// <summary>Options that several commands share, with one spelling and one meaning.</summary>
+internal static class CommonOptions
+{
+    internal static Option Help { get; } = Option.Flag('h', "help", "show this text");
+
+    internal static Option Allow { get; } = Option.Value(null, "allow", "DIR", "allow backing files in DIR and below (may be repeated)");
+
+    internal static Option Trust { get; } = Option.Flag(null, "trust", "open any backing file and guess formats, as qemu-img does");
+
+    internal static Option Format { get; } = Option.Value('f', "format", "FMT", "format of the image: raw, qcow2 or qed; raw has to be said");
+
+    internal static Option Output { get; } = Option.Value(null, "output", "human|json", "how the result is printed");
+
+    internal static Option Progress { get; } = Option.Flag('p', "progress", "show progress even when standard error is no terminal");
+
+    internal static Option Quiet { get; } = Option.Flag('q', "quiet", "print nothing but errors");
+
+    /// <summary>Those that every command has.</summary>
+    internal static IReadOnlyList<Option> Everywhere { get; } = [Allow, Trust, Help];
+}

@@ -1,0 +1,33 @@
+using BlockLayer.Cli.CommandLine;
+
+namespace BlockLayer.Cli.Commands;
+
+/// <summary>Create options as qemu-img writes them: <c>-o cluster_size=64k,compat=1.1</c>, repeatable; two commas stand for one in a value.</summary>
+internal static class CreateOptionList
+{
+    /// <exception cref="UsageException">A part is not name=value.</exception>
+    internal static Dictionary<string, string> Parse(IEnumerable<string> lists)
+    {
+        var options = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (string part in lists.SelectMany(Split))
+        {
+            int equals = part.IndexOf('=', StringComparison.Ordinal);
+            if (equals <= 0)
+            {
+                throw new UsageException($"-o takes name=value pairs, not '{part}'.");
+            }
+
+            options[part[..equals]] = part[(equals + 1)..];
+        }
+
+        return options;
+    }
+
+    private static IEnumerable<string> Split(string list)
+    {
+        const char Escaped = '\0';
+        return list.Replace(",,", Escaped.ToString(), StringComparison.Ordinal)
+            .Split(',', StringSplitOptions.RemoveEmptyEntries)
+            .Select(part => part.Replace(Escaped, ','));
+    }
+}

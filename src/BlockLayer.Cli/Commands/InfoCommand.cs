@@ -1,0 +1,104 @@
+using BlockLayer.Cli.CommandLine;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Cli.Commands;
+
+/// <summary><c>blk info</c>: what an image says about itself. Never writes; opens other images only when it is to list the chain.</summary>
+internal sealed class InfoCommand : Command
+{
+    private static readonly Option s_chain = Option.Flag(null, "backing-chain", "describe every image of the chain, newest first");
+
+    internal override string Name => "info";
+
+    internal override string Summary => "describe an image, or every image of a chain";
+
+    internal override string Operands => "FILE";
+
+    internal override (int Minimum, int Maximum) OperandCount => (1, 1);
+
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Output, s_chain];
+
+    internal override string Example => "blk info --backing-chain current.qcow2";
+
+    internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
+    {
+        bool json = arguments.GetChoice(CommonOptions.Output, "human", "json") == "json";
+        bool chain = arguments.Has(s_chain);
+        string path = arguments.Operands[0];
+        var options = new ImageOpenOptions
+        {
+            Format = arguments.Get(CommonOptions.Format),
+            Policy = context.PolicyFor(path),
+            Backing = chain ? BackingMode.Open : BackingMode.Ignore,
+        };
+        BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
+        await using (top.ConfigureAwait(false))
+        {
+            ImageInfo[] images = [.. BackingChain.Images(top).Select(ImageInfo.Of)];
+            if (json)
+            {
+                InfoJson.Write(context.Out, images, chain);
+            }
+            else
+            {
+                WriteText(context.Out, images);
+            }
+        }
+
+        return ExitCode.Success;
+    }
+
+    private static void WriteText(TextWriter writer, ImageInfo[] images)
+    {
+        for (int i = 0; i < images.Length; i++)
+        {
+            if (i > 0)
+            {
+                writer.WriteLine();
+            }
+
+            WriteText(writer, images[i]);
+        }
+    }
+
+    private static void WriteText(TextWriter writer, ImageInfo image)
+    {
+        writer.WriteLine($"image: {image.Path}");
+        writer.WriteLine($"file format: {image.Format}");
+        writer.WriteLine($"virtual size: {ByteSize.Format(image.VirtualSize)} ({image.VirtualSize} bytes)");
+        if (image.DiskSize is { } diskSize)
+        {
+            writer.WriteLine($"disk size: {ByteSize.Format(diskSize)}");
+        }
+
+        if (image.ClusterSize > 0)
+        {
+            writer.WriteLine($"cluster_size: {image.ClusterSize}");
+        }
+
+        if (image.Details.IsDirty)
+        {
+            writer.WriteLine("cleanly shut down: no");
+        }
+
+        if (image.Backing is { } backing)
+        {
+            writer.WriteLine($"backing file: {backing.Name}{(image.BackingPath == backing.Name ? "" : $" (actual path: {image.BackingPath})")}");
+            if (backing.Format is { } format)
+            {
+                writer.WriteLine($"backing file format: {format}");
+            }
+        }
+
+        if (image.Details.Properties.Count > 0)
+        {
+            writer.WriteLine("Format specific information:");
+            foreach ((string name, object value) in image.Details.Properties)
+            {
+                writer.WriteLine($"    {name.Replace('-', ' ')}: {(value is bool yes ? (yes ? "true" : "false") : value)}");
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using BlockLayer.Images;
+
+namespace BlockLayer.Cli.Commands;
+
+/// <summary>Image descriptions with the names and types of QEMU's <c>ImageInfo</c>, so that what reads qemu-img's output reads ours.</summary>
+internal static class InfoJson
+{
+    /// <summary>Writes one object, or an array of them for a chain.</summary>
+    internal static void Write(TextWriter writer, IReadOnlyList<ImageInfo> images, bool asArray)
+    {
+        using var buffer = new MemoryStream();
+        var options = new JsonWriterOptions { Indented = true, IndentSize = 4, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        using (var json = new Utf8JsonWriter(buffer, options))
+        {
+            if (asArray)
+            {
+                json.WriteStartArray();
+            }
+
+            foreach (ImageInfo image in images)
+            {
+                Write(json, image);
+            }
+
+            if (asArray)
+            {
+                json.WriteEndArray();
+            }
+        }
+
+        writer.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer().AsSpan(0, (int)buffer.Length)));
+    }
+
+    private static void Write(Utf8JsonWriter json, ImageInfo image)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("virtual-size", image.VirtualSize);
+        json.WriteString("filename", image.Path);
+        if (image.ClusterSize > 0)
+        {
+            json.WriteNumber("cluster-size", image.ClusterSize);
+        }
+
+        json.WriteString("format", image.Format);
+        if (image.DiskSize is { } diskSize)
+        {
+            json.WriteNumber("actual-size", diskSize);
+        }
+
+        if (image.Details.Properties.Count > 0)
+        {
+            WriteDetails(json, image);
+        }
+
+        if (image.Backing is { } backing)
+        {
+            json.WriteString("backing-filename", backing.Name);
+            json.WriteString("full-backing-filename", image.BackingPath);
+            if (backing.Format is { } format)
+            {
+                json.WriteString("backing-filename-format", format);
+            }
+        }
+
+        json.WriteBoolean("dirty-flag", image.Details.IsDirty);
+        json.WriteEndObject();
+    }
+
+    private static void WriteDetails(Utf8JsonWriter json, ImageInfo image)
+    {
+        json.WriteStartObject("format-specific");
+        json.WriteString("type", image.Format);
+        json.WriteStartObject("data");
+        foreach ((string name, object value) in image.Details.Properties)
+        {
+            switch (value)
+            {
+                case bool yes:
+                    json.WriteBoolean(name, yes);
+                    break;
+                case string text:
+                    json.WriteString(name, text);
+                    break;
+                default:
+                    json.WriteNumber(name, Convert.ToInt64(value, System.Globalization.CultureInfo.InvariantCulture));
+                    break;
+            }
+        }
+
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+}

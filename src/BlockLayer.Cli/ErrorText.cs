@@ -1,0 +1,36 @@
+using BlockLayer.Errors;
+
+namespace BlockLayer.Cli;
+
+/// <summary>Turns a failure of the library into one line for a person, <c>blk: FILE: what is wrong. What to do.</c>, and into an exit code.</summary>
+internal static class ErrorText
+{
+    /// <param name="error">What happened.</param>
+    /// <param name="file">The file the command is about, for errors that know none.</param>
+    internal static string Of(BlockLayerException error, string? file)
+    {
+        string subject = error.Path ?? file ?? error.NodeName ?? "?";
+        string? advice = AdviceFor(error, subject);
+        return $"blk: {subject}: {error.Message}{(advice is null ? "" : " " + advice)}";
+    }
+
+    /// <param name="error">What happened.</param>
+    /// <param name="otherwise">The code for what has none of its own.</param>
+    internal static int CodeOf(BlockLayerException error, int otherwise)
+        => error switch
+        {
+            OpenDeniedException => ExitCode.Refused,
+            { Kind: BlockErrorKind.Conflict } => ExitCode.InUse,
+            _ => otherwise,
+        };
+
+    private static string? AdviceFor(BlockLayerException error, string subject)
+        => error switch
+        {
+            OpenDeniedException => "Use --allow DIR for a directory you trust, or --trust for images you made yourself.",
+            ImageFormatException { Kind: BlockErrorKind.Corrupt } => $"'blk check {subject}' tells how much is damaged.",
+            { Kind: BlockErrorKind.Conflict } => "Wait until the other user is done, or close it.",
+            { Kind: BlockErrorKind.NoSpace } => "Make room and run it again.",
+            _ => null,
+        };
+}

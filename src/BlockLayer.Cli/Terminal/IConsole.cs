@@ -1,0 +1,17 @@
+namespace BlockLayer.Cli.Terminal;
+
+/// <summary>Where a command writes, and how it learns that it should stop.</summary>
+internal interface IConsole
+{
+    /// <summary>Results.</summary>
+    TextWriter Out { get; }
+
+    /// <summary>Errors and progress.</summary>
+    TextWriter Error { get; }
+
+    /// <summary>True when somebody watches <see cref="Error"/>.</summary>
+    bool IsErrorTerminal { get; }
+
+    /// <summary>Fires on Ctrl-C and on a request to terminate.</summary>
+    CancellationToken Interrupted { get; }
+}

@@ -1,0 +1,81 @@
+using BlockLayer.Cli;
+using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Commands;
+using Xunit;
+
+namespace BlockLayer.Tests.Cli;
+
+public sealed class BlkProgramTests : IDisposable
+{
+    private readonly BlkRun _blk = new();
+
+    public static TheoryData<string> CommandNames => [.. BlkProgram.Commands.Select(command => command.Name)];
+
+    [Fact]
+    public async Task Without_arguments_it_tells_how_it_is_used_and_fails()
+    {
+        BlkRun.Outcome outcome = await _blk.RunAsync();
+        Assert.Equal((ExitCode.Failure, ""), (outcome.Code, outcome.Out));
+        Assert.StartsWith("blk: disk images and backing chains, without a hypervisor.\n\nusage: blk COMMAND [OPTIONS] ...\n", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_overview_lists_every_command_and_every_exit_code()
+    {
+        string help = await _blk.SucceedAsync("--help");
+        Assert.All(BlkProgram.Commands, command => Assert.Contains($"\n  {command.Name,-9}{command.Summary}\n", help, StringComparison.Ordinal));
+        Assert.All(new[] { "63   check", "75   somebody else", "77   an image refers", "130  interrupted" }, line => Assert.Contains(line, help, StringComparison.Ordinal));
+        Assert.Equal(help, await _blk.SucceedAsync("help"));
+    }
+
+    [Theory]
+    [MemberData(nameof(CommandNames))]
+    public async Task Every_command_explains_itself_with_an_example_that_parses(string name)
+    {
+        Command command = BlkProgram.Commands.Single(candidate => candidate.Name == name);
+        string help = await _blk.SucceedAsync(name, "--help");
+        Assert.Equal(help, await _blk.SucceedAsync("help", name));
+        Assert.Contains($"Example: blk {name}", help, StringComparison.Ordinal);
+        string[] example = command.Example.Split(' ')[2..];
+        ParsedArguments parsed = ArgumentParser.Parse(example, [.. command.Options, .. CommonOptions.Everywhere]);
+        Assert.InRange(parsed.Operands.Count, command.OperandCount.Minimum, command.OperandCount.Maximum);
+    }
+
+    [Theory]
+    [MemberData(nameof(CommandNames))]
+    public void The_options_of_a_command_are_distinct(string name)
+    {
+        Command command = BlkProgram.Commands.Single(candidate => candidate.Name == name);
+        var options = command.Options.Concat(CommonOptions.Everywhere).ToList();
+        Assert.Distinct(options.Select(option => option.Name));
+        Assert.Distinct(options.Where(option => option.Letter is not null).Select(option => option.Letter));
+    }
+
+    [Fact]
+    public async Task The_version_is_that_of_the_assembly()
+        => Assert.Matches(@"^blk \d+\.\d+\.\d+\n$", await _blk.SucceedAsync("--version"));
+
+    [Theory]
+    [InlineData("blk: there is no command 'frob'", "frob")]
+    [InlineData("blk info: there is no option -z. See blk help info.", "info", "-z")]
+    [InlineData("blk info: it takes 1 operands (FILE), not 2. See blk help info.", "info", "a", "b")]
+    [InlineData("blk info: --output takes human or json, not 'xml'. See blk help info.", "info", "--output=xml", "a")]
+    [InlineData("blk create: SIZE is needed, such as 10G. See blk help create.", "create", "-f", "raw", "@a.raw")]
+    [InlineData("blk create: -b needs the format of the backing file", "create", "-b", "b.raw", "@a.raw")]
+    [InlineData("blk create: -F names the format of a backing file; give the file with -b.", "create", "-F", "raw", "@a.raw", "1M")]
+    [InlineData("blk convert: -S takes 0 or a power of two up to 1M, not 3000.", "convert", "-S", "3000", "@a", "@b")]
+    [InlineData("blk convert: -m takes a number from 1 to 16, not '99'.", "convert", "-m", "99", "@a", "@b")]
+    public async Task Wrong_use_is_one_line_and_fails(string line, params string[] arguments)
+    {
+        BlkRun.Outcome outcome = await _blk.RunAsync(arguments);
+        Assert.Equal((ExitCode.Failure, ""), (outcome.Code, outcome.Out));
+        Assert.StartsWith(line, outcome.Error, StringComparison.Ordinal);
+        Assert.Equal(1, outcome.Error.Count(character => character == '\n'));
+    }
+
+    [Fact]
+    public async Task Wrong_use_of_compare_is_not_the_code_for_different()
+        => Assert.Equal(ExitCode.CompareFailure, (await _blk.RunAsync("compare", "@one")).Code);
+
+    public void Dispose() => _blk.Dispose();
+}

@@ -1,0 +1,147 @@
+using BlockLayer.Cli;
+using BlockLayer.Images;
+using BlockLayer.TestKit;
+using Xunit;
+
+namespace BlockLayer.Tests.Cli;
+
+/// <summary>Every offline command over raw images: the plainest input, so what is shown is the command and not the format.</summary>
+public sealed class RawImageCommandTests : IDisposable
+{
+    private const int Length = 1 << 20;
+
+    private readonly BlkRun _blk = new();
+
+    [Fact]
+    public async Task Create_says_what_it_created()
+    {
+        Assert.Equal("Created @a.raw: raw, 10 MiB (10485760 bytes).\n", await _blk.SucceedAsync("create", "@a.raw", "10M"));
+        Assert.Equal(10 << 20, new FileInfo(_blk.Folder.File("a.raw")).Length);
+        Assert.Equal("", await _blk.SucceedAsync("create", "-q", "-f", "raw", "@a.raw", "1.5K"));
+        Assert.Equal(1536, new FileInfo(_blk.Folder.File("a.raw")).Length);
+    }
+
+    [Fact]
+    public async Task Info_describes_the_image()
+    {
+        await _blk.SucceedAsync("create", "@a.raw", "10M");
+        const string Text = "image: @a.raw\nfile format: raw\nvirtual size: 10 MiB (10485760 bytes)\ndisk size: 0 B\n";
+        const string Json = """
+            {
+                "virtual-size": 10485760,
+                "filename": "@a.raw",
+                "format": "raw",
+                "actual-size": 0,
+                "dirty-flag": false
+            }
+
+            """;
+        Assert.Equal(Text, await _blk.SucceedAsync("info", "-f", "raw", "@a.raw"));
+        Assert.Equal(Json, await _blk.SucceedAsync("info", "-f", "raw", "--output=json", "@a.raw"));
+    }
+
+    [Fact]
+    public async Task An_image_without_magic_has_to_be_called_raw()
+    {
+        await _blk.SucceedAsync("create", "@a.raw", "10M");
+        BlkRun.Outcome outcome = await _blk.RunAsync("info", "@a.raw");
+        Assert.Equal(ExitCode.Failure, outcome.Code);
+        Assert.Equal(
+            "blk: @a.raw: It does not start with the magic of a known format, and raw is never guessed; if it is a raw disk, say so (-f raw).\n",
+            outcome.Error);
+        Assert.StartsWith("image: @a.raw\nfile format: raw\n", await _blk.SucceedAsync("info", "--trust", "@a.raw"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Map_shows_data_as_a_table_and_everything_as_json()
+    {
+        await WriteAsync("a.raw", 65536, 131072);
+        const string Table = "Offset          Length          Mapped to       File\n0x10000         0x20000         0x10000         @a.raw\n";
+        const string Json = """
+            [{ "start": 0, "length": 65536, "depth": 0, "present": true, "zero": true, "data": false, "compressed": false, "offset": 0},
+            { "start": 65536, "length": 131072, "depth": 0, "present": true, "zero": false, "data": true, "compressed": false, "offset": 65536},
+            { "start": 196608, "length": 851968, "depth": 0, "present": true, "zero": true, "data": false, "compressed": false, "offset": 196608}]
+
+            """;
+        Assert.Equal(Table, await _blk.SucceedAsync("map", "-f", "raw", "@a.raw"));
+        Assert.Equal(Json, await _blk.SucceedAsync("map", "-f", "raw", "--output", "json", "@a.raw"));
+        Assert.Equal(
+            "[{ \"start\": 70000, \"length\": 512, \"depth\": 0, \"present\": true, \"zero\": false, \"data\": true, \"compressed\": false, \"offset\": 70000}]\n",
+            await _blk.SucceedAsync("map", "-f", "raw", "--output", "json", "-s", "70000", "-l", "512", "@a.raw"));
+    }
+
+    [Fact]
+    public async Task Compare_tells_by_its_code_what_it_found()
+    {
+        await WriteAsync("a.raw", 65536, 1000);
+        await WriteAsync("same.raw", 65536, 1000);
+        await WriteAsync("other.raw", 65536, 999);
+        await _blk.SucceedAsync("create", "@long.raw", "2M");
+        string[] formats = ["compare", "-f", "raw", "-F", "raw", "@a.raw"];
+        Assert.Equal(new BlkRun.Outcome(0, "Images are identical.\n", ""), await _blk.RunAsync([.. formats, "@same.raw"]));
+        Assert.Equal(new BlkRun.Outcome(1, "Content mismatch at offset 66535!\n", ""), await _blk.RunAsync([.. formats, "@other.raw"]));
+        Assert.Equal(new BlkRun.Outcome(1, "", ""), await _blk.RunAsync([.. formats, "-q", "@other.raw"]));
+        Assert.Equal(
+            new BlkRun.Outcome(1, "Warning: Image size mismatch!\nContent mismatch at offset 65536!\n", ""),
+            await _blk.RunAsync([.. formats, "@long.raw"]));
+        Assert.Equal(new BlkRun.Outcome(1, "Strict mode: Image size mismatch!\n", ""), await _blk.RunAsync([.. formats, "-s", "@long.raw"]));
+        Assert.Equal(ExitCode.CompareFailure, (await _blk.RunAsync([.. formats, "@absent.raw"])).Code);
+    }
+
+    [Fact]
+    public async Task Convert_copies_and_leaves_holes()
+    {
+        await WriteAsync("a.raw", 65536, 131072);
+        Assert.Equal("", await _blk.SucceedAsync("convert", "-f", "raw", "-O", "raw", "@a.raw", "@b.raw"));
+        Assert.Equal("Images are identical.\n", await _blk.SucceedAsync("compare", "-s", "-f", "raw", "-F", "raw", "@a.raw", "@b.raw"));
+    }
+
+    [Fact]
+    public async Task A_failed_conversion_leaves_no_target()
+    {
+        await WriteAsync("a.raw", 0, 1000);
+        BlkRun.Outcome outcome = await _blk.RunAsync("convert", "-c", "-f", "raw", "@a.raw", "@b.raw");
+        Assert.Equal(new BlkRun.Outcome(1, "", "blk: @b.raw: Format raw cannot store compressed data.\n"), outcome);
+        Assert.False(File.Exists(_blk.Folder.File("b.raw")));
+    }
+
+    [Fact]
+    public async Task An_interrupted_conversion_leaves_no_target_and_says_so()
+    {
+        await WriteAsync("a.raw", 0, Length);
+        using var console = new RecordingConsole();
+        console.Interrupt();
+        BlkRun.Outcome outcome = await _blk.RunAsync(console, "convert", "-f", "raw", "@a.raw", "@b.raw");
+        Assert.Equal(new BlkRun.Outcome(ExitCode.Interrupted, "", "blk convert: interrupted.\n"), outcome);
+        Assert.False(File.Exists(_blk.Folder.File("b.raw")));
+    }
+
+    [Fact]
+    public async Task An_image_in_use_is_refused_with_its_own_code()
+    {
+        await _blk.SucceedAsync("create", "@a.raw", "1M");
+        await using Disk user = await Disk.OpenAsync(_blk.Folder.File("a.raw"), new DiskOptions { Format = "raw" });
+        BlkRun.Outcome outcome = await _blk.RunAsync("create", "@a.raw", "2M");
+        Assert.Equal(ExitCode.InUse, outcome.Code);
+        Assert.StartsWith("blk: @a.raw: ", outcome.Error, StringComparison.Ordinal);
+        Assert.EndsWith("Wait until the other user is done, or close it.\n", outcome.Error, StringComparison.Ordinal);
+        Assert.Equal(1 << 20, new FileInfo(_blk.Folder.File("a.raw")).Length);
+    }
+
+    [Fact]
+    public async Task Progress_is_printed_as_lines_when_asked_for_and_nobody_watches()
+    {
+        await WriteAsync("a.raw", 0, Length);
+        BlkRun.Outcome outcome = await _blk.RunAsync("convert", "-p", "-f", "raw", "@a.raw", "@b.raw");
+        Assert.StartsWith("  0.0 %  0 B of 1 MiB\n", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("100.0 %  1 MiB of 1 MiB", outcome.Error, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _blk.Dispose();
+
+    private async Task WriteAsync(string name, int offset, int length)
+    {
+        await using Disk disk = await Disk.CreateAsync(_blk.Folder.File(name), new NewImage { Format = "raw", Length = Length });
+        await disk.WriteAsync(offset, Pattern.Of(offset, length, writer: 1));
+    }
+}
