@@ -18,6 +18,7 @@ internal static class BlkProgram
         new MapCommand(),
         new CompareCommand(),
         new ConvertCommand(),
+        new CheckCommand(),
     ];
 
     /// <summary>Runs one command line and returns the exit code.</summary>

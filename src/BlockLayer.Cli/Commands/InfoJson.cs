@@ -1,5 +1,3 @@
-using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using BlockLayer.Images;
 
@@ -11,9 +9,7 @@ internal static class InfoJson
     /// <summary>Writes one object, or an array of them for a chain.</summary>
     internal static void Write(TextWriter writer, IReadOnlyList<ImageInfo> images, bool asArray)
     {
-        using var buffer = new MemoryStream();
-        var options = new JsonWriterOptions { Indented = true, IndentSize = 4, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-        using (var json = new Utf8JsonWriter(buffer, options))
+        JsonText.Write(writer, json =>
         {
             if (asArray)
             {
@@ -29,9 +25,7 @@ internal static class InfoJson
             {
                 json.WriteEndArray();
             }
-        }
-
-        writer.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer().AsSpan(0, (int)buffer.Length)));
+        });
     }
 
     private static void Write(Utf8JsonWriter json, ImageInfo image)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using BlockLayer.Images;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Cli.Terminal;

@@ -1,4 +1,5 @@
 using BlockLayer.Graph;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Images;
 

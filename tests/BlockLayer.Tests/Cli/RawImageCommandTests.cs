@@ -117,6 +117,15 @@ public sealed class RawImageCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Raw_images_have_nothing_to_check()
+    {
+        await _blk.SucceedAsync("create", "@a.raw", "1M");
+        Assert.Equal(
+            new BlkRun.Outcome(ExitCode.CheckUnsupported, "", "blk: @a.raw: Format raw has nothing to check.\n"),
+            await _blk.RunAsync("check", "-f", "raw", "@a.raw"));
+    }
+
+    [Fact]
     public async Task An_image_in_use_is_refused_with_its_own_code()
     {
         await _blk.SucceedAsync("create", "@a.raw", "1M");

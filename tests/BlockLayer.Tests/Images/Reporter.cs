@@ -1,4 +1,5 @@
 using BlockLayer.Images;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Tests.Images;
 

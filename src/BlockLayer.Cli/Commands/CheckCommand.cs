@@ -1,0 +1,104 @@
+using System.Globalization;
+using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Terminal;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+
+namespace BlockLayer.Cli.Commands;
+
+/// <summary><c>blk check</c>: whether the tables of an image agree with each other.</summary>
+internal sealed class CheckCommand : Command
+{
+    internal override string Name => "check";
+
+    internal override string Summary => "look for corruption and lost space in an image (qcow2, qed)";
+
+    internal override string Operands => "FILE";
+
+    internal override (int Minimum, int Maximum) OperandCount => (1, 1);
+
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Output, CommonOptions.Progress, CommonOptions.Quiet];
+
+    internal override string Example => "blk check current.qcow2";
+
+    internal override string Notes => "Only FILE is checked, not its backing files, and nothing is repaired.";
+
+    internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
+    {
+        bool json = arguments.GetChoice(CommonOptions.Output, "human", "json") == "json";
+        string path = arguments.Operands[0];
+        var options = new ImageOpenOptions { Format = arguments.Get(CommonOptions.Format), Policy = context.PolicyFor(path), Backing = BackingMode.Ignore };
+        BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
+        await using (image.ConfigureAwait(false))
+        {
+            if (!ImageChecker.CanCheck(image))
+            {
+                context.Console.Error.WriteLine($"blk: {path}: Format {image.DriverName} has nothing to check.");
+                return ExitCode.CheckUnsupported;
+            }
+
+            ImageCheckReport report;
+            using (ProgressLine progress = context.ShowProgress())
+            {
+                report = await ImageChecker.CheckAsync(image, progress, context.Console.Interrupted).ConfigureAwait(false);
+            }
+
+            if (json)
+            {
+                CheckJson.Write(context.Out, image, report);
+            }
+            else
+            {
+                WriteText(context, report);
+            }
+
+            return report switch
+            {
+                { Corruptions: > 0 } => ExitCode.CheckCorrupt,
+                { Leaks: > 0 } => ExitCode.CheckLeaks,
+                _ => ExitCode.Success,
+            };
+        }
+    }
+
+    private static void WriteText(CommandContext context, ImageCheckReport report)
+    {
+        foreach (ImageCheckFinding finding in report.Findings)
+        {
+            context.Say($"{(finding.Kind == ImageFaultKind.Corruption ? "ERROR" : "Leaked")} {finding.Message}");
+        }
+
+        long hidden = report.Corruptions + report.Leaks - report.Findings.Count;
+        if (hidden > 0 && report.Findings.Count > 0)
+        {
+            context.Say($"... and {hidden} more.");
+        }
+
+        if (report.Corruptions == 0 && report.Leaks == 0)
+        {
+            context.Say("No errors were found on the image.");
+        }
+
+        if (report.Corruptions > 0)
+        {
+            context.Say($"{report.Corruptions} errors were found on the image. Data may be corrupted, or further writes may corrupt it.");
+        }
+
+        if (report.Leaks > 0)
+        {
+            context.Say($"{report.Leaks} leaked clusters were found on the image. Space is lost, no data is.");
+        }
+
+        if (report.TotalClusters > 0)
+        {
+            context.Say(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{report.AllocatedClusters}/{report.TotalClusters} = {Percent(report.AllocatedClusters, report.TotalClusters)} allocated, {Percent(report.FragmentedClusters, report.AllocatedClusters)} fragmented, {Percent(report.CompressedClusters, report.AllocatedClusters)} compressed clusters"));
+        }
+
+        context.Say($"Image end offset: {report.ImageEndOffset}");
+    }
+
+    private static string Percent(long part, long whole)
+        => string.Create(CultureInfo.InvariantCulture, $"{(whole == 0 ? 0 : part * 100.0 / whole):0.00}%");
+}
