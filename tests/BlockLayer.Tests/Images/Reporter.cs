@@ -1,4 +1,3 @@
-using BlockLayer.Images;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Tests.Images;
