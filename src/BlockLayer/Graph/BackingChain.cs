@@ -48,15 +48,25 @@ public static class BackingChain
     /// Past the end of an image that is not the top, that image decides, and the run is zero.
     /// </summary>
     /// <returns>A run whose <see cref="BlockStatus.Provider"/> is null when nothing down to <paramref name="bottom"/> decides it.</returns>
-    public static async ValueTask<BlockStatus> GetStatusAsync(
+    public static ValueTask<BlockStatus> GetStatusAsync(
         BlockNode top,
         BlockNode bottom,
         long offset,
         long length,
         CancellationToken cancellationToken = default)
+        => GetStatusAsync(Origin.Door, top, bottom, offset, length, cancellationToken);
+
+    /// <summary>The same for a request that is inside already; without a <paramref name="bottom"/> the whole chain is asked.</summary>
+    internal static async ValueTask<BlockStatus> GetStatusAsync(
+        Origin origin,
+        BlockNode top,
+        BlockNode? bottom,
+        long offset,
+        long length,
+        CancellationToken cancellationToken)
     {
-        BlockStatus status = await top.GetStatusAsync(offset, length, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
-        return status.IsAllocated || top.SkipFilters() == bottom.SkipFilters() || top.Backing is not { } backing
+        BlockStatus status = await top.GetStatusAsync(origin, offset, length, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
+        return status.IsAllocated || top.SkipFilters() == bottom?.SkipFilters() || top.Backing is not { } backing
             ? status
             : await GetStatusBelowAsync(backing, offset, status.Length, depthOfBacking: 1, bottom, cancellationToken).ConfigureAwait(false);
     }

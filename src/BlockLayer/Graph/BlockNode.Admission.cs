@@ -151,7 +151,7 @@ public abstract partial class BlockNode
     }
 
     /// <summary>Counts a request in; one from outside first waits until no drain holds the door.</summary>
-    private async ValueTask<int> EnterAsync(Origin origin, CancellationToken cancellationToken)
+    private protected async ValueTask<int> EnterAsync(Origin origin, CancellationToken cancellationToken)
     {
         while (true)
         {

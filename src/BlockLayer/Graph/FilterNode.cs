@@ -5,7 +5,7 @@ namespace BlockLayer.Graph;
 /// <summary>
 /// A node that shows another one: it forwards everything, and a filter overrides only what it changes. Its length, limits and status are the child's.
 /// </summary>
-internal abstract class FilterNode : BlockNode
+public abstract class FilterNode : BlockNode
 {
     /// <summary>Puts a filter on <paramref name="child"/> and takes over the caller's ownership of it.</summary>
     private protected FilterNode(string nodeName, BlockNode child, ImagePermissions needs, ImagePermissions shares)
