@@ -1,0 +1,23 @@
+using BlockLayer.Errors;
+using BlockLayer.Primitives;
+using BlockLayer.TestKit.Graph;
+
+namespace BlockLayer.Simulation.Tests.Interleavings;
+
+/// <summary>At every step inside an image, lets the scheduler run something else first, and fails some steps.</summary>
+internal sealed class RandomSteps(SimulationScheduler scheduler, SeededRandom random, bool fails) : OverlaySteps
+{
+    internal const string Message = "A failure planned by the test.";
+
+    /// <summary>Whether steps fail.</summary>
+    internal bool Fails { get; set; } = fails;
+
+    internal override async ValueTask AtAsync(MemoryOverlayNode node, OverlayStep step, ByteRange range)
+    {
+        await scheduler.StepAsync();
+        if (Fails && random.Next(12) == 0)
+        {
+            throw new BlockLayerException(step == OverlayStep.Store ? BlockErrorKind.NoSpace : BlockErrorKind.Io, Message);
+        }
+    }
+}

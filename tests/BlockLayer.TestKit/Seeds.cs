@@ -1,0 +1,36 @@
+using System.Globalization;
+using Xunit.Sdk;
+
+namespace BlockLayer.TestKit;
+
+/// <summary>
+/// Runs a test with many seeds. A failure says, in one line to paste, how to run that seed alone: the environment variable <c>BLK_SEED</c> replaces the
+/// seeds of every test that is selected.
+/// </summary>
+public static class Seeds
+{
+    /// <summary>Runs <paramref name="body"/> with the seeds 1 to <paramref name="count"/>, or with the one in <c>BLK_SEED</c>.</summary>
+    /// <param name="test">Class and method as the test runner spells them.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="body">Throws if the seed fails.</param>
+    public static void Check(string test, int count, Action<ulong> body)
+    {
+        if (Environment.GetEnvironmentVariable("BLK_SEED") is { Length: > 0 } chosen)
+        {
+            body(ulong.Parse(chosen, CultureInfo.InvariantCulture));
+            return;
+        }
+
+        for (ulong seed = 1; seed <= (ulong)count; seed++)
+        {
+            try
+            {
+                body(seed);
+            }
+            catch (Exception error)
+            {
+                throw new XunitException($"BLK_SEED={seed} bash tests/run.sh -method '*{test}'   fails with: {error.Message}", error);
+            }
+        }
+    }
+}
