@@ -1,3 +1,4 @@
+using BlockLayer.Formats.Qed;
 using BlockLayer.Formats.Raw;
 using BlockLayer.Graph;
 
@@ -7,5 +8,5 @@ namespace BlockLayer.Images;
 public static class BuiltInFormats
 {
     /// <summary>All of them. Raw is last because it never claims a file.</summary>
-    public static FormatRegistry All { get; } = new(RawFormat.Instance);
+    public static FormatRegistry All { get; } = new(QedFormat.Instance, RawFormat.Instance);
 }

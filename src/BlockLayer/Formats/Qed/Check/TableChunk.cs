@@ -1,0 +1,44 @@
+using System.Runtime.CompilerServices;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Formats.Qed;
+
+/// <summary>Some entries of a table as they are on disk, in host order. Holes of the file are skipped: a sparse table costs what is in it.</summary>
+/// <param name="At">Byte position of the first entry.</param>
+/// <param name="Entries">Valid until the next chunk is asked for.</param>
+internal readonly record struct TableChunk(HostOffset At, ulong[] Entries)
+{
+    /// <summary>Byte position of an entry of the chunk.</summary>
+    internal long EntryAt(int index) => At.Value + ((long)index * L2Entry.Size);
+
+    /// <summary>Reads a table piece by piece.</summary>
+    /// <param name="file">The image file.</param>
+    /// <param name="table">Where the table starts; it lies inside the file.</param>
+    /// <param name="geometry">The image's.</param>
+    /// <param name="cancellationToken">Honoured between pieces.</param>
+    internal static async IAsyncEnumerable<TableChunk> ReadTableAsync(
+        BlockEdge file,
+        HostOffset table,
+        QedGeometry geometry,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        ulong[] entries = new ulong[geometry.SliceEntries];
+        using PooledBuffer bytes = file.Parent.Environment.Buffers.Rent(geometry.SliceLength);
+        long end = table.Value + geometry.TableLength;
+        for (long at = table.Value; at < end;)
+        {
+            BlockStatus status = await file.GetStatusAsync(at, end - at, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
+            if (status.IsZero && status.Length >= geometry.SliceLength)
+            {
+                at += Alignment.RoundDown(status.Length, geometry.SliceLength);
+                continue;
+            }
+
+            await file.ReadAsync(at, bytes.Memory, cancellationToken).ConfigureAwait(false);
+            TableSector.Decode(bytes.Span, entries);
+            yield return new TableChunk(new HostOffset(at), entries);
+            at += geometry.SliceLength;
+        }
+    }
+}
