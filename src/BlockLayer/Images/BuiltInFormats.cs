@@ -1,3 +1,4 @@
+using BlockLayer.Formats.Qcow2;
 using BlockLayer.Formats.Qed;
 using BlockLayer.Formats.Raw;
 using BlockLayer.Graph;
@@ -8,5 +9,5 @@ namespace BlockLayer.Images;
 public static class BuiltInFormats
 {
     /// <summary>All of them. Raw is last because it never claims a file.</summary>
-    public static FormatRegistry All { get; } = new(QedFormat.Instance, RawFormat.Instance);
+    public static FormatRegistry All { get; } = new(Qcow2Format.Instance, QedFormat.Instance, RawFormat.Instance);
 }

@@ -56,4 +56,7 @@ internal static class Qcow2Limits
 
     /// <summary>Bytes. The unit a disk writes whole: a header change that is one of these survives a crash as all or nothing.</summary>
     internal const int SectorLength = 512;
+
+    /// <summary>Bytes. Ours: a longer request is carried out in pieces, so that one allocation stays within a refcount page or two.</summary>
+    internal const int MaxTransferLength = 16 << 20;
 }

@@ -1,0 +1,20 @@
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>
+/// Host clusters that were taken for guest clusters and are being filled: from the lookup that found them missing to the moment the mapping is published or given
+/// up. Reads see the old mapping meanwhile; whoever wants to change these guest clusters waits for <see cref="Done"/> and looks again.
+/// </summary>
+/// <param name="First">The first guest cluster.</param>
+/// <param name="Host">The host clusters, as many as guest clusters.</param>
+/// <param name="Slice">The slice that maps them, pinned.</param>
+/// <param name="Origin">Where the host clusters come from.</param>
+internal sealed record InFlightAllocation(GuestCluster First, HostRun Host, L2Slice Slice, HostOrigin Origin)
+{
+    /// <summary>The guest cluster behind the last one.</summary>
+    internal GuestCluster End => First.Plus(Host.Count);
+
+    /// <summary>Completes when the record is gone, well or badly.</summary>
+    internal Completion Done { get; } = new();
+}

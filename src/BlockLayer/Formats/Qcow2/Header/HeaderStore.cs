@@ -1,0 +1,48 @@
+using BlockLayer.Graph;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>The header of an open image: what it says now, and the only place that writes it.</summary>
+/// <remarks>
+/// Fixed fields lie in the first 512 bytes, which a disk writes whole: a change of any number of them is one write of that sector, durable before anything
+/// relies on it. The caller sees to it that what the fields refer to is durable before, and that no two changes run at once.
+/// </remarks>
+internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] firstCluster)
+{
+    private readonly byte[] _firstCluster = firstCluster; // as on disk; changed only by the one change that runs
+    private Qcow2Header _current = header;
+
+    /// <summary>The header as it is on disk.</summary>
+    internal Qcow2Header Current => Volatile.Read(ref _current);
+
+    /// <summary>The first cluster as it is on disk, for planning a <see cref="BackingChangePlan"/>.</summary>
+    internal ReadOnlySpan<byte> FirstCluster => _firstCluster;
+
+    /// <summary>Changes fixed fields; durable on return.</summary>
+    internal async ValueTask UpdateAsync(Func<Qcow2Header, Qcow2Header> change)
+    {
+        Qcow2Header next = change(Current);
+        byte[] changed = [.. _firstCluster];
+        next.WriteTo(changed);
+        await WriteAsync(new HeaderWrite(new HostOffset(0), changed.AsMemory(0, Math.Min(Qcow2Limits.SectorLength, changed.Length)))).ConfigureAwait(false);
+        Volatile.Write(ref _current, next);
+    }
+
+    /// <summary>Carries out planned writes, each durable before the next.</summary>
+    internal async ValueTask CarryOutAsync(BackingChangePlan plan)
+    {
+        foreach (HeaderWrite write in plan.Writes)
+        {
+            await WriteAsync(write).ConfigureAwait(false);
+        }
+
+        Volatile.Write(ref _current, plan.Header);
+    }
+
+    private async ValueTask WriteAsync(HeaderWrite write)
+    {
+        await file.WriteAsync(write.Offset.Value, write.Bytes, CancellationToken.None).ConfigureAwait(false);
+        write.Bytes.Span.CopyTo(_firstCluster.AsSpan((int)write.Offset.Value)); // what a retry after a failed flush starts from
+        await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+    }
+}

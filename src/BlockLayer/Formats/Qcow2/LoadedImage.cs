@@ -1,0 +1,62 @@
+using System.Runtime.InteropServices;
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>What is read of an image to open it: the header, and the two tables that are kept in memory whole.</summary>
+/// <param name="Header">Validated against the real length of the file.</param>
+/// <param name="FirstCluster">The bytes it was read from.</param>
+/// <param name="L1">The active L1 table.</param>
+/// <param name="RefcountTable">The refcount table; empty for a read-only open, which needs none.</param>
+internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, WordTable L1, WordTable RefcountTable)
+{
+    /// <summary>Reads and judges an image. Reads nothing but this file, and no more of it than its real length allows.</summary>
+    /// <exception cref="ImageFormatException">InvalidFormat, Corrupt, or Unsupported by name.</exception>
+    internal static async ValueTask<LoadedImage> ReadAsync(BlockNode file, NodeAccess access, CancellationToken cancellationToken)
+    {
+        byte[] start = new byte[Math.Min(Qcow2Header.ProbeLength, file.Length)];
+        await file.ReadAsync(0, start, ReadFlags.None, cancellationToken).ConfigureAwait(false);
+        int clusterSize = Qcow2Header.ReadClusterSize(start);
+        byte[] firstCluster = new byte[clusterSize];
+        await file.ReadAsync(0, firstCluster.AsMemory(0, (int)Math.Min(clusterSize, file.Length)), ReadFlags.None, cancellationToken).ConfigureAwait(false);
+        Qcow2Header header = Qcow2Header.Parse(firstCluster.AsSpan(0, (int)Math.Min(clusterSize, file.Length)));
+        header.Validate(file.Length);
+        header.RequireImplementedFeatures();
+        if (access == NodeAccess.ReadWrite)
+        {
+            RequireWritable(header);
+        }
+
+        int refcountWords = access == NodeAccess.ReadWrite ? (int)(header.RefcountTableClusters * clusterSize / RefcountTableEntry.Size) : 0;
+        return new LoadedImage(
+            header,
+            firstCluster,
+            await ReadTableAsync(file, header.L1TableOffset, (int)header.L1Size, cancellationToken).ConfigureAwait(false),
+            await ReadTableAsync(file, header.RefcountTableOffset, refcountWords, cancellationToken).ConfigureAwait(false));
+    }
+
+    private static void RequireWritable(Qcow2Header header)
+    {
+        if (header.HasFeature(IncompatibleFeatures.Corrupt))
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.Corrupt, "incompatible_features has the bit \"corrupt\": the image can be read, and must be repaired before it is written.");
+        }
+
+        if (header.HasFeature(IncompatibleFeatures.Dirty))
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.Corrupt, "incompatible_features has the bit \"dirty\": the image can be read, and its refcounts must be rebuilt by a repair before it is written.");
+        }
+    }
+
+    private static async ValueTask<WordTable> ReadTableAsync(BlockNode file, HostOffset start, int count, CancellationToken cancellationToken)
+    {
+        byte[] bytes = new byte[count * sizeof(ulong)];
+        await file.ReadAsync(start.Value, bytes, ReadFlags.None, cancellationToken).ConfigureAwait(false);
+        ulong[] words = MemoryMarshal.Cast<byte, ulong>(bytes).ToArray();
+        WordTable.SwapBytes(words);
+        return new WordTable(start, words);
+    }
+}

@@ -1,0 +1,102 @@
+using System.Diagnostics.CodeAnalysis;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>What a new qcow2 image is to be like. The defaults are qemu-img's.</summary>
+public sealed record Qcow2CreateOptions : ImageCreateOptions
+{
+    /// <summary>Plain options with qcow2's defaults.</summary>
+    [SetsRequiredMembers]
+    public Qcow2CreateOptions(ImageCreateOptions basic)
+        : base(basic)
+    {
+    }
+
+    /// <summary>Options for a disk of a size.</summary>
+    public Qcow2CreateOptions()
+    {
+    }
+
+    /// <summary>Version of the format: 3 (compat=1.1) or 2 (compat=0.10).</summary>
+    public int Version { get; init; } = 3;
+
+    /// <summary>Bytes in a cluster: a power of two from 512 to 2 MiB.</summary>
+    public int ClusterSize { get; init; } = 64 * 1024;
+
+    /// <summary>Width of a refcount in bits: a power of two from 1 to 64. Version 2 has 16.</summary>
+    public int RefcountBits { get; init; } = 16;
+
+    /// <summary>How clusters that are written compressed will be: zlib, or zstd (version 3).</summary>
+    public string Compression { get; init; } = "zlib";
+
+    /// <summary>Lets other programs postpone refcount updates (version 3). This library never does.</summary>
+    public bool LazyRefcounts { get; init; }
+
+    /// <summary>Reads qemu-img's spelling.</summary>
+    internal static Qcow2CreateOptions Parse(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options)
+    {
+        var result = new Qcow2CreateOptions(basic);
+        foreach ((string name, string value) in options)
+        {
+            result = name switch
+            {
+                "compat" => result with { Version = ParseVersion(value) },
+                "cluster_size" => result with { ClusterSize = ParsePowerOfTwo(name, value, 1 << Qcow2Limits.MinClusterBits, 1 << Qcow2Limits.MaxClusterBits) },
+                "refcount_bits" => result with { RefcountBits = ParsePowerOfTwo(name, value, 1, 1 << Qcow2Limits.MaxRefcountOrder) },
+                "compression_type" => result with { Compression = ParseWord(name, value, "zlib", "zstd") },
+                "lazy_refcounts" => result with { LazyRefcounts = ParseWord(name, value, "off", "on") == "on" },
+                "preallocation" when ParseWord(name, value, "off") == "off" => result,
+                "extended_l2" when ParseWord(name, value, "off") == "off" => result,
+                _ => throw new ArgumentException(
+                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, preallocation (off), extended_l2 (off)."),
+            };
+        }
+
+        result.ThrowIfContradictory();
+        return result;
+    }
+
+    /// <exception cref="ArgumentException">A value the format does not take, or two that exclude each other.</exception>
+    internal void ThrowIfContradictory()
+    {
+        ParsePowerOfTwo("cluster_size", ClusterSize, 1 << Qcow2Limits.MinClusterBits, 1 << Qcow2Limits.MaxClusterBits);
+        ParsePowerOfTwo("refcount_bits", RefcountBits, 1, 1 << Qcow2Limits.MaxRefcountOrder);
+        if (Version is not (2 or 3))
+        {
+            throw new ArgumentException($"Version is {Version}; it can be 2 or 3.");
+        }
+
+        if (Version == 2 && (RefcountBits != 16 || LazyRefcounts || Compression != "zlib"))
+        {
+            throw new ArgumentException("An image of version 2 (compat=0.10) has refcount_bits=16, lazy_refcounts=off and compression_type=zlib; other values need compat=1.1.");
+        }
+
+        ParseWord("compression_type", Compression, "zlib", "zstd");
+        if (Backing is { Format: null } backing)
+        {
+            throw new ArgumentException($"The format of the backing file {backing} has to be given: it is recorded with the name.");
+        }
+    }
+
+    private static int ParseVersion(string value) => value switch
+    {
+        "0.10" or "v2" => 2,
+        "1.1" or "v3" => 3,
+        _ => throw new ArgumentException($"compat is '{value}'; it can be 0.10 (v2) or 1.1 (v3)."),
+    };
+
+    private static string ParseWord(string name, string value, params string[] allowed)
+        => allowed.Contains(value) ? value : throw new ArgumentException($"{name} is '{value}'; it can be {string.Join(" or ", allowed)}.");
+
+    private static int ParsePowerOfTwo(string name, string value, int minimum, int maximum)
+        => ByteSize.TryParse(value, out long number)
+            ? ParsePowerOfTwo(name, number, minimum, maximum)
+            : throw new ArgumentException($"{name} is '{value}', which is no number.");
+
+    private static int ParsePowerOfTwo(string name, long value, int minimum, int maximum)
+        => value >= minimum && value <= maximum && long.IsPow2(value)
+            ? (int)value
+            : throw new ArgumentException($"{name} is {value}; it can be a power of two from {minimum} to {maximum}.");
+}

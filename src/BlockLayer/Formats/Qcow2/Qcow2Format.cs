@@ -1,0 +1,40 @@
+using System.Buffers.Binary;
+using BlockLayer.Graph;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>The qcow2 format, versions 2 and 3.</summary>
+public sealed class Qcow2Format : ImageFormat
+{
+    private readonly Qcow2OpenOptions _options;
+
+    /// <summary>A format that opens images with other options than the usual ones; for tests.</summary>
+    internal Qcow2Format(Qcow2OpenOptions options) => _options = options;
+
+    /// <summary>The format.</summary>
+    public static Qcow2Format Instance { get; } = new(new Qcow2OpenOptions());
+
+    /// <inheritdoc/>
+    public override string Name => "qcow2";
+
+    /// <summary>True for the magic with version 2 or later; version 1 is the format qcow.</summary>
+    public override bool Probe(ReadOnlySpan<byte> head)
+        => head.Length >= 8 && BinaryPrimitives.ReadUInt32BigEndian(head) == Qcow2Header.Magic && BinaryPrimitives.ReadUInt32BigEndian(head[4..]) >= 2;
+
+    /// <inheritdoc/>
+    public override ImageCreateOptions ParseCreateOptions(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options)
+        => Qcow2CreateOptions.Parse(basic, options);
+
+    internal override async ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken)
+    {
+        LoadedImage image = await LoadedImage.ReadAsync(file, context.Access, cancellationToken).ConfigureAwait(false);
+        return new Qcow2Node(file, context, image, _options);
+    }
+
+    internal override async ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken)
+    {
+        Qcow2CreateOptions own = options as Qcow2CreateOptions ?? new Qcow2CreateOptions(options);
+        own.ThrowIfContradictory();
+        await new Qcow2Creator(own).WriteAsync(file, cancellationToken).ConfigureAwait(false);
+    }
+}

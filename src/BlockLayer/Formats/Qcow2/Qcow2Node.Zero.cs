@@ -1,0 +1,250 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Formats.Qcow2;
+
+// Zeroes, discards and copies from below: changes of mappings that move no data, or none that the guest could see.
+internal sealed partial class Qcow2Node
+{
+    private enum ZeroIntent
+    {
+        /// <summary>Read as zeroes, keep the room.</summary>
+        Keep,
+
+        /// <summary>Read as zeroes, give the room back.</summary>
+        Unmap,
+
+        /// <summary>Give the room back; reading as before is fine, reading what lies below is not.</summary>
+        Discard,
+
+        /// <summary>Zeroes from below: only where nothing is allocated.</summary>
+        Populate,
+    }
+
+    private enum ZeroOutcome
+    {
+        /// <summary>Done, or nothing to do.</summary>
+        Done,
+
+        /// <summary>This version of the format cannot say it: zeroes have to be written.</summary>
+        WriteData,
+    }
+
+    private protected override async ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        ZeroIntent intent = (flags & ZeroFlags.MayUnmap) != 0 ? ZeroIntent.Unmap : ZeroIntent.Keep;
+        bool mayWrite = (flags & ZeroFlags.NoFallback) == 0;
+        long end = offset + length;
+        long firstWhole = Alignment.RoundUp(offset, _geometry.ClusterSize);
+        long endWhole = end == Length ? Alignment.RoundUp(end, _geometry.ClusterSize) : Alignment.RoundDown(end, _geometry.ClusterSize);
+        if (firstWhole >= endWhole)
+        {
+            await ZeroPartAsync(offset, length, mayWrite, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        await ZeroPartAsync(offset, firstWhole - offset, mayWrite, cancellationToken).ConfigureAwait(false);
+        await ZeroClustersAsync(firstWhole, endWhole, intent, mayWrite, cancellationToken).ConfigureAwait(false);
+        await ZeroPartAsync(endWhole, Math.Max(0, end - endWhole), mayWrite, cancellationToken).ConfigureAwait(false);
+    }
+
+    private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
+        => ZeroClustersAsync(offset, Alignment.RoundUp(offset + length, _geometry.ClusterSize), ZeroIntent.Discard, mayWrite: false, cancellationToken);
+
+    private protected override async ValueTask PopulateCoreAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        var at = new GuestOffset(offset);
+        while (!buffer.IsEmpty)
+        {
+            await PrepareToWriteAsync().ConfigureAwait(false);
+            ClusterMapping run = await LookupAsync(at, buffer.Length).ConfigureAwait(false);
+            int done = run.IsAllocated
+                ? (int)run.Length
+                : await WriteNewAsync(at, buffer[..(int)run.Length], WriteIntent.Populate, cancellationToken).ConfigureAwait(false);
+            at = at.Plus(done);
+            buffer = buffer[done..];
+        }
+    }
+
+    private protected override ValueTask PopulateZeroesCoreAsync(long offset, long length, CancellationToken cancellationToken)
+        => ZeroClustersAsync(offset, Alignment.RoundUp(offset + length, _geometry.ClusterSize), ZeroIntent.Populate, mayWrite: true, cancellationToken);
+
+    /// <summary>Zeroes a part of one cluster.</summary>
+    private async ValueTask ZeroPartAsync(long offset, long length, bool mayWrite, CancellationToken cancellationToken)
+    {
+        while (length > 0)
+        {
+            ClusterMapping run = await LookupAsync(new GuestOffset(offset), length).ConfigureAwait(false);
+            if (!(run.IsZero || (run.Kind == ClusterKind.Unallocated && !HasBacking)))
+            {
+                if (!mayWrite)
+                {
+                    throw NoZeroWithoutWriting(offset);
+                }
+
+                await WriteZeroBytesAsync(offset, run.Length, cancellationToken).ConfigureAwait(false);
+            }
+
+            offset += run.Length;
+            length -= run.Length;
+        }
+    }
+
+    /// <summary>Changes the mapping of whole clusters.</summary>
+    private async ValueTask ZeroClustersAsync(long offset, long end, ZeroIntent intent, bool mayWrite, CancellationToken cancellationToken)
+    {
+        GuestCluster endCluster = new GuestOffset(end).Cluster(_geometry);
+        for (GuestCluster at = new GuestOffset(offset).Cluster(_geometry); at.Index < endCluster.Index;)
+        {
+            await PrepareToWriteAsync().ConfigureAwait(false);
+            if (_writeBack.IsFull)
+            {
+                await _writeBack.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+
+            if (SkipUnmappedTable(at, endCluster, intent) is { } next)
+            {
+                at = next;
+                continue;
+            }
+
+            ZeroStep step;
+            using (await _allocationLock.EnterAsync(cancellationToken).ConfigureAwait(false))
+            {
+                try
+                {
+                    step = await ZeroInSliceLockedAsync(at, endCluster, intent).ConfigureAwait(false);
+                }
+                catch (ImageFormatException) when (_guard.Evidence is not null)
+                {
+                    await MarkCorruptLockedAsync().ConfigureAwait(false);
+                    throw;
+                }
+            }
+
+            if (step.Busy is { } busy)
+            {
+                await busy.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+            else if (step.TableFull)
+            {
+                await GrowRefcountTableAsync().ConfigureAwait(false);
+            }
+
+            at = step.Next;
+            if (step.Outcome == ZeroOutcome.WriteData)
+            {
+                await WriteZeroClusterAsync(at, intent, mayWrite, cancellationToken).ConfigureAwait(false);
+                at = at.Plus(1);
+            }
+        }
+    }
+
+    /// <summary>Where to go on when there is no L2 table here and nothing below would show through: all of it reads as zeroes already.</summary>
+    private GuestCluster? SkipUnmappedTable(GuestCluster at, GuestCluster end, ZeroIntent intent)
+    {
+        bool nothingToDo = !HasBacking && intent != ZeroIntent.Populate && !_tables.L1EntryOf(at).IsAllocated;
+        return nothingToDo ? new GuestCluster(Math.Min(end.Index, (at.L1Index(_geometry) + 1) << _geometry.L2Bits)) : null;
+    }
+
+    private async ValueTask<ZeroStep> ZeroInSliceLockedAsync(GuestCluster first, GuestCluster end, ZeroIntent intent)
+    {
+        if (_inFlight.Find(first) is { } other)
+        {
+            return new ZeroStep(first, Busy: other.Done);
+        }
+
+        if (await EnsureSliceAsync(first).ConfigureAwait(false) is not { } slice)
+        {
+            return new ZeroStep(first, TableFull: true);
+        }
+
+        try
+        {
+            GuestCluster at = first;
+            for (; at.Index < end.Index && at.Index < slice.End.Index && _inFlight.Find(at) is null; at = at.Plus(1))
+            {
+                await CheckOldMappingAsync(slice, at).ConfigureAwait(false);
+                L2Entry old = slice[at];
+                if (ZeroEntryFor(old, intent) is not { } entry)
+                {
+                    return new ZeroStep(at, Outcome: ZeroOutcome.WriteData);
+                }
+
+                if (entry != old)
+                {
+                    _tables.MarkDirty(slice);
+                    ReplaceEntry(slice, at, entry);
+                }
+            }
+
+            return new ZeroStep(at);
+        }
+        finally
+        {
+            _tables.Unpin(slice);
+        }
+    }
+
+    /// <summary>The entry that says what is wanted, perhaps the old one; null when zeroes have to be written as data.</summary>
+    private L2Entry? ZeroEntryFor(L2Entry old, ZeroIntent intent)
+    {
+        bool canSayZero = Header.Version >= 3;
+        switch (old.Kind)
+        {
+            case ClusterKind.ZeroPlain:
+            case ClusterKind.Unallocated when !HasBacking && intent != ZeroIntent.Populate:
+                return old;
+            case not ClusterKind.Unallocated when intent == ZeroIntent.Populate:
+                return old;
+            case ClusterKind.ZeroAllocated when intent == ZeroIntent.Keep:
+                return old;
+            case ClusterKind.Data when intent == ZeroIntent.Keep && canSayZero && old.IsCopied:
+                return L2Entry.ForZeroAllocated(old.HostOffset);
+            default:
+                return canSayZero ? L2Entry.ZeroPlain
+                    : intent == ZeroIntent.Discard ? HasBacking ? old : L2Entry.Unallocated
+                    : intent == ZeroIntent.Unmap && !HasBacking ? L2Entry.Unallocated
+                    : null;
+        }
+    }
+
+    private async ValueTask WriteZeroClusterAsync(GuestCluster cluster, ZeroIntent intent, bool mayWrite, CancellationToken cancellationToken)
+    {
+        long offset = cluster.Offset(_geometry).Value;
+        long length = Math.Min(_geometry.ClusterSize, Length - offset);
+        if (!mayWrite)
+        {
+            throw NoZeroWithoutWriting(offset);
+        }
+
+        if (intent != ZeroIntent.Populate)
+        {
+            await WriteZeroBytesAsync(offset, length, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        using PooledBuffer zeroes = Environment.Buffers.Rent((int)length);
+        zeroes.Span.Clear();
+        await PopulateCoreAsync(offset, zeroes.Memory, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask WriteZeroBytesAsync(long offset, long length, CancellationToken cancellationToken)
+    {
+        while (length > 0)
+        {
+            int piece = (int)Math.Min(length, ZeroBytes.Block.Length);
+            await WriteSlowAsync(new GuestOffset(offset), ZeroBytes.Block[..piece], cancellationToken).ConfigureAwait(false);
+            offset += piece;
+            length -= piece;
+        }
+    }
+
+    private BlockLayerException NoZeroWithoutWriting(long offset)
+        => Error(BlockErrorKind.Unsupported, $"'{NodeName}' cannot say zero at offset {offset} without writing zeroes.", offset);
+
+    /// <summary>How far a look under the allocation lock came, and what has to happen before it goes on.</summary>
+    private readonly record struct ZeroStep(
+        GuestCluster Next, ZeroOutcome Outcome = ZeroOutcome.Done, Completion? Busy = null, bool TableFull = false);
+}

@@ -1,0 +1,162 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>
+/// An open qcow2 image: guest clusters mapped to clusters of a file, over an optional backing node.
+/// </summary>
+/// <remarks>
+/// <para>It owns the parts and their order of use; each part keeps its own rules:</para>
+/// <list type="bullet">
+/// <item><see cref="TableCache"/> finds a mapping without a lock. Reads, and overwrites of clusters that are allocated here alone, need nothing else.</item>
+/// <item><see cref="ClusterAllocator"/> and <see cref="RefcountTable"/> decide which clusters are taken, under the allocation lock.</item>
+/// <item><see cref="InFlightTable"/> keeps two writers from allocating for one guest cluster, while the lock is not held and data moves.</item>
+/// <item><see cref="WriteBack"/> brings tables to disk in an order that survives a crash.</item>
+/// </list>
+/// <para>Invariants: (1) a mapping is published only after its data was written; (2) the allocation lock is never held across guest data I/O; (3) opening
+/// changes nothing on disk, the first change does: see <see cref="PrepareToWriteAsync"/>; (4) with evidence that metadata could be hit,
+/// nothing is written any more, and the corrupt bit is set once.</para>
+/// <para>Lazy refcounts: an image that allows them is written with strict refcounts all the same, so the dirty bit is never set here.</para>
+/// </remarks>
+internal sealed partial class Qcow2Node : BlockNode
+{
+    private readonly BlockEdge _file;
+    private readonly ClusterGeometry _geometry;
+    private readonly HeaderStore _header;
+    private readonly TableCache _tables;
+    private readonly RefcountTable _refcounts;
+    private readonly MetadataOverlapGuard _guard;
+    private readonly ClusterAllocator _allocator;
+    private readonly WriteBack _writeBack;
+    private readonly AsyncLock _allocationLock = new();
+    private readonly InFlightTable _inFlight = new(); // guarded by _allocationLock
+
+    private volatile bool _isPrepared; // set once the image may be written, cleared when it must not be any more
+
+    /// <summary>Wires an image whose tables were loaded by <see cref="Qcow2Format"/>. On success the node owns the file.</summary>
+    internal Qcow2Node(BlockNode file, FormatOpenContext context, LoadedImage image, Qcow2OpenOptions options)
+        : base(context.NodeName, file.Environment, context.Access)
+    {
+        const ImagePermissions Reads = ImagePermissions.ConsistentRead;
+        _file = context.Access == NodeAccess.ReadWrite
+            ? Attach(file, EdgeRole.Metadata, Reads | ImagePermissions.Write | ImagePermissions.Resize, Reads)
+            : Attach(file, EdgeRole.Metadata, Reads, ImagePermissions.All & ~ImagePermissions.Resize);
+        Qcow2Header header = image.Header;
+        _geometry = header.CreateGeometry();
+        _header = new HeaderStore(_file, header, image.FirstCluster);
+        _guard = new MetadataOverlapGuard(_file, _geometry);
+        _tables = new TableCache(_file, _geometry, header.Version, image.L1, options.TableCacheLength);
+        _refcounts = new RefcountTable(_file, _geometry, image.RefcountTable, _guard);
+        _allocator = new ClusterAllocator(_geometry, _refcounts, _guard, Gate, options.ReusePolicy);
+        _writeBack = new WriteBack(_file, _allocationLock, _tables, _refcounts, _allocator);
+        SetLength(header.VirtualSize);
+        SetLimits(new BlockLimits
+        {
+            ClusterSize = _geometry.ClusterSize,
+            SubclusterSize = _geometry.ClusterSize,
+            DiscardGranularity = _geometry.ClusterSize,
+            ZeroGranularity = _geometry.ClusterSize,
+            MaxTransfer = Math.Max(_geometry.ClusterSize, Qcow2Limits.MaxTransferLength),
+            SupportsPopulate = true,
+        });
+    }
+
+    /// <inheritdoc/>
+    public override string DriverName => "qcow2";
+
+    /// <inheritdoc/>
+    public override string? Path => _file.Child.Path;
+
+    /// <summary>The header as it is on disk.</summary>
+    internal Qcow2Header Header => _header.Current;
+
+    /// <summary>The file with the tables and the data.</summary>
+    internal BlockNode File => _file.Child;
+
+    /// <summary>Unallocated clusters of this image belong to a backing file, whether or not it was opened.</summary>
+    private bool HasBacking => BackingEdge is not null || Header.HasBackingFile;
+
+    private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken)
+        => IsReadOnly ? ValueTask.CompletedTask
+            : _isPrepared ? _writeBack.FlushAsync(cancellationToken)
+            : _file.FlushAsync(cancellationToken);
+
+    private protected override async ValueTask CloseCoreAsync()
+    {
+        if (IsReadOnly || !_isPrepared)
+        {
+            return;
+        }
+
+        // A flush makes drops durable, the next one writes the counts that go down. Nobody is inside any more, so epochs pass freely.
+        do
+        {
+            await _writeBack.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            using AsyncLock.Releaser held = await _allocationLock.EnterAsync().ConfigureAwait(false);
+            for (int epochs = 0; epochs < 3; epochs++)
+            {
+                await _allocator.RetireAsync().ConfigureAwait(false);
+            }
+        }
+        while (_refcounts.DirtyCount > 0 || _allocator.QuarantinedCount > 0);
+    }
+
+    /// <summary>
+    /// Makes sure the image may be changed. Before the first change it learns where the metadata is, and clears the autoclear bits, none of which
+    /// is maintained here, so that whoever trusts bitmaps sees that they no longer are; durable before the change goes on.
+    /// </summary>
+    /// <exception cref="BlockLayerException">Corrupt: the image must not be written.</exception>
+    private ValueTask PrepareToWriteAsync() => _isPrepared ? ValueTask.CompletedTask : PrepareSlowAsync();
+
+    private async ValueTask PrepareSlowAsync()
+    {
+        using AsyncLock.Releaser held = await _allocationLock.EnterAsync().ConfigureAwait(false);
+        if (_guard.Evidence is { } evidence)
+        {
+            throw Error(BlockErrorKind.Corrupt, evidence.Message, evidence.Offset, evidence);
+        }
+
+        if (_isPrepared)
+        {
+            return;
+        }
+
+        try
+        {
+            await MetadataMap.FillAsync(_guard, _file, _geometry, Header, _tables.L1, _refcounts.Table).ConfigureAwait(false);
+        }
+        catch (ImageFormatException damage) when (damage.Kind == BlockErrorKind.Corrupt)
+        {
+            _guard.Broken(new HostOffset(damage.Offset ?? 0), damage.Message.TrimEnd('.'));
+            await MarkCorruptLockedAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        if (Header.Autoclear != AutoclearFeatures.None)
+        {
+            await _header.UpdateAsync(static header => header with { Autoclear = AutoclearFeatures.None }).ConfigureAwait(false);
+        }
+
+        _isPrepared = true;
+    }
+
+    /// <summary>Stops writing and says so on disk, once. The caller holds the allocation lock.</summary>
+    private async ValueTask MarkCorruptLockedAsync()
+    {
+        _isPrepared = false;
+        if (Header.Version >= 3 && !Header.HasFeature(IncompatibleFeatures.Corrupt))
+        {
+            await _header.UpdateAsync(static header => header with { Incompatible = header.Incompatible | IncompatibleFeatures.Corrupt }).ConfigureAwait(false);
+        }
+    }
+
+    private BlockLayerException FaultAt(L2Slice slice, GuestCluster cluster)
+    {
+        ImageFormatException cause = slice.FaultOf(cluster).ToException(
+            "L2 table entry", slice[cluster].Raw, _tables.PositionOf(slice.First).Plus((cluster.Index - slice.First.Index) * L2Entry.Size));
+        return Error(BlockErrorKind.Corrupt, cause.Message, cause.Offset, cause);
+    }
+}

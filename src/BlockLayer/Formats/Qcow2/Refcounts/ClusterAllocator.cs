@@ -1,0 +1,180 @@
+using System.Diagnostics;
+using BlockLayer.Requests;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>
+/// Hands out clusters that nobody refers to, and takes back those that lost a reference. Everything here happens under the allocation lock.
+/// </summary>
+/// <remarks>
+/// <code>
+///   free --Allocate--> counted once --(published, later dropped) Release--> quarantine --Retire--> counted down, free at 0
+///                          '---------- Return (never published) ----------->'
+/// </code>
+/// A cluster in quarantine keeps its count, so nothing can hand it out. What may leave is decided by <see cref="ClusterReusePolicy"/>; nobody waits for it.
+/// </remarks>
+internal sealed class ClusterAllocator
+{
+    private readonly ClusterGeometry _geometry;
+    private readonly RefcountTable _refcounts;
+    private readonly MetadataOverlapGuard _guard;
+    private readonly RequestGate _gate;
+    private readonly ClusterReusePolicy _policy;
+    private readonly Queue<ReleasedCluster> _quarantine = new(); // in the order of release, so neither drop nor epoch ever falls
+    private readonly Queue<HostCluster> _returned = new();       // never seen by anybody
+    private HostCluster _searchFrom; // nothing below it is free
+    private long _reuseGeneration;   // written under the allocation lock
+
+    /// <summary>An allocator over these counts.</summary>
+    internal ClusterAllocator(
+        ClusterGeometry geometry, RefcountTable refcounts, MetadataOverlapGuard guard, RequestGate gate, ClusterReusePolicy policy)
+    {
+        _geometry = geometry;
+        _refcounts = refcounts;
+        _guard = guard;
+        _gate = gate;
+        _policy = policy;
+    }
+
+    /// <summary>Number that a drop gets which the next captured flush makes durable.</summary>
+    internal long NextFlush { get; private set; } = 1;
+
+    /// <summary>The newest flush that has completed.</summary>
+    internal long DurableFlush { get; private set; }
+
+    /// <summary>Moves on whenever a cluster becomes free, before anything else can be stored in it.</summary>
+    internal long ReuseGeneration => Volatile.Read(ref _reuseGeneration);
+
+    /// <summary>References in quarantine.</summary>
+    internal int QuarantinedCount => _quarantine.Count + _returned.Count;
+
+    /// <summary>Takes up to <paramref name="wanted"/> contiguous clusters, each counted once.</summary>
+    /// <returns>At least one cluster; null when the refcount table has no room for more, so that it has to grow first.</returns>
+    /// <exception cref="Errors.BlockLayerException">Corrupt: what is counted as free holds metadata; NoSpace, Io.</exception>
+    internal async ValueTask<HostRun?> AllocateAsync(int wanted)
+    {
+        await RetireAsync().ConfigureAwait(false);
+        HostCluster at = _searchFrom;
+        while (at.Index < _refcounts.Reach.Index)
+        {
+            RefcountPage? page = await _refcounts.LoadPageAsync(at).ConfigureAwait(false);
+            if (page is null)
+            {
+                await _refcounts.CreateBlockAsync(at).ConfigureAwait(false);
+                continue;
+            }
+
+            if (page.FindFree(at) is { } first)
+            {
+                HostRun run = TakeRun(page, first, wanted);
+                _searchFrom = first.Plus(run.Count);
+                return run;
+            }
+
+            at = page.End;
+        }
+
+        _searchFrom = at;
+        return null;
+    }
+
+    /// <summary>Takes exactly <paramref name="count"/> contiguous clusters, each counted once: for tables, which are contiguous.</summary>
+    /// <returns>Null when the refcount table has no room for them, so that it has to grow first.</returns>
+    /// <exception cref="Errors.BlockLayerException">Corrupt: what is counted as free holds metadata; NoSpace, Io.</exception>
+    internal async ValueTask<HostRun?> AllocateContiguousAsync(int count)
+    {
+        HostCluster first = _searchFrom;
+        for (HostCluster at = first; at.Index < _refcounts.Reach.Index; at = at.Plus(1))
+        {
+            if (await _refcounts.LoadPageAsync(at).ConfigureAwait(false) is not { } page)
+            {
+                int index = (int)at.RefcountTableIndex(_geometry);
+                return await _refcounts.CreateRegionAsync(_refcounts.Table, index, count).ConfigureAwait(false) is { } region ? new HostRun(region, count) : null;
+            }
+
+            if (page[at] != 0)
+            {
+                first = at.Plus(1);
+            }
+            else if (at.Index - first.Index + 1 == count)
+            {
+                await CountOnceAsync(first, count).ConfigureAwait(false);
+                return new HostRun(first, count);
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Gives back clusters that were never published: no entry, on disk or in memory, ever led to them.</summary>
+    internal void Return(HostRun run)
+    {
+        for (int i = 0; i < run.Count; i++)
+        {
+            _returned.Enqueue(run.First.Plus(i));
+        }
+    }
+
+    /// <summary>Takes back one reference to a cluster; the entry that held it has been changed in memory.</summary>
+    internal void Release(HostCluster cluster) => _quarantine.Enqueue(new ReleasedCluster(cluster, NextFlush, _gate.Epoch));
+
+    /// <summary>Begins a flush: what is released from now on belongs to the one after it.</summary>
+    internal long BeginFlush() => NextFlush++;
+
+    /// <summary>Notes that everything captured by a flush is durable.</summary>
+    internal void CompleteFlush(long flush) => DurableFlush = Math.Max(DurableFlush, flush);
+
+    /// <summary>Counts down what may leave the quarantine.</summary>
+    internal async ValueTask RetireAsync()
+    {
+        while (_returned.TryPeek(out HostCluster returned))
+        {
+            await CountDownAsync(returned).ConfigureAwait(false);
+            _returned.Dequeue();
+        }
+
+        if (_quarantine.Count > 0)
+        {
+            _gate.TryAdvanceEpoch();
+        }
+
+        while (_quarantine.TryPeek(out ReleasedCluster released) && _policy.MayReuse(released, DurableFlush, _gate.Epoch))
+        {
+            await CountDownAsync(released.Cluster).ConfigureAwait(false);
+            _quarantine.Dequeue();
+        }
+    }
+
+    private async ValueTask CountDownAsync(HostCluster cluster)
+    {
+        if (await _refcounts.DecrementAsync(cluster).ConfigureAwait(false) == 0)
+        {
+            _searchFrom = new HostCluster(Math.Min(cluster.Index, _searchFrom.Index));
+            Interlocked.Increment(ref _reuseGeneration);
+        }
+    }
+
+    private async ValueTask CountOnceAsync(HostCluster first, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            HostCluster cluster = first.Plus(i);
+            _guard.ThrowIfMetadata(cluster, "The search for free clusters");
+            _refcounts.Set((await _refcounts.LoadPageAsync(cluster).ConfigureAwait(false))!, cluster, 1);
+        }
+    }
+
+    private HostRun TakeRun(RefcountPage page, HostCluster first, int wanted)
+    {
+        int count = 0;
+        for (HostCluster cluster = first; count < wanted && cluster.Index < page.End.Index && page[cluster] == 0; cluster = cluster.Plus(1))
+        {
+            _guard.ThrowIfMetadata(cluster, "The search for free clusters");
+            _refcounts.Set(page, cluster, 1);
+            count++;
+        }
+
+        Debug.Assert(count > 0, "the first one was free");
+        return new HostRun(first, count);
+    }
+}

@@ -1,0 +1,6 @@
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>Clusters one behind the other in the file.</summary>
+/// <param name="First">The first.</param>
+/// <param name="Count">How many; at least 1.</param>
+internal readonly record struct HostRun(HostCluster First, int Count);

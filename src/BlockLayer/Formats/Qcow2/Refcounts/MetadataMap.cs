@@ -1,0 +1,91 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>Finds out where the metadata of an image is, from the tables that are in memory and the snapshot table.</summary>
+internal static class MetadataMap
+{
+    /// <summary>Tells <paramref name="guard"/> of every cluster of metadata it is to know.</summary>
+    /// <exception cref="ImageFormatException">Corrupt: two pieces of metadata overlap, or a table entry cannot be followed. InvalidFormat: the snapshot table.</exception>
+    internal static async ValueTask FillAsync(
+        MetadataOverlapGuard guard, BlockEdge file, ClusterGeometry geometry, Qcow2Header header, WordTable l1, WordTable refcountTable)
+    {
+        long fileLength = file.Child.Length;
+        guard.Add(new HostCluster(0), MetadataKind.Header);
+        guard.Add(refcountTable.Start, (long)header.RefcountTableClusters * geometry.ClusterSize, MetadataKind.RefcountTable);
+        guard.Add(l1.Start, (long)l1.Count * L1Entry.Size, MetadataKind.L1Table);
+        AddRefcountBlocks(guard, geometry, refcountTable, fileLength);
+        AddL2Tables(guard, geometry, l1, fileLength);
+        if (header.SnapshotCount > 0)
+        {
+            await AddSnapshotsAsync(guard, file, header).ConfigureAwait(false);
+        }
+    }
+
+    private static void AddRefcountBlocks(MetadataOverlapGuard guard, ClusterGeometry geometry, WordTable table, long fileLength)
+    {
+        for (int i = 0; i < table.Count; i++)
+        {
+            var entry = new RefcountTableEntry(table[i]);
+            EntryFault fault = entry.Validate(geometry, fileLength);
+            if (fault.IsFatal())
+            {
+                throw fault.ToException("refcount table entry", entry.Raw, table.PositionOf(i));
+            }
+
+            if (entry.IsAllocated)
+            {
+                guard.Add(entry.Block.Cluster(geometry), MetadataKind.RefcountBlock);
+            }
+        }
+    }
+
+    private static void AddL2Tables(MetadataOverlapGuard guard, ClusterGeometry geometry, WordTable l1, long fileLength)
+    {
+        HashSet<long> shared = [];
+        for (int i = 0; i < l1.Count; i++)
+        {
+            var entry = new L1Entry(l1[i]);
+            EntryFault fault = entry.Validate(geometry, fileLength);
+            if (fault.IsFatal())
+            {
+                throw fault.ToException("L1 table entry", entry.Raw, l1.PositionOf(i));
+            }
+
+            // Two entries may lead to one table as long as neither claims it for itself: it is copied before either changes it.
+            if (entry.IsAllocated && (entry.IsCopied || shared.Add(entry.L2Table.Value)))
+            {
+                guard.Add(entry.L2Table.Cluster(geometry), MetadataKind.L2Table);
+            }
+        }
+    }
+
+    private static async ValueTask AddSnapshotsAsync(MetadataOverlapGuard guard, BlockEdge file, Qcow2Header header)
+    {
+        SnapshotTable snapshots = await ReadSnapshotsAsync(file, header).ConfigureAwait(false);
+        guard.Add(header.SnapshotsOffset, snapshots.Length, MetadataKind.SnapshotTable);
+        foreach (SnapshotEntry snapshot in snapshots.Entries)
+        {
+            guard.Add(snapshot.L1TableOffset, (long)snapshot.L1Size * L1Entry.Size, MetadataKind.L1Table);
+        }
+    }
+
+    private static async ValueTask<SnapshotTable> ReadSnapshotsAsync(BlockEdge file, Qcow2Header header)
+    {
+        long available = file.Child.Length - header.SnapshotsOffset.Value;
+        long wanted = (long)header.SnapshotCount * SnapshotEntry.FixedLength;
+        while (wanted <= available)
+        {
+            using PooledBuffer bytes = file.Parent.Environment.Buffers.Rent((int)Math.Min(Alignment.RoundUp(wanted, 4096), available));
+            await file.ReadAsync(header.SnapshotsOffset.Value, bytes.Memory, CancellationToken.None).ConfigureAwait(false);
+            if (SnapshotTable.TryParse(bytes.Span, header.SnapshotCount, header.SnapshotsOffset, out SnapshotTable table, out wanted))
+            {
+                return table;
+            }
+        }
+
+        throw ImageFormatException.Corrupt("snapshot table", header.SnapshotsOffset.Value, "The snapshot table does not end inside the file.");
+    }
+}

@@ -1,0 +1,207 @@
+using System.Collections.Immutable;
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+using BlockLayer.TestKit;
+using FsCheck;
+using FsCheck.Fluent;
+using Xunit;
+
+namespace BlockLayer.Tests.Formats.Qcow2;
+
+/// <summary>Random operations on an image of random geometry leave what they leave on a byte array, and tables that agree with each other.</summary>
+public sealed class Qcow2ModelTests
+{
+    private const int MaxLength = 300_000;
+
+    private static readonly Gen<DiskOperation> s_operation = Gen.Frequency(
+        (8, Operation(DiskOperationKind.Write, 40_000)),
+        (2, Operation(DiskOperationKind.WriteZeroes, 60_000)),
+        (2, Operation(DiskOperationKind.WriteZeroesUnmap, 60_000)),
+        (2, Operation(DiskOperationKind.Discard, 60_000)),
+        (2, Operation(DiskOperationKind.Populate, 60_000)),
+        (1, Operation(DiskOperationKind.PopulateZeroes, 60_000)),
+        (2, Operation(DiskOperationKind.Flush, 1)),
+        (1, Operation(DiskOperationKind.Grow, 50_000)),
+        (1, Operation(DiskOperationKind.Shrink, 50_000)),
+        (1, Operation(DiskOperationKind.Reopen, 1)),
+        (2, Operation(DiskOperationKind.Compare, 1)));
+
+    [Theory]
+    [InlineData(3, 512, 16, 0)]
+    [InlineData(3, 512, 64, 250_001)]
+    [InlineData(3, 1024, 1, 130_000)]
+    [InlineData(3, 4096, 8, 400_000)]
+    [InlineData(3, 65536, 16, 130_000)]
+    [InlineData(2, 512, 16, 0)]
+    [InlineData(2, 2048, 16, 130_000)]
+    [InlineData(2, 65536, 16, 400_000)]
+    public void Random_operations_match_a_byte_array(int version, int clusterSize, int refcountBits, int backingLength)
+    {
+        var options = new Qcow2CreateOptions { Length = 200_000, Version = version, ClusterSize = clusterSize, RefcountBits = refcountBits };
+        Gen<ImmutableArray<DiskOperation>> sequences = s_operation.ListOf().Select(list => list.ToImmutableArray());
+        Prop.ForAll(
+            Arb.From(sequences, Shrink),
+            operations => RunAsync(options, backingLength, operations).AsTask().GetAwaiter().GetResult())
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(60).WithEndSize(60));
+    }
+
+    private static Gen<DiskOperation> Operation(DiskOperationKind kind, int maxLength)
+        => from offset in Gen.Choose(0, MaxLength - 1)
+           from length in Gen.OneOf(Gen.Choose(1, 600), Gen.Choose(1, maxLength))
+           select new DiskOperation(kind, offset, length);
+
+    private static IEnumerable<ImmutableArray<DiskOperation>> Shrink(ImmutableArray<DiskOperation> operations)
+    {
+        for (int chunk = operations.Length; chunk >= 1; chunk /= 2)
+        {
+            for (int at = 0; at < operations.Length; at += chunk)
+            {
+                yield return operations.RemoveRange(at, Math.Min(chunk, operations.Length - at));
+            }
+        }
+    }
+
+    private static async ValueTask RunAsync(Qcow2CreateOptions options, int backingLength, ImmutableArray<DiskOperation> operations)
+    {
+        var run = new Run(options, backingLength);
+        await run.StartAsync();
+        foreach (DiskOperation operation in operations)
+        {
+            await run.DoAsync(operation);
+        }
+
+        await run.FinishAsync();
+    }
+
+    /// <summary>An image beside its model.</summary>
+    private sealed class Run(Qcow2CreateOptions options, int backingLength)
+    {
+        private readonly TestWorld _world = new();
+        private readonly byte[] _backing = Pattern.Of(0, backingLength, writer: 999);
+        private byte[] _model = new byte[options.Length];
+        private BlockNode _node = null!; // set by StartAsync
+        private int _writer;
+
+        internal async ValueTask StartAsync()
+        {
+            BackingReference? reference = backingLength == 0 ? null : new BackingReference("base", "raw");
+            await _world.CreateAsync("disk", options with { Backing = reference });
+            _backing.AsSpan(0, Math.Min(_backing.Length, _model.Length)).CopyTo(_model);
+            await OpenAsync();
+        }
+
+        internal async ValueTask DoAsync(DiskOperation operation)
+        {
+            int offset = operation.Offset % _model.Length;
+            int length = Math.Min(operation.Length, _model.Length - offset);
+            switch (operation.Kind)
+            {
+                case DiskOperationKind.Write:
+                    Pattern.Fill(_model.AsSpan(offset, length), offset, ++_writer);
+                    await _node.WriteAsync(offset, _model.AsMemory(offset, length));
+                    break;
+                case DiskOperationKind.WriteZeroes:
+                    _model.AsSpan(offset, length).Clear();
+                    await _node.WriteZeroesAsync(offset, length);
+                    break;
+                case DiskOperationKind.WriteZeroesUnmap:
+                    _model.AsSpan(offset, length).Clear();
+                    await _node.WriteZeroesAsync(offset, length, ZeroFlags.MayUnmap);
+                    break;
+                case DiskOperationKind.Discard:
+                    await _node.DiscardAsync(offset, length);
+                    await AdoptDiscardAsync(offset, length);
+                    break;
+                case DiskOperationKind.Populate:
+                    await PopulateAsync(offset, length);
+                    break;
+                case DiskOperationKind.PopulateZeroes:
+                    await PopulateZeroesAsync(offset, length);
+                    break;
+                case DiskOperationKind.Flush:
+                    await _node.FlushAsync();
+                    break;
+                case DiskOperationKind.Grow:
+                    Array.Resize(ref _model, _model.Length + operation.Length);
+                    await _node.ResizeAsync(_model.Length);
+                    break;
+                case DiskOperationKind.Shrink:
+                    Array.Resize(ref _model, Math.Max(1, _model.Length - operation.Length));
+                    await _node.ResizeAsync(_model.Length, new ResizeOptions { AllowShrink = true });
+                    break;
+                case DiskOperationKind.Reopen:
+                    await _node.DisposeAsync();
+                    await OpenAsync();
+                    break;
+                default:
+                    await CompareAsync();
+                    break;
+            }
+        }
+
+        internal async ValueTask FinishAsync()
+        {
+            await CompareAsync();
+            await _node.DisposeAsync();
+            await OpenAsync();
+            await CompareAsync();
+            await _node.DisposeAsync();
+        }
+
+        private async ValueTask OpenAsync()
+        {
+            _node = await _world.OpenAsync("disk");
+            if (backingLength > 0)
+            {
+                _node.AttachBacking(await _world.CreateRawAsync("base", _backing));
+            }
+        }
+
+        // A copy stores what a reader sees already, so the guest must not be able to tell.
+        private async ValueTask PopulateAsync(int offset, int length)
+        {
+            (int first, int count) = WholeClusters(offset, length);
+            byte[] below = new byte[count];
+            int present = Math.Clamp(_backing.Length - first, 0, count);
+            _backing.AsSpan(Math.Min(first, _backing.Length), present).CopyTo(below);
+            await _node.PopulateAsync(first, below);
+        }
+
+        private async ValueTask PopulateZeroesAsync(int offset, int length)
+        {
+            (int first, int count) = WholeClusters(offset, length);
+            if (first >= _backing.Length)
+            {
+                await _node.PopulateZeroesAsync(first, count);
+            }
+        }
+
+        private (int First, int Count) WholeClusters(int offset, int length)
+        {
+            int unit = options.ClusterSize;
+            int first = (int)Alignment.RoundDown(offset, unit);
+            return (first, (int)Math.Min(Alignment.RoundUp(offset + length, unit), _model.Length) - first);
+        }
+
+        private async ValueTask AdoptDiscardAsync(int offset, int length)
+        {
+            byte[] found = new byte[length];
+            await _node.ReadAsync(offset, found);
+            for (int i = 0; i < length; i++)
+            {
+                Assert.True(found[i] == 0 || found[i] == _model[offset + i], $"byte {offset + i} is neither old nor zero after a discard");
+            }
+
+            found.CopyTo(_model, offset);
+        }
+
+        private async ValueTask CompareAsync()
+        {
+            byte[] found = new byte[_model.Length];
+            await _node.ReadAsync(0, found);
+            int difference = found.AsSpan().CommonPrefixLength(_model);
+            Assert.True(difference == _model.Length, $"differs from the model at byte {difference}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Graph;
+using BlockLayer.TestKit.Contracts;
+
+namespace BlockLayer.Tests.Formats.Qcow2;
+
+public sealed class Qcow2Version3ContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0 };
+}
+
+public sealed class Qcow2Version2ContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, Version = 2, ClusterSize = 4096 };
+}
+
+public sealed class Qcow2SmallestClustersContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 512, RefcountBits = 64 };
+}
+
+public sealed class Qcow2LargestClustersContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 2 << 20, RefcountBits = 1 };
+}
+
+/// <summary>What every node promises, for qcow2 images of some geometry.</summary>
+public abstract class Qcow2NodeContract : NodeContract
+{
+    private readonly TestWorld _world = new();
+
+    private protected abstract Qcow2CreateOptions Options { get; }
+
+    private protected override async ValueTask<BlockNode> CreateAsync(long length)
+    {
+        await _world.CreateAsync("disk", Options with { Length = length });
+        return await _world.OpenAsync("disk");
+    }
+
+    private protected override ValueTask<BlockNode>? ReopenAsync(NodeAccess access) => OpenAsync(access);
+
+    private async ValueTask<BlockNode> OpenAsync(NodeAccess access) => await _world.OpenAsync("disk", access);
+}

@@ -1,0 +1,55 @@
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Formats.Raw;
+using BlockLayer.Graph;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Tests.Formats.Qcow2;
+
+/// <summary>A world with files in memory, and images made and opened in it.</summary>
+internal sealed class TestWorld
+{
+    internal TestWorld(long capacity = long.MaxValue)
+    {
+        Files = new MemoryStorageProvider(capacity);
+        Environment = new BlockEnvironment { Files = Files, Work = InlineWorkScheduler.Instance, Time = TimeProvider.System };
+    }
+
+    internal MemoryStorageProvider Files { get; }
+
+    internal BlockEnvironment Environment { get; }
+
+    /// <summary>The file of an image, as a node.</summary>
+    internal async ValueTask<StorageNode> OpenFileAsync(string path, StorageOpenMode mode = StorageOpenMode.OpenExisting)
+        => new(await Files.OpenAsync(path, new StorageOpenOptions { Writable = true, Mode = mode }, CancellationToken.None), Environment);
+
+    internal async ValueTask CreateAsync(string path, Qcow2CreateOptions options)
+    {
+        await using StorageNode file = await OpenFileAsync(path, StorageOpenMode.CreateOrTruncate);
+        await Qcow2Format.Instance.CreateAsync(file, options, CancellationToken.None);
+    }
+
+    /// <summary>Opens an image without what it refers to.</summary>
+    internal async ValueTask<Qcow2Node> OpenAsync(string path, NodeAccess access = NodeAccess.ReadWrite, Qcow2OpenOptions? options = null)
+    {
+        StorageNode file = await OpenFileAsync(path);
+        try
+        {
+            var format = new Qcow2Format(options ?? new Qcow2OpenOptions());
+            return (Qcow2Node)await format.OpenAsync(file, new FormatOpenContext { NodeName = path, Access = access }, CancellationToken.None);
+        }
+        catch
+        {
+            await file.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>A raw, read-only node over a file with this content.</summary>
+    internal async ValueTask<BlockNode> CreateRawAsync(string path, byte[] content)
+    {
+        StorageNode file = await OpenFileAsync(path, StorageOpenMode.CreateOrTruncate);
+        await file.ResizeAsync(content.Length);
+        await file.WriteAsync(0, content);
+        return new RawNode(path, file, NodeAccess.ReadOnly);
+    }
+}
