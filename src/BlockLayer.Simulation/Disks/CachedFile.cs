@@ -1,12 +1,10 @@
-using BlockLayer.Storage;
-
 namespace BlockLayer.Simulation;
 
 /// <summary>One file with its own volatile write cache.</summary>
 /// <remarks>
 /// Invariants: <see cref="Current"/> is what reads see: the durable content plus every completed operation. <see cref="Durable"/> is what a power failure
 /// leaves for certain. <see cref="Completed"/> holds, in order of completion, what completed and no flush has covered, <see cref="InFlight"/> what was
-/// issued and has not completed, in order of issue; any subset of the two may survive on top of the durable content.
+/// issued and has not completed, or never will be certain; any subset of the two may survive on top of the durable content.
 /// </remarks>
 internal sealed class CachedFile
 {
@@ -30,9 +28,6 @@ internal sealed class CachedFile
     internal List<PendingOperation> Completed { get; } = [];
 
     internal List<PendingOperation> InFlight { get; } = [];
-
-    /// <summary>The image locks of those that have the file open.</summary>
-    internal List<ImageLock> Locks { get; } = [];
 
     /// <summary>Begins a change; it may survive a crash from now on.</summary>
     internal PendingOperation Issue(StorageCall call, ReadOnlyMemory<byte> data)
@@ -84,6 +79,16 @@ internal sealed class CachedFile
     {
         _volume.NotifyDurabilityChange();
         Settle(point, static (_, random) => random.Chance(0.5), random);
+    }
+
+    /// <summary>
+    /// A flush failed and nobody can say what it wrote: what it covered may survive or not, and no later flush makes it certain.
+    /// </summary>
+    internal void Disown(long point)
+    {
+        _volume.NotifyDurabilityChange();
+        InFlight.AddRange(Completed.Where(operation => operation.CompletedAt <= point));
+        Completed.RemoveAll(operation => operation.CompletedAt <= point);
     }
 
     private void Settle<TState>(long point, Func<PendingOperation, TState, bool> isWritten, TState state)

@@ -22,9 +22,6 @@ internal sealed class CachedVolume(WriteCacheMode writeCache)
     /// <summary>Changes of names that are not durable, in order.</summary>
     internal List<PendingNameChange> NameChanges { get; } = [];
 
-    /// <summary>Every file that has, had or may have a name, so that a lost deletion finds it again.</summary>
-    internal List<CachedFile> Files { get; } = [];
-
     /// <summary>How many operations have completed.</summary>
     internal long CompletionCount { get; private set; }
 
@@ -43,7 +40,7 @@ internal sealed class CachedVolume(WriteCacheMode writeCache)
     /// <summary>Puts a file there with all its bytes durable.</summary>
     internal CachedFile AddDurable(string path, SparseContent content, ulong? inode = null)
     {
-        CachedFile file = AddFile(content, inode);
+        CachedFile file = CreateFile(content, inode);
         Names[path] = file;
         DurableNames[path] = file;
         return file;
@@ -51,7 +48,7 @@ internal sealed class CachedVolume(WriteCacheMode writeCache)
 
     internal CachedFile Create(string path)
     {
-        CachedFile file = AddFile(new SparseContent(), inode: null);
+        CachedFile file = CreateFile(new SparseContent(), inode: null);
         ChangeName(new StorageCall(StorageOperations.Create, path, 0, 0), file, newPath: null);
         return file;
     }
@@ -110,18 +107,18 @@ internal sealed class CachedVolume(WriteCacheMode writeCache)
     internal PendingOperation CreateOperation(StorageCall call, CachedFile? file, ReadOnlyMemory<byte> data, string? newPath)
         => new() { Number = ++_lastOperation, Call = call, File = file, Data = data, NewPath = newPath };
 
-    private CachedFile AddFile(SparseContent content, ulong? inode)
+    private CachedFile CreateFile(SparseContent content, ulong? inode)
     {
-        _lastInode = Math.Max(_lastInode, inode ?? (_lastInode + 1));
-        var file = new CachedFile(this, inode ?? _lastInode, content);
-        Files.Add(file);
-        return file;
+        ulong number = inode ?? (_lastInode + 1);
+        _lastInode = Math.Max(_lastInode, number);
+        return new CachedFile(this, number, content);
     }
 
     private void ChangeName(StorageCall call, CachedFile file, string? newPath)
     {
         PendingOperation operation = CreateOperation(call, file, data: default, newPath);
         operation.IsCompleted = true;
+        operation.CompletedAt = NextCompletion();
         Apply(operation, Names);
         if (WriteCache == WriteCacheMode.WriteThrough)
         {

@@ -9,18 +9,18 @@ public sealed class SimulatedDisk : BlockStorage
     private readonly RequestQueue _queue;
     private readonly CachedFile _file;
     private readonly string _path;
-    private readonly ImageLock? _lock;
+    private readonly IDisposable? _lock;
     private bool _disposed;
 
-    internal SimulatedDisk(RequestQueue queue, CachedFile file, string name, string path, StorageIdentity identity, StorageOpenOptions options)
+    internal SimulatedDisk(RequestQueue queue, CachedFile file, string name, string path, StorageIdentity identity, bool isReadOnly, IDisposable? imageLock)
     {
         _queue = queue;
         _file = file;
         _path = path;
-        _lock = options.Lock;
+        _lock = imageLock;
         Name = name;
         Identity = identity;
-        IsReadOnly = !options.Writable;
+        IsReadOnly = isReadOnly;
     }
 
     /// <inheritdoc/>
@@ -111,6 +111,7 @@ public sealed class SimulatedDisk : BlockStorage
     /// <inheritdoc/>
     public override async ValueTask<StorageExtent> GetExtentAsync(long offset, long length, CancellationToken cancellationToken)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
         StorageExtent extent = default;
         await SubmitAsync(StorageOperations.GetExtent, offset, length, call => extent = GetExtent(call.Offset, call.Length), cancellationToken).ConfigureAwait(false);
         return extent;
@@ -122,10 +123,7 @@ public sealed class SimulatedDisk : BlockStorage
         if (!_disposed)
         {
             _disposed = true;
-            if (_lock is not null)
-            {
-                _file.Locks.Remove(_lock);
-            }
+            _lock?.Dispose();
         }
 
         return ValueTask.CompletedTask;
@@ -138,6 +136,11 @@ public sealed class SimulatedDisk : BlockStorage
         if (cancellationToken.IsCancellationRequested)
         {
             return ValueTask.FromCanceled(cancellationToken);
+        }
+
+        if (length == 0)
+        {
+            return ValueTask.CompletedTask;
         }
 
         var call = new StorageCall(kind, _path, offset, length);
@@ -164,12 +167,17 @@ public sealed class SimulatedDisk : BlockStorage
             return ValueTask.FromCanceled(cancellationToken);
         }
 
-        var call = new StorageCall(kind, _path, offset, length);
         if (IsReadOnly)
         {
-            return ValueTask.FromException(new BlockLayerException(BlockErrorKind.ReadOnly, "The file was opened read-only.") { Path = Name, Offset = offset });
+            return ValueTask.FromException(new BlockLayerException(BlockErrorKind.ReadOnly, "Write refused: the file was opened for reading.") { Path = Name, Offset = offset });
         }
 
+        if (length == 0 && kind != StorageOperations.SetLength)
+        {
+            return ValueTask.CompletedTask;
+        }
+
+        var call = new StorageCall(kind, _path, offset, length);
         // The caller's buffer is its own again when the request completes, but the change can still be lost or torn after that.
         PendingOperation operation = _file.Issue(call, data.ToArray());
         return _queue.SubmitAsync(call, fault => Change(operation, fault));
@@ -202,9 +210,11 @@ public sealed class SimulatedDisk : BlockStorage
 
     private void Read(long offset, Span<byte> buffer)
     {
-        if (buffer.Length > Length - offset)
+        if (!buffer.IsEmpty && buffer.Length > Length - offset)
         {
-            throw new BlockLayerException(BlockErrorKind.Io, $"The file ends at byte {Length}; a read of {buffer.Length} bytes needs more.") { Path = Name, Offset = offset };
+            throw new BlockLayerException(
+                BlockErrorKind.Io, $"Read of {buffer.Length} bytes at {offset} met the end of the file, which is {Length} bytes long.")
+            { Path = Name, Offset = offset };
         }
 
         _file.Current.Read(offset, buffer);

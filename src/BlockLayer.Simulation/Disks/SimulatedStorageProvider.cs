@@ -22,6 +22,7 @@ public sealed class SimulatedStorageProvider : StorageProvider
 
     private readonly RequestQueue _queue;
     private readonly Dictionary<string, string> _links = new(StringComparer.Ordinal);
+    private readonly ImageLockTable _locks = new();
     private readonly ulong _device = Interlocked.Increment(ref s_lastDevice);
 
     /// <summary>Empty storage whose requests are steps of a simulation.</summary>
@@ -78,6 +79,11 @@ public sealed class SimulatedStorageProvider : StorageProvider
     /// <inheritdoc/>
     public override async ValueTask<BlockStorage> OpenAsync(string path, StorageOpenOptions options, CancellationToken cancellationToken)
     {
+        if (!options.Writable && options.Mode != StorageOpenMode.OpenExisting)
+        {
+            throw new ArgumentException("A file that is created has to be writable.", nameof(options));
+        }
+
         cancellationToken.ThrowIfCancellationRequested();
         string realPath = GetRealPath(path);
         StorageOperations kind = options.Mode == StorageOpenMode.OpenExisting ? StorageOperations.Open : StorageOperations.Open | StorageOperations.Create;
@@ -165,7 +171,7 @@ public sealed class SimulatedStorageProvider : StorageProvider
         bool exists = Volume.Names.TryGetValue(realPath, out CachedFile? file);
         if (IsDirectory(realPath))
         {
-            throw new BlockLayerException(BlockErrorKind.Denied, "A directory cannot be opened as a file.") { Path = path };
+            throw new BlockLayerException(BlockErrorKind.Denied, "The file is a directory; allowed are regular files and block devices.") { Path = path };
         }
 
         if (!exists && options.Mode == StorageOpenMode.OpenExisting)
@@ -175,18 +181,19 @@ public sealed class SimulatedStorageProvider : StorageProvider
 
         if (exists && options.Mode == StorageOpenMode.CreateNew)
         {
-            throw new BlockLayerException(BlockErrorKind.Conflict, "The file exists.") { Path = path };
+            throw new BlockLayerException(BlockErrorKind.Conflict, "Open failed: the file exists.") { Path = path };
         }
 
         file ??= Volume.Create(realPath);
-        Lock(file, options.Lock, path);
+        var identity = new StorageIdentity(_device, file.Inode);
+        IDisposable? imageLock = options.Lock is { } wanted ? _locks.Take(identity, wanted, path) : null;
         if (exists && options.Mode == StorageOpenMode.CreateOrTruncate)
         {
             PendingOperation truncate = file.Issue(new StorageCall(StorageOperations.SetLength, realPath, Offset: 0, Length: 0), data: default);
             file.Complete(truncate, SectorPattern.All);
         }
 
-        return new SimulatedDisk(_queue, file, path, realPath, new StorageIdentity(_device, file.Inode), options);
+        return new SimulatedDisk(_queue, file, path, realPath, identity, isReadOnly: !options.Writable, imageLock);
     }
 
     private void Rename(string from, string to)
@@ -204,29 +211,13 @@ public sealed class SimulatedStorageProvider : StorageProvider
         Volume.Delete(realPath);
     }
 
-    private static void Lock(CachedFile file, ImageLock? wanted, string path)
-    {
-        if (wanted is null)
-        {
-            return;
-        }
-
-        foreach (ImageLock held in file.Locks)
-        {
-            ImagePermissions refused = (wanted.Used & ~held.Shared) | (held.Used & ~wanted.Shared);
-            if (refused != ImagePermissions.None)
-            {
-                throw new BlockLayerException(BlockErrorKind.Conflict, $"The image is locked by another opener; not shared: {refused}.") { Path = path };
-            }
-        }
-
-        file.Locks.Add(wanted);
-    }
-
     private bool IsDirectory(string realPath)
-        => realPath == "/" || Volume.Names.Keys.Any(name => name.Length > realPath.Length && name[realPath.Length] == '/' && name.StartsWith(realPath, StringComparison.Ordinal));
+    {
+        string prefix = realPath == "/" ? realPath : realPath + "/";
+        return realPath == "/" || Volume.Names.Keys.Any(name => name.StartsWith(prefix, StringComparison.Ordinal));
+    }
 
     private CachedFile Find(string realPath) => Volume.Names.TryGetValue(realPath, out CachedFile? file) ? file : throw NotFound(realPath);
 
-    private static BlockLayerException NotFound(string path) => new(BlockErrorKind.NotFound, "The file does not exist.") { Path = path };
+    private static BlockLayerException NotFound(string path) => new(BlockErrorKind.NotFound, "There is no such file.") { Path = path };
 }

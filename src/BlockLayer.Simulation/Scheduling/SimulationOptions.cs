@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace BlockLayer.Simulation;
 
 /// <summary>How a simulation is driven.</summary>
@@ -17,4 +19,21 @@ public sealed record SimulationOptions
 
     /// <summary>What <see cref="BlockLayer.Storage.WorkScheduler.Degree"/> answers in the simulation.</summary>
     public int WorkDegree { get; init; } = 2;
+
+    /// <summary>Options from the line that <see cref="ToString"/> writes; what the line does not hold has its default.</summary>
+    /// <exception cref="FormatException">The text is no such line.</exception>
+    public static SimulationOptions Parse(string line)
+    {
+        string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return words.Length == 2
+            && words[0].StartsWith("seed=", StringComparison.Ordinal)
+            && ulong.TryParse(words[0].AsSpan("seed=".Length), NumberStyles.None, CultureInfo.InvariantCulture, out ulong seed)
+            && words[1].StartsWith("order=", StringComparison.Ordinal)
+            && Enum.TryParse(words[1].AsSpan("order=".Length), out SimulationOrder order)
+            ? new SimulationOptions { Seed = seed, Order = order }
+            : throw new FormatException($"\"{line}\" names no run; a line looks like \"seed=17 order=Random\".");
+    }
+
+    /// <summary>What replays a run, as one line: <c>seed=17 order=Random</c>.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"seed={Seed} order={Order}");
 }

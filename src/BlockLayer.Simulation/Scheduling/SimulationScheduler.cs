@@ -228,7 +228,7 @@ public sealed class SimulationScheduler
         _recent[(int)(Steps % RememberedSteps)] = item;
         if (++Steps > _options.StepLimit)
         {
-            throw new SimulationLivelockException(Seed, $"The simulation took more than {_options.StepLimit} steps; seed {Seed}, order {_options.Order}, virtual time {Elapsed}. {Describe()}");
+            throw new SimulationLivelockException(Seed, $"The simulation took more than {_options.StepLimit} steps; {_options}, virtual time {Elapsed}. {Describe()}");
         }
 
         Trace((ulong)id);
@@ -269,7 +269,7 @@ public sealed class SimulationScheduler
     {
         if (_thread != 0 && _thread != Environment.CurrentManagedThreadId)
         {
-            throw new SimulationException(Seed, $"Code under simulation left the driving thread (seed {Seed}); it awaited something that the simulation does not drive.");
+            throw new SimulationException(Seed, $"Code under simulation left the driving thread ({_options}); it awaited something that the simulation does not drive.");
         }
     }
 
@@ -280,7 +280,7 @@ public sealed class SimulationScheduler
         return new SimulationDeadlockException(
             Seed,
             waiting,
-            $"Nothing can run and no timer is set, but these have not finished: {names}; seed {Seed}, order {_options.Order}, after {Steps} steps, virtual time {Elapsed}. {Describe()}");
+            $"Nothing can run and no timer is set, but these have not finished: {names}; {_options}, after {Steps} steps, virtual time {Elapsed}. {Describe()}");
     }
 
     private string Describe()

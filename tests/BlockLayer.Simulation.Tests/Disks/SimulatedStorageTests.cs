@@ -129,7 +129,7 @@ public class SimulatedStorageTests
         var readOnly = await Assert.ThrowsAsync<BlockLayerException>(() => disk.WriteAsync(1, new byte[1], s_none).AsTask());
         Assert.Equal((BlockErrorKind.ReadOnly, "/disk", 1L), (readOnly.Kind, readOnly.Path, readOnly.Offset!.Value));
         var end = await Assert.ThrowsAsync<BlockLayerException>(() => disk.ReadAsync(2, new byte[2], s_none).AsTask());
-        Assert.Equal((BlockErrorKind.Io, "The file ends at byte 3; a read of 2 bytes needs more."), (end.Kind, end.Message));
+        Assert.Equal((BlockErrorKind.Io, "Read of 2 bytes at 2 met the end of the file, which is 3 bytes long."), (end.Kind, end.Message));
         var missing = await Assert.ThrowsAsync<BlockLayerException>(() => storage.OpenAsync("/none", s_write, s_none).AsTask());
         Assert.Equal((BlockErrorKind.NotFound, "/none"), (missing.Kind, missing.Path));
     }

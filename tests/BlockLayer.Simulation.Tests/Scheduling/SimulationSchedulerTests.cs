@@ -104,7 +104,7 @@ public class SimulationSchedulerTests
         var error = Assert.Throws<SimulationDeadlockException>(scheduler.Run);
         Assert.Equal(77UL, error.Seed);
         Assert.Equal(["left", "right"], error.Waiting);
-        Assert.StartsWith("Nothing can run and no timer is set, but these have not finished: left, right; seed 77, order Random,", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith("Nothing can run and no timer is set, but these have not finished: left, right; seed=77 order=Random,", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -119,7 +119,7 @@ public class SimulationSchedulerTests
             }
         }));
         Assert.Equal(1001, scheduler.Steps);
-        Assert.StartsWith("The simulation took more than 1000 steps; seed 5,", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith("The simulation took more than 1000 steps; seed=5 order=Random,", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

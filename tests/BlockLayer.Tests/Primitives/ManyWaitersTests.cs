@@ -1,4 +1,5 @@
 using BlockLayer.Primitives;
+using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Tests.Primitives;
@@ -12,7 +13,6 @@ public class ManyWaitersTests
     private const long AllowedStackBytes = 4096;
 
     private readonly StackWatch _watch = new();
-    private int _resumed;
 
     [Fact]
     public async Task A_million_waiters_on_one_lock_are_resumed_with_constant_stack_on_one_thread()
@@ -24,7 +24,7 @@ public class ManyWaitersTests
             _ = EnterAndLeaveAsync(gate);
         }
 
-        Assert.Equal(0, _resumed);
+        Assert.Equal(0, _watch.Looks);
         first.Dispose();
         AssertResumed();
         Assert.False(gate.IsHeld);
@@ -39,7 +39,7 @@ public class ManyWaitersTests
             _ = AwaitAsync(completion);
         }
 
-        Assert.Equal(0, _resumed);
+        Assert.Equal(0, _watch.Looks);
         completion.Complete();
         AssertResumed();
     }
@@ -48,7 +48,6 @@ public class ManyWaitersTests
     {
         using (await gate.EnterAsync().ConfigureAwait(false))
         {
-            _resumed++;
             _watch.Look();
         }
     }
@@ -56,35 +55,13 @@ public class ManyWaitersTests
     private async Task AwaitAsync(Completion completion)
     {
         await completion.WaitAsync().ConfigureAwait(false);
-        _resumed++;
         _watch.Look();
     }
 
     private void AssertResumed()
     {
-        Assert.Equal(Count, _resumed);
+        Assert.Equal(Count, _watch.Looks);
         Assert.InRange(_watch.StackBytes, 0, AllowedStackBytes);
         Assert.True(_watch.StayedOnThread);
-    }
-
-    /// <summary>How far apart the stack frames were from which it was called, and whether all calls came from the thread that made it.</summary>
-    private sealed class StackWatch
-    {
-        private readonly int _thread = Environment.CurrentManagedThreadId;
-        private long _lowest = long.MaxValue;
-        private long _highest = long.MinValue;
-
-        internal bool StayedOnThread { get; private set; } = true;
-
-        internal long StackBytes => _highest - _lowest;
-
-        internal unsafe void Look()
-        {
-            byte here;
-            long address = (long)&here;
-            _lowest = Math.Min(_lowest, address);
-            _highest = Math.Max(_highest, address);
-            StayedOnThread &= _thread == Environment.CurrentManagedThreadId;
-        }
     }
 }

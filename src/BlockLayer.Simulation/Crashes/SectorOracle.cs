@@ -1,0 +1,275 @@
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Simulation;
+
+/// <summary>
+/// The promise a disk makes to its guest, sector by sector. After a crash a 512-byte sector holds the last value that was flushed or any value written
+/// since, acknowledged or not, and nothing else; reading it is no error. While the disk runs, a read returns the last completed write or one that was in
+/// flight during the read.
+/// </summary>
+/// <remarks>
+/// The guest tells what it does, before it asks the disk and after the disk has answered. Invariant: for each sector the oracle keeps the writes that a
+/// crash now could leave. A flush that completes removes those that ended before another one began which was complete when the flush began; writes that
+/// overlapped in time stay both, because the disk may have carried them out in either order. All ranges are whole sectors. Free-threaded.
+/// </remarks>
+public sealed class SectorOracle
+{
+    private readonly Lock _gate = new();
+    private readonly ReadOnlyMemory<byte> _initial;
+    private readonly Dictionary<long, OracleWrite[]> _sectors; // guarded by _gate; arrays never change; an absent sector has its initial content only
+    private readonly HashSet<long> _undecided = [];            // guarded by _gate; sectors with more than one possible value
+    private readonly OracleWrite[] _initialOnly;
+    private long _clock;      // guarded by _gate
+    private long _writeCount; // guarded by _gate
+
+    /// <summary>A disk of <paramref name="length"/> bytes that holds <paramref name="initial"/>, or zeroes past its end, durably.</summary>
+    public SectorOracle(long length, ReadOnlyMemory<byte> initial = default)
+        : this(length, initial, [])
+    {
+    }
+
+    private SectorOracle(long length, ReadOnlyMemory<byte> initial, Dictionary<long, OracleWrite[]> sectors)
+    {
+        RequireSectors(length, initial.Length);
+        Length = length;
+        _initial = initial;
+        _sectors = sectors;
+        _initialOnly = [new OracleWrite(0, new ByteRange(0, length), initial, issuedAt: -1, isCertain: true) { SettledAt = -1 }];
+    }
+
+    /// <summary>Raised just before zeroes or a discard is noted: a value that repeats, so that a crash image taken later could excuse too much.</summary>
+    public event EventHandler? BeforeZeroes;
+
+    /// <summary>Length of the disk in bytes.</summary>
+    public long Length { get; }
+
+    /// <summary>The guest is about to write.</summary>
+    public OracleWrite BeginWrite(long offset, ReadOnlySpan<byte> data)
+    {
+        // An empty buffer would stand for zeroes.
+        ArgumentOutOfRangeException.ThrowIfZero(data.Length);
+        return Begin(new ByteRange(offset, data.Length), data.ToArray(), isCertain: true);
+    }
+
+    /// <summary>The guest is about to write stamped sectors that nobody wrote before; <paramref name="data"/> receives them.</summary>
+    public OracleWrite BeginStampedWrite(long offset, Span<byte> data)
+    {
+        lock (_gate)
+        {
+            GuestStamp.Fill(data, offset, _writeCount + 1);
+            return BeginWrite(offset, data);
+        }
+    }
+
+    /// <summary>The guest is about to write zeroes.</summary>
+    public OracleWrite BeginWriteZeroes(long offset, long length)
+    {
+        BeforeZeroes?.Invoke(this, EventArgs.Empty);
+        return Begin(new ByteRange(offset, length), data: default, isCertain: true);
+    }
+
+    /// <summary>The guest is about to discard: the range reads as before or as zeroes.</summary>
+    public OracleWrite BeginDiscard(long offset, long length)
+    {
+        BeforeZeroes?.Invoke(this, EventArgs.Empty);
+        return Begin(new ByteRange(offset, length), data: default, isCertain: false);
+    }
+
+    /// <summary>The disk has acknowledged the write.</summary>
+    public void Complete(OracleWrite write)
+    {
+        lock (_gate)
+        {
+            write.SettledAt = ++_clock;
+        }
+    }
+
+    /// <summary>The disk has acknowledged a write with forced unit access: it is durable.</summary>
+    public void CompleteDurably(OracleWrite write)
+    {
+        lock (_gate)
+        {
+            write.SettledAt = ++_clock;
+            for (long sector = FirstSector(write.Range.Offset); sector < FirstSector(write.Range.End); sector++)
+            {
+                Decide(sector, point: _clock, candidate => candidate == write);
+            }
+        }
+    }
+
+    /// <summary>The disk has refused the write: it took place or did not.</summary>
+    public void Fail(OracleWrite write)
+    {
+        lock (_gate)
+        {
+            write.SettledAt = ++_clock;
+            write.IsCertain = false;
+        }
+    }
+
+    /// <summary>The guest is about to flush. The result goes to <see cref="CompleteFlush"/>; a flush that failed is simply forgotten.</summary>
+    public long BeginFlush()
+    {
+        lock (_gate)
+        {
+            return ++_clock;
+        }
+    }
+
+    /// <summary>The disk has acknowledged the flush.</summary>
+    public void CompleteFlush(long flush)
+    {
+        lock (_gate)
+        {
+            foreach (long sector in _undecided.ToArray())
+            {
+                Decide(sector, flush, static _ => true);
+            }
+        }
+    }
+
+    /// <summary>The guest is about to read whole sectors.</summary>
+    public OracleRead BeginRead(long offset, long length)
+    {
+        RequireRange(new ByteRange(offset, length));
+        lock (_gate)
+        {
+            var before = new OracleWrite[length / SectorPattern.SectorSize][];
+            for (int i = 0; i < before.Length; i++)
+            {
+                before[i] = CandidatesLocked(FirstSector(offset) + i);
+            }
+
+            return new OracleRead(offset, ++_clock, before);
+        }
+    }
+
+    /// <summary>The disk has answered a read.</summary>
+    /// <exception cref="SectorOracleException">It returned something that was not in the sector during the read.</exception>
+    public void CompleteRead(OracleRead read, ReadOnlySpan<byte> data)
+    {
+        lock (_gate)
+        {
+            for (int i = 0; i < read.Before.Length; i++)
+            {
+                long sector = FirstSector(read.Offset) + i;
+                OracleWrite[] possible = [.. read.Before[i].Union(CandidatesLocked(sector))];
+                CheckSector(sector, data.Slice(i * SectorPattern.SectorSize, SectorPattern.SectorSize), Last(possible, read.BeganAt), "the read");
+            }
+        }
+    }
+
+    /// <summary>An oracle of this moment that does not change; for <see cref="CrashRecorder.Observe"/>.</summary>
+    public SectorOracle Snapshot()
+    {
+        lock (_gate)
+        {
+            return new SectorOracle(Length, _initial, new Dictionary<long, OracleWrite[]>(_sectors));
+        }
+    }
+
+    /// <summary>Checks what a guest reads after a crash at this moment.</summary>
+    /// <param name="disk">All bytes of the disk.</param>
+    /// <exception cref="SectorOracleException">A sector holds a value that it may not hold.</exception>
+    public void Check(ReadOnlySpan<byte> disk)
+    {
+        if (disk.Length != Length)
+        {
+            throw new SectorOracleException(0, $"The disk has {disk.Length} bytes; it had {Length}.");
+        }
+
+        lock (_gate)
+        {
+            for (long sector = 0; sector < FirstSector(Length); sector++)
+            {
+                ReadOnlySpan<byte> found = disk.Slice((int)(sector * SectorPattern.SectorSize), SectorPattern.SectorSize);
+                CheckSector(sector, found, CandidatesLocked(sector), "the crash");
+            }
+        }
+    }
+
+    private static long FirstSector(long offset) => offset / SectorPattern.SectorSize;
+
+    private static void RequireSectors(long offset, long length)
+    {
+        if (((offset | length) & (SectorPattern.SectorSize - 1)) != 0)
+        {
+            throw new ArgumentException($"Offset {offset} and length {length} must be whole sectors of {SectorPattern.SectorSize} bytes.", nameof(length));
+        }
+    }
+
+    /// <summary>The candidates that are not overwritten: none of the others began after they ended and had ended itself at <paramref name="point"/>.</summary>
+    private static OracleWrite[] Last(OracleWrite[] candidates, long point)
+    {
+        long latest = candidates.Where(write => write.IsCertain && write.SettledAt <= point).Max(static write => (long?)write.IssuedAt) ?? -1;
+        return Array.FindAll(candidates, write => write.SettledAt >= latest);
+    }
+
+    private OracleWrite Begin(ByteRange range, ReadOnlyMemory<byte> data, bool isCertain)
+    {
+        RequireRange(range);
+        lock (_gate)
+        {
+            var write = new OracleWrite(++_writeCount, range, data, issuedAt: ++_clock, isCertain);
+            for (long sector = FirstSector(range.Offset); sector < FirstSector(range.End); sector++)
+            {
+                _sectors[sector] = [.. CandidatesLocked(sector), write];
+                _undecided.Add(sector);
+            }
+
+            return write;
+        }
+    }
+
+    private void Decide(long sector, long point, Predicate<OracleWrite> isCovered)
+    {
+        OracleWrite[] candidates = CandidatesLocked(sector);
+        long latest = -1;
+        foreach (OracleWrite write in candidates)
+        {
+            if (write.IsCertain && write.SettledAt <= point && isCovered(write))
+            {
+                latest = Math.Max(latest, write.IssuedAt);
+            }
+        }
+
+        OracleWrite[] left = Array.FindAll(candidates, write => write.SettledAt >= latest);
+        _sectors[sector] = left;
+        if (left.Length == 1)
+        {
+            _undecided.Remove(sector);
+        }
+    }
+
+    private OracleWrite[] CandidatesLocked(long sector) => _sectors.GetValueOrDefault(sector, _initialOnly);
+
+    private void CheckSector(long sector, ReadOnlySpan<byte> found, OracleWrite[] allowed, string occasion)
+    {
+        long offset = sector * SectorPattern.SectorSize;
+        foreach (OracleWrite write in allowed)
+        {
+            if (write.Number == 0 ? HasInitialValue(offset, found) : write.HasValue(offset, found))
+            {
+                return;
+            }
+        }
+
+        throw new SectorOracleException(
+            offset,
+            $"The sector at guest 0x{offset:x} holds {GuestStamp.Describe(found)} after {occasion}; allowed is {string.Join(" or ", allowed.AsEnumerable())}.");
+    }
+
+    private bool HasInitialValue(long offset, ReadOnlySpan<byte> found)
+        => offset < _initial.Length
+            ? found.SequenceEqual(_initial.Span.Slice((int)offset, found.Length))
+            : found.IndexOfAnyExcept((byte)0) < 0;
+
+    private void RequireRange(ByteRange range)
+    {
+        RequireSectors(range.Offset, range.Length);
+        if (range.Offset < 0 || range.Length <= 0 || range.Length > Length - range.Offset)
+        {
+            throw new ArgumentOutOfRangeException(nameof(range), range, $"The disk has {Length} bytes.");
+        }
+    }
+}
