@@ -1,0 +1,188 @@
+using System.Globalization;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.TestKit;
+using Xunit;
+
+namespace BlockLayer.Interop.Tests.Qcow2;
+
+/// <summary>What we write, qemu-img checks and reads; what qemu-img made, we write and it checks.</summary>
+public sealed class Qcow2InteropTests
+{
+    private const int Length = 5860 * 512; // qemu-img counts in sectors
+
+    public static TheoryData<string> Geometries =>
+    [
+        "compat=1.1",
+        "compat=0.10",
+        "compat=1.1,cluster_size=512",
+        "compat=1.1,cluster_size=512,refcount_bits=64",
+        "compat=0.10,cluster_size=512",
+        "compat=1.1,cluster_size=4k,refcount_bits=1",
+        "compat=1.1,cluster_size=4k,refcount_bits=2",
+        "compat=1.1,cluster_size=4k,refcount_bits=8",
+        "compat=1.1,cluster_size=2M,refcount_bits=32",
+        "compat=1.1,lazy_refcounts=on",
+    ];
+
+    [Theory]
+    [MemberData(nameof(Geometries))]
+    public async Task An_image_we_made_and_wrote_passes_their_check_and_reads_the_same(string geometry)
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        string path = folder.File("ours.qcow2");
+        Dictionary<string, string> options = geometry.Split(',').Select(pair => pair.Split('=')).ToDictionary(pair => pair[0], pair => pair[1]);
+        var image = new NewImage { Format = "qcow2", Length = Length, Options = options };
+        await new ImageCreator(BuiltInFormats.All, BlockEnvironment.Default).CreateAsync(path, image, OpenPolicy.Default);
+        AssertClean(qemuImg, path);
+
+        byte[] model = await WriteRandomlyAsync(path, new byte[Length], seed: 1);
+
+        AssertClean(qemuImg, path);
+        AssertReadsInQemu(model, qemuImg, folder, path);
+    }
+
+    [Theory]
+    [MemberData(nameof(Geometries))]
+    public async Task An_image_they_made_and_we_wrote_passes_their_check_and_reads_the_same(string geometry)
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        byte[] model = Pattern.Of(0, Length, writer: 77);
+        string raw = folder.File("source.raw");
+        string path = folder.File("theirs.qcow2");
+        await File.WriteAllBytesAsync(raw, model);
+        qemuImg.RunOk("convert", "-f", "raw", "-O", "qcow2", "-o", geometry, raw, path);
+
+        model = await WriteRandomlyAsync(path, model, seed: 2);
+
+        AssertClean(qemuImg, path);
+        AssertReadsInQemu(model, qemuImg, folder, path);
+    }
+
+    [Fact]
+    public async Task An_image_with_snapshots_and_compressed_clusters_is_written_without_hurting_the_snapshot()
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        byte[] model = Pattern.Of(0, Length, writer: 78);
+        for (int i = 0; i < Length; i += 8)
+        {
+            model.AsSpan(i, Math.Min(6, Length - i)).Clear(); // so that it compresses well
+        }
+
+        string raw = folder.File("source.raw");
+        string path = folder.File("theirs.qcow2");
+        await File.WriteAllBytesAsync(raw, model);
+        qemuImg.RunOk("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", "cluster_size=4k", raw, path);
+        QemuTool.Require("qemu-io").RunOk("-f", "qcow2", "-c", "write -P 5 0 200k", "-c", "write -z 300k 100k", path);
+        byte[] before = ReadWithQemu(qemuImg, folder, path);
+        qemuImg.RunOk("snapshot", "-c", "one", path);
+
+        byte[] after = await WriteRandomlyAsync(path, [.. before], seed: 3);
+
+        AssertClean(qemuImg, path);
+        AssertReadsInQemu(after, qemuImg, folder, path);
+        qemuImg.RunOk("snapshot", "-a", "one", path);
+        AssertReadsInQemu(before, qemuImg, folder, path);
+    }
+
+    [Fact]
+    public async Task An_overlay_we_wrote_reads_the_same_through_its_backing_file()
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        byte[] model = new byte[3 << 20];
+        Pattern.Fill(model.AsSpan(0, 2_000_000), 0, writer: 79);
+        await File.WriteAllBytesAsync(folder.File("base.raw"), model[..2_000_000]);
+        string path = folder.File("overlay.qcow2");
+        qemuImg.RunOk("create", "-f", "qcow2", "-b", "base.raw", "-F", "raw", path, model.Length.ToString(CultureInfo.InvariantCulture));
+
+        model = await WriteRandomlyAsync(path, model, seed: 4);
+
+        AssertClean(qemuImg, path);
+        AssertReadsInQemu(model, qemuImg, folder, path);
+    }
+
+    [Fact]
+    public async Task A_new_backing_name_is_what_they_read_from()
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        byte[] model = Pattern.Of(0, 1 << 20, writer: 80);
+        await File.WriteAllBytesAsync(folder.File("base.raw"), model);
+        File.Copy(folder.File("base.raw"), folder.File("another-place.raw"));
+        string path = folder.File("overlay.qcow2");
+        qemuImg.RunOk("create", "-f", "qcow2", "-b", "base.raw", "-F", "raw", path);
+        await using (BlockNode node = await OpenAsync(path))
+        {
+            await node.RecordBackingAsync(new BackingReference("another-place.raw", "raw"), CancellationToken.None);
+        }
+
+        File.Delete(folder.File("base.raw"));
+        AssertClean(qemuImg, path);
+        AssertReadsInQemu(model, qemuImg, folder, path);
+    }
+
+    private static async ValueTask<byte[]> WriteRandomlyAsync(string path, byte[] model, int seed)
+    {
+        var random = new Random(seed);
+        await using BlockNode node = await OpenAsync(path);
+        Assert.Equal(model.Length, node.Length);
+        for (int i = 1; i <= 120; i++)
+        {
+            int offset = random.Next(model.Length);
+            int length = random.Next(1, Math.Min(i % 3 == 0 ? 150_000 : 5000, model.Length - offset) + 1);
+            switch (random.Next(6))
+            {
+                case 0:
+                    await node.WriteZeroesAsync(offset, length, random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
+                    model.AsSpan(offset, length).Clear();
+                    break;
+                case 1:
+                    await node.DiscardAsync(offset, length);
+                    await node.ReadAsync(offset, model.AsMemory(offset, length));
+                    break;
+                case 2:
+                    Array.Resize(ref model, model.Length + (512 * random.Next(1, 300)));
+                    await node.ResizeAsync(model.Length);
+                    break;
+                case 3:
+                    await node.FlushAsync();
+                    break;
+                default:
+                    Pattern.Fill(model.AsSpan(offset, length), offset, writer: i);
+                    await node.WriteAsync(offset, model.AsMemory(offset, length));
+                    break;
+            }
+        }
+
+        return model;
+    }
+
+    private static async ValueTask<BlockNode> OpenAsync(string path)
+        => await new ImageOpener(BuiltInFormats.All, BlockEnvironment.Default)
+            .OpenAsync(path, new ImageOpenOptions { Format = "qcow2", Access = NodeAccess.ReadWrite });
+
+    private static void AssertClean(QemuTool qemuImg, string path)
+    {
+        QemuResult result = qemuImg.Run("check", "-f", "qcow2", path);
+        Assert.True(result.ExitCode == 0, $"qemu-img check: {result.Output}{result.Error}");
+    }
+
+    private static void AssertReadsInQemu(byte[] model, QemuTool qemuImg, TemporaryFolder folder, string path)
+    {
+        byte[] found = ReadWithQemu(qemuImg, folder, path);
+        Assert.Equal(model.Length, found.Length);
+        int difference = found.AsSpan().CommonPrefixLength(model);
+        Assert.True(difference == model.Length, $"qemu-img reads something else at byte {difference}");
+    }
+
+    private static byte[] ReadWithQemu(QemuTool qemuImg, TemporaryFolder folder, string path)
+    {
+        string raw = folder.File("read.raw");
+        qemuImg.RunOk("convert", "-f", "qcow2", "-O", "raw", path, raw);
+        return File.ReadAllBytes(raw);
+    }
+}
