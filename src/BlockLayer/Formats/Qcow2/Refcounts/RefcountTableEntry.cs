@@ -14,6 +14,9 @@ internal readonly record struct RefcountTableEntry(ulong Raw)
     /// <summary>True when there is a block.</summary>
     public bool IsAllocated => (Raw & ~ReservedMask) != 0;
 
+    /// <summary>Bits are set that must not be.</summary>
+    public bool HasReservedBits => (Raw & ReservedMask) != 0;
+
     /// <summary>Where the block starts; 0 when there is none. Negative for an offset of 2^63 or more, which <see cref="Validate"/> finds.</summary>
     public HostOffset Block => new((long)(Raw & ~ReservedMask));
 
@@ -36,6 +39,6 @@ internal readonly record struct RefcountTableEntry(ulong Raw)
             }
         }
 
-        return (Raw & ReservedMask) == 0 ? EntryFault.None : EntryFault.ReservedBits;
+        return HasReservedBits ? EntryFault.ReservedBits : EntryFault.None;
     }
 }

@@ -19,6 +19,9 @@ internal readonly record struct L1Entry(ulong Raw)
     /// <summary>The L2 table's refcount is exactly one, so it may be written in place. Only reliable in the active L1 table.</summary>
     public bool IsCopied => (Raw & CopiedFlag) != 0;
 
+    /// <summary>Bits are set that must not be.</summary>
+    public bool HasReservedBits => (Raw & ReservedMask) != 0;
+
     /// <summary>Where the L2 table starts; 0 when there is none.</summary>
     public HostOffset L2Table => new((long)(Raw & OffsetMask));
 
@@ -33,7 +36,7 @@ internal readonly record struct L1Entry(ulong Raw)
     {
         if (!IsAllocated)
         {
-            return (Raw & ReservedMask) == 0 ? EntryFault.None : EntryFault.ReservedBits;
+            return HasReservedBits ? EntryFault.ReservedBits : EntryFault.None;
         }
 
         if (!L2Table.IsAligned(g))
@@ -46,6 +49,6 @@ internal readonly record struct L1Entry(ulong Raw)
             return EntryFault.PastEnd;
         }
 
-        return (Raw & ReservedMask) == 0 ? EntryFault.None : EntryFault.ReservedBits;
+        return HasReservedBits ? EntryFault.ReservedBits : EntryFault.None;
     }
 }

@@ -36,6 +36,9 @@ internal readonly record struct L2Entry(ulong Raw)
     /// <summary>A standard entry whose cluster reads as zeroes.</summary>
     public bool IsZero => (Raw & (ZeroFlag | CompressedFlag)) == ZeroFlag;
 
+    /// <summary>A standard entry with bits set that must not be.</summary>
+    public bool HasReservedBits => !IsCompressed && (Raw & ReservedMask) != 0;
+
     /// <summary>Where the host cluster of a standard entry starts; 0 when there is none.</summary>
     public HostOffset HostOffset => new((long)(Raw & OffsetMask));
 

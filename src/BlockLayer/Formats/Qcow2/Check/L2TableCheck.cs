@@ -1,0 +1,148 @@
+using System.Buffers.Binary;
+using BlockLayer.Graph;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>Looks through L2 tables: counts what their entries refer to, and judges the entries.</summary>
+internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, ReferenceCounter references, StoredRefcounts stored, CheckTally tally)
+{
+    private readonly bool _hasDataFile = header.HasFeature(IncompatibleFeatures.ExternalDataFile);
+    private readonly bool _extended = g.L2EntryFormat == L2EntryFormat.Extended;
+
+    /// <summary>Guest clusters of the active disk with room in the file.</summary>
+    public ulong Allocated { get; private set; }
+
+    /// <summary>Those that do not follow their predecessor in the table.</summary>
+    public ulong Fragmented { get; private set; }
+
+    /// <summary>Those that are compressed.</summary>
+    public ulong Compressed { get; private set; }
+
+    /// <summary>Looks through one table.</summary>
+    /// <param name="table">The table's bytes as they are on disk.</param>
+    /// <param name="at">Where the table starts.</param>
+    /// <param name="uses">How often what is found counts.</param>
+    public void Check(ReadOnlySpan<byte> table, HostOffset at, L2TableSet.Uses uses)
+    {
+        // Nobody writes through a table that is not there, so its flags are nobody's.
+        ulong writable = at.Value == 0 ? 0 : uses.Active;
+        long nextContiguous = 0;
+        for (int i = 0; i < g.L2Entries; i++)
+        {
+            ReadOnlySpan<byte> bytes = table.Slice(i * g.L2EntrySize, g.L2EntrySize);
+            L2Entry entry = new(BinaryPrimitives.ReadUInt64BigEndian(bytes));
+            ulong subclusters = _extended ? BinaryPrimitives.ReadUInt64BigEndian(bytes[L2Entry.Size..]) : 0;
+            if (entry.Raw == 0 && subclusters == 0)
+            {
+                continue;
+            }
+
+            HostOffset entryAt = at.Plus(i * g.L2EntrySize);
+            if (entry.HasReservedBits && tally.Corruption(uses.All))
+            {
+                Describe(entry, entryAt, EntryFault.ReservedBits.Describe());
+            }
+
+            switch (KindOf(entry))
+            {
+                case ClusterKind.Compressed:
+                    CheckCompressed(entry, subclusters, entryAt, uses);
+                    break;
+                case ClusterKind.Data or ClusterKind.ZeroAllocated:
+                    CheckAllocated(entry, new ExtendedL2Entry(entry, subclusters), entryAt, uses.All);
+                    CheckCopied(entry, entryAt, writable);
+                    Allocated += uses.Active;
+                    Fragmented += nextContiguous != 0 && entry.HostOffset.Value != nextContiguous ? uses.Active : 0;
+                    nextContiguous = entry.HostOffset.Value + g.ClusterSize;
+                    break;
+                case ClusterKind.Unallocated when new ExtendedL2Entry(entry, subclusters).Allocated != 0:
+                    if (tally.Corruption(uses.All))
+                    {
+                        Describe(entry, entryAt, EntryFault.SubclusterWithoutCluster.Describe());
+                    }
+
+                    break;
+            }
+        }
+    }
+
+    private ClusterKind KindOf(L2Entry entry)
+    {
+        ClusterKind kind = entry.Kind;
+        if (_extended)
+        {
+            // Bit 0 is no zero flag here.
+            kind = kind switch
+            {
+                ClusterKind.ZeroPlain => ClusterKind.Unallocated,
+                ClusterKind.ZeroAllocated => ClusterKind.Data,
+                _ => kind,
+            };
+        }
+
+        // qcow2 spec, "Standard Cluster Descriptor": with an external data file, offset 0 is a cluster when bit 63 is set.
+        return kind == ClusterKind.Unallocated && _hasDataFile && entry.IsCopied ? ClusterKind.Data : kind;
+    }
+
+    private void CheckCompressed(L2Entry entry, ulong subclusters, HostOffset at, L2TableSet.Uses uses)
+    {
+        if (entry.IsCopied && tally.Corruption(uses.All))
+        {
+            Describe(entry, at, "is compressed and has the copied flag set");
+        }
+
+        if (_hasDataFile || subclusters != 0)
+        {
+            if (tally.Corruption(uses.All))
+            {
+                Describe(entry, at, _hasDataFile ? "is compressed in an image with an external data file" : "is compressed and has subclusters");
+            }
+
+            return;
+        }
+
+        CompressedDescriptor stream = entry.Compressed(g);
+        references.Add(stream.Offset, stream.Length, uses.All);
+        Allocated += uses.Active;
+        Compressed += uses.Active;
+
+        // A neighbour's sectors are read again for each compressed cluster, wherever it lies.
+        Fragmented += uses.Active;
+    }
+
+    private void CheckAllocated(L2Entry entry, ExtendedL2Entry extended, HostOffset at, ulong weight)
+    {
+        if ((extended.Allocated & extended.Zero) != 0 && tally.Corruption(weight))
+        {
+            Describe(entry, at, EntryFault.SubclusterConflict.Describe());
+        }
+
+        if (!entry.HostOffset.IsAligned(g) && tally.Corruption(weight))
+        {
+            Describe(entry, at, EntryFault.Unaligned.Describe());
+        }
+
+        if (!_hasDataFile)
+        {
+            references.Add(entry.HostOffset, g.ClusterSize, weight);
+        }
+    }
+
+    private void CheckCopied(L2Entry entry, HostOffset at, ulong weight)
+    {
+        HostCluster cluster = entry.HostOffset.Cluster(g);
+        if (weight == 0 || (!_hasDataFile && !stored.IsKnown(cluster)))
+        {
+            return;
+        }
+
+        ulong refcount = _hasDataFile ? 1 : stored.Counts[cluster.Index];
+        if (refcount == 1 != entry.IsCopied && tally.Corruption(weight))
+        {
+            Describe(entry, at, $"has the copied flag {(entry.IsCopied ? "set" : "clear")}, and its cluster's refcount is {refcount}");
+        }
+    }
+
+    private void Describe(L2Entry entry, HostOffset at, string fault)
+        => tally.Describe(CheckSeverity.Corruption, at, $"L2 table entry 0x{entry.Raw:x16} at byte {at.Value} {fault}.");
+}

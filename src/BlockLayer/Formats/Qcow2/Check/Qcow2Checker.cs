@@ -1,0 +1,275 @@
+using System.Buffers.Binary;
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>
+/// Finds what is wrong with an image's metadata, and writes nothing. It counts how often everything in the file refers to each host cluster, compares that
+/// with the stored refcounts, and judges every table entry on the way.
+/// </summary>
+/// <remarks>
+/// Finding the same numbers as <c>qemu-img check</c> is the contract, down to what counts twice. Memory is two bytes for each cluster in use and a table
+/// or two; time is bounded by the file's length, not by what it claims.
+/// </remarks>
+internal sealed class Qcow2Checker
+{
+    /// <summary>QEMU: refuses to check files with more clusters.</summary>
+    private const long MaxClusters = int.MaxValue;
+
+    /// <summary>
+    /// L2 tables at offsets that are no cluster's. QEMU follows all; they may overlap, so only so many are followed here, and an image that has one is
+    /// damaged beyond what the exact numbers could tell.
+    /// </summary>
+    private const int MaxUnalignedTables = 1024;
+
+    private const int TablesPerReport = 16;
+
+    private readonly IMetadataReader _file;
+    private readonly Qcow2Header _header;
+    private readonly ClusterGeometry _g;
+    private readonly CheckTally _tally = new();
+    private readonly ReferenceCounter _references;
+
+    private Qcow2Checker(IMetadataReader file, Qcow2Header header)
+    {
+        _file = file;
+        _header = header;
+        _g = header.CreateGeometry();
+        _references = new ReferenceCounter(_g, file.Length, _tally);
+    }
+
+    /// <summary>Checks an image that nobody writes to meanwhile.</summary>
+    /// <param name="file">The image file.</param>
+    /// <param name="header">Its validated header.</param>
+    /// <param name="progress">Told now and then; null for nobody.</param>
+    /// <param name="cancellationToken">Stops the check.</param>
+    /// <exception cref="BlockLayerException">Unsupported: more clusters than can be counted. Io.</exception>
+    public static ValueTask<CheckReport> CheckAsync(IMetadataReader file, Qcow2Header header, IProgress<CheckProgress>? progress, CancellationToken cancellationToken)
+    {
+        Qcow2Checker checker = new(file, header);
+        return checker._g.ClustersFor(file.Length) <= MaxClusters
+            ? checker.RunAsync(progress, cancellationToken)
+            : throw new BlockLayerException(BlockErrorKind.Unsupported, $"The file has {checker._g.ClustersFor(file.Length)} clusters; a check counts at most {MaxClusters}.");
+    }
+
+    private async ValueTask<CheckReport> RunAsync(IProgress<CheckProgress>? progress, CancellationToken cancellationToken)
+    {
+        StoredRefcounts stored = await StoredRefcounts.LoadAsync(_file, _header, _g, cancellationToken).ConfigureAwait(false);
+        _references.Add(new HostOffset(0), _g.ClusterSize);
+        L2TableSet tables = await CheckL1TablesAsync(stored, cancellationToken).ConfigureAwait(false);
+        L2TableCheck entries = await CheckL2TablesAsync(tables, stored, progress, cancellationToken).ConfigureAwait(false);
+        _references.Add(_header.RefcountTableOffset, (long)_header.RefcountTableClusters * _g.ClusterSize);
+        AddEncryptionHeader();
+        await new BitmapCheck(_file, _g, _header, _references, _tally).CheckAsync(cancellationToken).ConfigureAwait(false);
+        CheckRefcountTable(stored.Table);
+        long lastUsed = Compare(stored);
+        return new CheckReport
+        {
+            Corruptions = _tally[CheckSeverity.Corruption],
+            Leaks = _tally[CheckSeverity.Leak],
+            CheckErrors = _tally[CheckSeverity.NotChecked],
+            TotalClusters = _g.ClustersFor(Alignment.RoundDown(_header.VirtualSize, Qcow2Limits.SectorLength)),
+            AllocatedClusters = (long)entries.Allocated,
+            FragmentedClusters = (long)entries.Fragmented,
+            CompressedClusters = (long)entries.Compressed,
+            ImageEndOffset = (lastUsed + 1) << _g.ClusterBits,
+            Findings = _tally.Findings,
+        };
+    }
+
+    private async ValueTask<L2TableSet> CheckL1TablesAsync(StoredRefcounts stored, CancellationToken cancellationToken)
+    {
+        L1TableCheck check = new(_file, _g, _references, stored, _tally);
+        await check.CheckAsync(new ByteRange(_header.L1TableOffset.Value, (long)_header.L1Size * L1Entry.Size), weight: 1, isActive: true, cancellationToken).ConfigureAwait(false);
+        SnapshotTable snapshots;
+        try
+        {
+            snapshots = await SnapshotTableLoader.LoadAsync(_file, _header, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ImageFormatException error)
+        {
+            // What the snapshots use is then unknown and will be counted as leaked, which is why this is told first.
+            if (_tally.NotChecked())
+            {
+                _tally.Describe(CheckSeverity.NotChecked, _header.SnapshotsOffset, error.Message);
+            }
+
+            return check.Tables;
+        }
+
+        _references.Add(_header.SnapshotsOffset, snapshots.Length);
+        CheckSnapshotEntries(snapshots);
+        foreach (var group in snapshots.Entries.Where(HasReadableL1Table).GroupBy(static snapshot => snapshot.L1TableRange))
+        {
+            if (!await check.CheckAsync(group.Key, (ulong)group.Count(), isActive: false, cancellationToken).ConfigureAwait(false))
+            {
+                Corruption(new HostOffset(group.Key.Offset), "The L1 tables of the snapshots are longer than the file, so they overlap.");
+                break;
+            }
+        }
+
+        return check.Tables;
+    }
+
+    private bool HasReadableL1Table(SnapshotEntry snapshot)
+        => snapshot.L1TableOffset.IsAligned(_g) && snapshot.L1TableRange.Length <= Qcow2Limits.MaxL1TableLength;
+
+    private void CheckSnapshotEntries(SnapshotTable snapshots)
+    {
+        if (_header.HasFeature(IncompatibleFeatures.ExternalDataFile) && snapshots.Entries.Count > 0)
+        {
+            Corruption(_header.SnapshotsOffset, "The image has snapshots and an external data file.");
+        }
+
+        foreach (SnapshotEntry snapshot in snapshots.Entries)
+        {
+            if (!HasReadableL1Table(snapshot))
+            {
+                Corruption(_header.SnapshotsOffset, $"Snapshot \"{snapshot.Name}\" has an L1 table of {snapshot.L1Size} entries at byte {(ulong)snapshot.L1TableOffset.Value}.");
+            }
+
+            // qcow2 spec, "Snapshots": version 3 images must include extra data at least up to byte 55.
+            if (_header.Version >= 3 && snapshot.DiskSize is null)
+            {
+                Corruption(_header.SnapshotsOffset, $"Snapshot \"{snapshot.Name}\" does not say the size of its disk.");
+            }
+        }
+    }
+
+    private async ValueTask<L2TableCheck> CheckL2TablesAsync(
+        L2TableSet tables, StoredRefcounts stored, IProgress<CheckProgress>? progress, CancellationToken cancellationToken)
+    {
+        L2TableCheck check = new(_g, _header, _references, stored, _tally);
+        byte[] buffer = new byte[_g.ClusterSize];
+        int done = 0;
+        int unaligned = 0;
+        foreach ((HostOffset table, L2TableSet.Uses uses) in tables.InFileOrder)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (table.Value < _file.Length && (table.IsAligned(_g) || unaligned++ < MaxUnalignedTables))
+            {
+                await _file.ReadPaddedAsync(table.Value, buffer, cancellationToken).ConfigureAwait(false);
+                check.Check(buffer, table, uses);
+            }
+
+            if (++done % TablesPerReport == 0 || done == tables.Count)
+            {
+                progress?.Report(new CheckProgress(done, tables.Count));
+            }
+        }
+
+        return check;
+    }
+
+    private void AddEncryptionHeader()
+    {
+        // qcow2 spec, "Full disk encryption header pointer": offset and length, 8 bytes each.
+        if (_header.Extensions.Find(HeaderExtensionType.EncryptionHeader) is { Data.Length: >= 16 } pointer)
+        {
+            ReadOnlySpan<byte> data = pointer.Data.Span;
+            _references.Add(new HostOffset(BinaryPrimitives.ReadInt64BigEndian(data)), BinaryPrimitives.ReadInt64BigEndian(data[8..]));
+        }
+    }
+
+    /// <summary>Counts the refcount blocks last: one that something else refers to as well is found here.</summary>
+    private void CheckRefcountTable(RefcountTableEntry[] table)
+    {
+        for (int i = 0; i < table.Length; i++)
+        {
+            RefcountTableEntry entry = table[i];
+            HostOffset at = _header.RefcountTableOffset.Plus((long)i * RefcountTableEntry.Size);
+            EntryFault fault = entry.Validate(_g, _references.End << _g.ClusterBits);
+            if (entry.HasReservedBits || fault != EntryFault.None)
+            {
+                Corruption(at, $"Refcount table entry {i} 0x{entry.Raw:x16} {(entry.HasReservedBits ? EntryFault.ReservedBits : fault).Describe()}.");
+            }
+            else if (entry.IsAllocated)
+            {
+                _references.Add(entry.Block, _g.ClusterSize);
+                ulong references = _references.Counts[entry.Block.Cluster(_g).Index];
+                if (references != 1)
+                {
+                    Corruption(at, $"Refcount block {i} at byte {entry.Block.Value} is referred to {references} times.");
+                }
+            }
+        }
+    }
+
+    /// <summary>Compares stored with counted references; returns the last cluster that either knows.</summary>
+    private long Compare(StoredRefcounts stored)
+    {
+        long end = _references.End;
+        long lastUsed = 0;
+        for (long first = 0; first < end; first += ClusterCounts.PageLength)
+        {
+            ReadOnlySpan<byte> taken = stored.Counts.Page(first / ClusterCounts.PageLength);
+            ReadOnlySpan<byte> used = _references.Counts.Page(first / ClusterCounts.PageLength);
+            int length = (int)Math.Min(ClusterCounts.PageLength, end - first);
+            if (stored.IsComplete && AreEqual(taken, used, length))
+            {
+                int last = used.IsEmpty ? -1 : used[..length].LastIndexOfAnyExcept((byte)0);
+                lastUsed = last < 0 ? lastUsed : first + last;
+                continue;
+            }
+
+            for (long cluster = first; cluster < first + length; cluster++)
+            {
+                if (CompareCluster(cluster, stored))
+                {
+                    lastUsed = cluster;
+                }
+            }
+        }
+
+        return lastUsed;
+    }
+
+    /// <summary>True when two pages say the same of their first clusters, as almost all do. A page of zeroes may be missing.</summary>
+    private static bool AreEqual(ReadOnlySpan<byte> taken, ReadOnlySpan<byte> used, int length)
+    {
+        if (taken.IsEmpty || used.IsEmpty)
+        {
+            return taken.IsEmpty && used.IsEmpty;
+        }
+
+        return taken[..length].SequenceEqual(used[..length]) && !used[..length].Contains(ClusterCounts.Large);
+    }
+
+    /// <summary>True when the cluster is used or taken.</summary>
+    private bool CompareCluster(long cluster, StoredRefcounts stored)
+    {
+        HostCluster host = new(cluster);
+        if (!stored.IsKnown(host))
+        {
+            if (_tally.NotChecked())
+            {
+                _tally.Describe(CheckSeverity.NotChecked, host.Offset(_g), $"The refcount of cluster {cluster} cannot be read.");
+            }
+
+            return false;
+        }
+
+        ulong refcount = stored.Counts[cluster];
+        ulong references = _references.Counts[cluster];
+        if (refcount != references)
+        {
+            CheckSeverity severity = refcount < references ? CheckSeverity.Corruption : CheckSeverity.Leak;
+            if (severity == CheckSeverity.Corruption ? _tally.Corruption() : _tally.Leak())
+            {
+                _tally.Describe(severity, host.Offset(_g), $"Cluster {cluster} has refcount {refcount} and is referred to {references} times.");
+            }
+        }
+
+        return refcount > 0 || references > 0;
+    }
+
+    private void Corruption(HostOffset at, string message)
+    {
+        if (_tally.Corruption())
+        {
+            _tally.Describe(CheckSeverity.Corruption, at, message);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using BlockLayer.Graph;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>Counts how often each host cluster is referred to.</summary>
+internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, CheckTally tally)
+{
+    /// <summary>The counts so far.</summary>
+    public ClusterCounts Counts { get; } = new();
+
+    /// <summary>One past the last cluster that the file or a reference reaches.</summary>
+    public long End => Math.Max(g.ClustersFor(fileLength), Counts.End);
+
+    /// <summary>
+    /// Counts every cluster that a range touches, <paramref name="weight"/> times. A range that ends a cluster or more behind the file's end refers to
+    /// nothing; less is normal, since the last cluster of a file need not be whole.
+    /// </summary>
+    public void Add(HostOffset offset, long length, ulong weight = 1)
+    {
+        if (length <= 0)
+        {
+            return;
+        }
+
+        if (offset.Value < 0 || offset.Value > long.MaxValue - length || offset.Value + length - fileLength >= g.ClusterSize)
+        {
+            if (tally.Corruption(weight))
+            {
+                tally.Describe(CheckSeverity.Corruption, offset, $"Something refers to {length} bytes at byte {(ulong)offset.Value}, behind the end of the file.");
+            }
+
+            return;
+        }
+
+        long last = offset.Plus(length - 1).Cluster(g).Index;
+        for (long cluster = offset.Cluster(g).Index; cluster <= last; cluster++)
+        {
+            ulong count = Counts[cluster];
+            ulong room = g.MaxRefcount - count;
+            Counts[cluster] = count + Math.Min(weight, room);
+            if (weight > room && tally.Corruption(weight - room))
+            {
+                tally.Describe(
+                    CheckSeverity.Corruption,
+                    new HostCluster(cluster).Offset(g),
+                    $"Cluster {cluster} is referred to more than {g.MaxRefcount} times, the most a refcount of {g.RefcountBits} bits can say.");
+            }
+        }
+    }
+}

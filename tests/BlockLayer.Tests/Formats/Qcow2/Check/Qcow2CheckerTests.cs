@@ -1,0 +1,181 @@
+using System.Buffers.Binary;
+using BlockLayer.Errors;
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Graph;
+using BlockLayer.TestKit;
+using Xunit;
+
+namespace BlockLayer.Tests.Formats.Qcow2.Check;
+
+/// <summary>The checker by itself. That its numbers are QEMU's is proved in the interop tests.</summary>
+public sealed class Qcow2CheckerTests
+{
+    private const ulong Copied = 1UL << 63;
+
+    public static TheoryData<GoldenImage> CleanImages => new(GoldenImages.OfFormat("qcow2").Where(static image => image.GuestSha256 is not null));
+
+    [Theory]
+    [MemberData(nameof(CleanImages), DisableDiscoveryEnumeration = true)]
+    public async Task Image_written_by_QEMU_is_clean(GoldenImage image)
+    {
+        CheckReport report = await Check(File.ReadAllBytes(image.Path));
+        Assert.True(report.IsClean, string.Join('\n', report.Findings));
+        Assert.NotEqual(0, report.AllocatedClusters);
+    }
+
+    [Fact]
+    public async Task Image_left_dirty_has_stale_refcounts()
+    {
+        CheckReport report = await Check(File.ReadAllBytes(GoldenImages.Get("q7-lazy-dirty.qcow2").Path));
+        Assert.False(report.IsClean);
+        Assert.Contains(report.Findings, static finding => finding.Message.Contains("has refcount 0 and is referred to 1 times", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Finding_says_where_it_is_and_what()
+    {
+        byte[] file = File.ReadAllBytes(GoldenImages.Get("q7-v3.qcow2").Path);
+        int l1 = (int)Qcow2Header.Parse(file).L1TableOffset.Value;
+        ulong entry = BinaryPrimitives.ReadUInt64BigEndian(file.AsSpan(l1));
+        BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(l1), entry & ~Copied);
+        CheckReport report = await Check(file);
+        CheckFinding finding = Assert.Single(report.Findings);
+        Assert.Equal(
+            new CheckFinding(CheckSeverity.Corruption, l1, $"L1 table entry 0x{entry & ~Copied:x16} at byte {l1} has the copied flag clear, and its table's refcount is 1."),
+            finding);
+    }
+
+    [Fact]
+    public async Task Every_L2_table_is_reported_as_progress_in_order()
+    {
+        Collector progress = new();
+        byte[] file = File.ReadAllBytes(GoldenImages.Get("q7-c512.qcow2").Path);
+        await Qcow2Checker.CheckAsync(new MetadataBytes(file), Qcow2Header.Parse(file), progress, CancellationToken.None);
+        Assert.Equal(progress.Reports.OrderBy(static report => report.Done), progress.Reports);
+        Assert.Equal(progress.Reports[^1].Total, progress.Reports[^1].Done);
+        Assert.True(progress.Reports[^1].Total > 1);
+    }
+
+    [Fact]
+    public async Task Cancelled_check_stops()
+    {
+        byte[] file = File.ReadAllBytes(GoldenImages.Get("q7-v3.qcow2").Path);
+        await Assert.ThrowsAsync<OperationCanceledException>(
+            async () => await Qcow2Checker.CheckAsync(new MetadataBytes(file), Qcow2Header.Parse(file), null, new CancellationToken(canceled: true)));
+    }
+
+    [Fact]
+    public async Task L1_entries_that_all_lead_to_one_table_cost_one_read_of_it()
+    {
+        byte[] file = Empty(clusters: 70, l1Entries: 65536);
+        for (int i = 0; i < 65536; i++)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(4 * 65536 + i * 8), Copied | 3 * 65536);
+        }
+
+        for (int i = 0; i < 8192; i++)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(3 * 65536 + i * 8), Copied | 20 * 65536);
+        }
+
+        MetadataBytes reader = new(file);
+        CheckReport report = await Qcow2Checker.CheckAsync(reader, Qcow2Header.Parse(file), null, CancellationToken.None);
+        Assert.InRange(reader.BytesRead, 0, 2 * file.Length);
+        Assert.Equal(65536L * 8192, report.AllocatedClusters);
+        Assert.InRange(report.Findings.Count, 1, 1000);
+        Assert.InRange(report.Corruptions, 65536L * 8192, long.MaxValue);
+    }
+
+    [Fact]
+    public async Task Refcount_table_that_names_one_block_a_million_times_costs_one_read_of_it()
+    {
+        byte[] file = Empty(clusters: 140, l1Entries: 1);
+        Qcow2Header header = Qcow2Header.Parse(file) with { RefcountTableOffset = new(6 * 65536), RefcountTableClusters = 128 };
+        header.WriteTo(file);
+        for (int i = 0; i < 128 * 8192; i++)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(6 * 65536 + i * 8), 2 * 65536);
+        }
+
+        MetadataBytes reader = new(file);
+        CheckReport report = await Qcow2Checker.CheckAsync(reader, header, null, CancellationToken.None);
+        Assert.InRange(reader.BytesRead, 0, 2 * file.Length);
+        Assert.InRange(report.Corruptions, 128 * 8192 - 1, long.MaxValue);
+    }
+
+    [Fact]
+    public async Task Snapshots_that_share_one_L1_table_under_many_sizes_are_given_up_by_name()
+    {
+        byte[] file = Empty(clusters: 100, l1Entries: 1);
+        const int count = 2000;
+        for (int i = 0; i < count; i++)
+        {
+            Span<byte> entry = file.AsSpan(10 * 65536 + i * 56);
+            BinaryPrimitives.WriteUInt64BigEndian(entry, 20 * 65536);
+            BinaryPrimitives.WriteUInt32BigEndian(entry[8..], (uint)(100_000 + i));
+            BinaryPrimitives.WriteUInt32BigEndian(entry[36..], 16);
+        }
+
+        Qcow2Header header = Qcow2Header.Parse(file) with { SnapshotCount = count, SnapshotsOffset = new(10 * 65536) };
+        MetadataBytes reader = new(file);
+        CheckReport report = await Qcow2Checker.CheckAsync(reader, header, null, CancellationToken.None);
+        Assert.InRange(reader.BytesRead, 0, 3 * file.Length);
+        Assert.Contains(report.Findings, static finding => finding.Message == "The L1 tables of the snapshots are longer than the file, so they overlap.");
+    }
+
+    [Fact]
+    public async Task Snapshot_table_behind_the_end_of_the_file_is_not_checked_and_the_rest_is()
+    {
+        byte[] file = Empty(clusters: 6, l1Entries: 1);
+        Qcow2Header header = Qcow2Header.Parse(file) with { SnapshotCount = 1000, SnapshotsOffset = new(5 * 65536) };
+        BinaryPrimitives.WriteUInt32BigEndian(file.AsSpan(5 * 65536 + 36), 1024);
+        CheckReport report = await Check(file, header with { SnapshotCount = 2000 });
+        Assert.Equal(1, report.CheckErrors);
+        Assert.Equal(CheckSeverity.NotChecked, report.Findings[0].Severity);
+    }
+
+    [Fact]
+    public async Task More_clusters_than_can_be_counted_are_refused_at_once()
+    {
+        Qcow2Header header = Qcow2Header.Parse(Empty(clusters: 6, l1Entries: 1)) with { ClusterBits = 9 };
+        var error = await Assert.ThrowsAsync<BlockLayerException>(async () => await Qcow2Checker.CheckAsync(new EndlessFile(), header, null, CancellationToken.None));
+        Assert.Equal(
+            (BlockErrorKind.Unsupported, "The file has 18014398509481984 clusters; a check counts at most 2147483647."),
+            (error.Kind, error.Message));
+    }
+
+    /// <summary>A sound empty image: header, refcount table and block in clusters 0 to 2, one free cluster, then the L1 table.</summary>
+    private static byte[] Empty(int clusters, int l1Entries)
+    {
+        byte[] file = new byte[clusters * 65536];
+        (TestHeaders.Version3() with { L1Size = (uint)l1Entries, L1TableOffset = new(4 * 65536) }).WriteTo(file);
+        BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(65536), 2 * 65536);
+        RefcountBlock block = new(file.AsSpan(2 * 65536, 65536), refcountOrder: 4);
+        block[0] = block[1] = block[2] = 1;
+        for (int i = 0; i <= l1Entries * 8 / 65536; i++)
+        {
+            block[4 + i] = 1;
+        }
+
+        return file;
+    }
+
+    private static ValueTask<CheckReport> Check(byte[] file, Qcow2Header? header = null)
+        => Qcow2Checker.CheckAsync(new MetadataBytes(file), header ?? Qcow2Header.Parse(file), progress: null, CancellationToken.None);
+
+    private sealed class Collector : IProgress<CheckProgress>
+    {
+        public List<CheckProgress> Reports { get; } = [];
+
+        public void Report(CheckProgress value) => Reports.Add(value);
+    }
+
+    /// <summary>As long as a sparse file can be; every read is a mistake.</summary>
+    private sealed class EndlessFile : IMetadataReader
+    {
+        public long Length => long.MaxValue;
+
+        public ValueTask ReadPaddedAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+            => throw new InvalidOperationException("nothing is read before the size is judged");
+    }
+}
