@@ -94,6 +94,32 @@ public abstract partial class BlockNode
         }
     }
 
+    /// <summary>Makes sure that <see cref="ReplaceChild"/> would succeed now; without a <paramref name="replacement"/>, that the edge may go.</summary>
+    /// <exception cref="BlockLayerException">Conflict: the edge is frozen, or another user of the replacement does not share what the edge needs.</exception>
+    internal void ThrowIfCannotReplaceChild(BlockEdge edge, BlockNode? replacement)
+    {
+        lock (Environment.TopologyLock)
+        {
+            edge.ThrowIfFrozen();
+            if (replacement is null || replacement == edge.Child)
+            {
+                return;
+            }
+
+            BlockNode current = edge.Child;
+            current.DismissParentLocked(edge);
+            try
+            {
+                replacement.AdmitParentLocked(edge);
+                replacement.DismissParentLocked(edge);
+            }
+            finally
+            {
+                current.AdmitParentLocked(edge);
+            }
+        }
+    }
+
     /// <summary>Changes what an edge needs and shares, if all other parents of its child agree.</summary>
     internal void ChangePermissions(BlockEdge edge, ImagePermissions needs, ImagePermissions shares)
     {

@@ -1,0 +1,59 @@
+using BlockLayer.Errors;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Graph;
+
+/// <summary>How an overlay is to name its backing file, so that an open of the overlay finds the very file that is open now.</summary>
+internal static class BackingName
+{
+    /// <summary>
+    /// A reference to <paramref name="backing"/> for the header of <paramref name="overlay"/>. The name is relative to the overlay's own directory if the
+    /// one it replaces was relative, else absolute, unless the caller gives one.
+    /// </summary>
+    /// <param name="overlay">The image whose header is written.</param>
+    /// <param name="backing">The image to refer to.</param>
+    /// <param name="name">A name given by the caller; null to compute one.</param>
+    /// <exception cref="BlockLayerException">NotFound or Conflict: an open of that name would not reach the file of the open backing node.</exception>
+    internal static BackingReference ReferenceTo(BlockNode overlay, BlockNode backing, string? name)
+    {
+        string format = backing is StorageNode ? "raw" : backing.DriverName;
+        if (FileOf(backing) is not { } file || overlay.Path is not { } overlayPath)
+        {
+            return new BackingReference(name ?? backing.NodeName, format); // not stored in files: there is nothing to resolve
+        }
+
+        StorageProvider files = overlay.Environment.Files;
+        if (name is null)
+        {
+            string target = files.GetRealPath(file.Storage.Name);
+            bool wasRelative = overlay.BackingReference is { } old && !Path.IsPathRooted(old.Name);
+            name = wasRelative ? Path.GetRelativePath(files.GetRealPath(ReferenceResolver.DirectoryOf(overlayPath)), target) : target;
+        }
+
+        string resolved = ReferenceResolver.PathOf(overlayPath, name);
+        StorageFileInfo found = files.GetInfo(resolved)
+            ?? throw Refusal(BlockErrorKind.NotFound, $"there is nothing at '{resolved}'");
+        return found.Identity == file.Storage.Identity
+            ? new BackingReference(name, format)
+            : throw Refusal(BlockErrorKind.Conflict, $"'{resolved}' is another file");
+
+        BlockLayerException Refusal(BlockErrorKind kind, string why)
+            => new(kind, $"'{name}' cannot be recorded as the backing file of '{overlay.NodeName}': it has to lead to '{backing.NodeName}', but {why}.")
+            {
+                NodeName = overlay.NodeName,
+                Path = overlay.Path,
+            };
+    }
+
+    // The file that holds an image's header: of a format with a separate data file, not that one.
+    private static StorageNode? FileOf(BlockNode node)
+    {
+        BlockNode? at = node;
+        while (at is not null and not StorageNode)
+        {
+            at = at.GetChild(EdgeRole.Metadata) ?? at.GetChild(EdgeRole.Data) ?? at.GetChild(EdgeRole.Filtered);
+        }
+
+        return at as StorageNode;
+    }
+}
