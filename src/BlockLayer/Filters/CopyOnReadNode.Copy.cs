@@ -49,6 +49,23 @@ public sealed partial class CopyOnReadNode
         }
     }
 
+    /// <summary>Who decides the run at <paramref name="offset"/>, down to <see cref="Bottom"/>: how a job finds what is next.</summary>
+    /// <param name="origin">As for <see cref="CopyUpAsync"/>.</param>
+    /// <param name="offset">Guest offset in bytes.</param>
+    /// <param name="cancellationToken">Honoured while a drain holds the question back.</param>
+    internal async ValueTask<BlockStatus> GetCopyStatusAsync(Origin origin, long offset, CancellationToken cancellationToken)
+    {
+        int slot = await EnterAsync(origin, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await BackingChain.GetStatusAsync(Origin.Edge, Filtered.Child, Bottom, offset, Length - offset, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            Gate.Exit(slot);
+        }
+    }
+
     private async ValueTask<CopyOutcome> CopySharesAsync(List<CopyShare> shares)
     {
         var outcome = new CopyOutcome(0, null, CopyStep.Read);

@@ -77,6 +77,14 @@ public sealed partial class CopyOnReadNode : FilterNode
         return new CopyOnReadNode(image, bottom, options, Reads, shares: Reads | ImagePermissions.WriteUnchanged);
     }
 
+    /// <summary>The filter of a job, beside the image's present users; <see cref="FilterInsertion"/> then puts it between.</summary>
+    /// <exception cref="BlockLayerException">Conflict: another user of the image does not share the right to store copies; ReadOnly.</exception>
+    internal static CopyOnReadNode CreateForJob(BlockNode image, BlockNode bottom, CopyOnReadOptions options, string job)
+        => new(image, bottom, options, Reads | ImagePermissions.WriteUnchanged, ImagePermissions.All) { Job = job };
+
+    /// <summary>What the job calls itself that fills the image through this filter; null where only reads do.</summary>
+    internal string? Job { get; private init; }
+
     private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
     {
         if (!CanCopy)
@@ -114,6 +122,11 @@ public sealed partial class CopyOnReadNode : FilterNode
         await _queue.WhenStoredAsync().ConfigureAwait(false);
         await base.FlushCoreAsync(cancellationToken).ConfigureAwait(false);
     }
+
+    private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
+        => Job is null
+            ? base.ResizeCoreAsync(length, options, cancellationToken)
+            : throw Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot be resized while {Job} fills it.");
 
     private async ValueTask WriteClaimedAsync(
         ValueTask<bool> allocated,

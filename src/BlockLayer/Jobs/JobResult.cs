@@ -1,0 +1,7 @@
+namespace BlockLayer.Jobs;
+
+/// <summary>The end of a job.</summary>
+/// <param name="Outcome">How it ended.</param>
+/// <param name="Progress">How far it came.</param>
+/// <param name="Error">Why it failed; null unless it did.</param>
+public sealed record JobResult(JobOutcome Outcome, JobProgress Progress, Exception? Error);

@@ -1,0 +1,5 @@
+namespace BlockLayer.Jobs;
+
+/// <summary>A job is in another state now.</summary>
+/// <param name="State">The new state.</param>
+public sealed record JobStateChanged(JobState State) : JobEvent;

@@ -1,0 +1,38 @@
+using BlockLayer.Graph;
+using BlockLayer.Requests;
+
+namespace BlockLayer.Jobs;
+
+/// <summary>How an image is filled from its backing chain.</summary>
+public sealed record StreamOptions
+{
+    /// <summary>What the job is called; unique among the jobs that its user tells apart.</summary>
+    public string Id { get; init; } = "stream";
+
+    /// <summary>The first image that is not copied, and the image's backing node afterwards; null (and no <see cref="BaseName"/>): all is copied and no backing file is left.</summary>
+    public BlockNode? Base { get; init; }
+
+    /// <summary>The base by the name of its file, instead of <see cref="Base"/>.</summary>
+    public string? BaseName { get; init; }
+
+    /// <summary>
+    /// The name to record for the base. Null: relative to the image's own directory if the name recorded now is relative, else absolute. It has to lead to
+    /// the base's file.
+    /// </summary>
+    public string? BackingName { get; init; }
+
+    /// <summary>The most bytes a second that are copied; 0 is no limit.</summary>
+    public long BytesPerSecond { get; init; }
+
+    /// <summary>What to do when a read or a store fails.</summary>
+    public JobErrorPolicy OnError { get; init; } = JobErrorPolicy.Report;
+
+    /// <summary>How guests and copies make way for each other.</summary>
+    public CopyStrategy Strategy { get; init; } = CopyStrategy.Cancel;
+
+    /// <summary>Bytes that copies in flight may hold.</summary>
+    public long MemoryLimit { get; init; } = 16 * 1024 * 1024;
+
+    /// <summary>The job starts its next step only while fewer guest requests than this are waiting, but at least one step every 100 ms.</summary>
+    public int GuestsFirst { get; init; } = 4;
+}
