@@ -76,14 +76,16 @@ public abstract class BlockStorage : IAsyncDisposable
 
     /// <summary>
     /// What the file system knows of the run that starts at <paramref name="offset"/>: data, or a hole that reads as zeroes. The run is at least one
-    /// byte and at most <paramref name="length"/> long; a file system that cannot tell answers data.
+    /// byte and at most <paramref name="length"/> (positive) long, and need not be the whole of it; a file system that cannot tell answers data. Past the
+    /// end of the file there is a hole.
     /// </summary>
     public abstract ValueTask<StorageExtent> GetExtentAsync(long offset, long length, CancellationToken cancellationToken);
 
     /// <summary>
     /// Copies a range of this file to <paramref name="target"/> inside the operating system, if it can.
     /// </summary>
-    /// <returns>How many bytes were copied, from the start of the range; 0 when the caller has to copy the rest by reading and writing.</returns>
+    /// <returns>How many bytes were copied, from the start of the range; the caller has to copy the rest, which may be all, by reading and writing.</returns>
+    /// <exception cref="BlockLayerException">ReadOnly: the target is. NoSpace, Io: part of the range may have been copied.</exception>
     public virtual ValueTask<long> TryCopyToAsync(long offset, BlockStorage target, long targetOffset, long length, CancellationToken cancellationToken)
         => new(0L);
 

@@ -4,11 +4,11 @@ using BlockLayer.Primitives;
 namespace BlockLayer.Storage;
 
 /// <summary>
-/// One request of a <see cref="LocalFile"/> that may block, on its way through the thread pool. The file pools them, so that a request allocates
-/// nothing once as many calls exist as are ever in flight together.
+/// One request of a <see cref="LocalFile"/> that may block, on its way through <see cref="BlockingThreads"/>. The file keeps them for reuse, so that a
+/// request allocates nothing once as many calls exist as are ever in flight together.
 /// </summary>
 /// <remarks>
-/// Owned in turn by the file's pool, the caller that starts it, the pool thread, and whoever awaits it, whose GetResult gives it back. Nothing here
+/// Owned in turn by the file's pool, the caller that starts it, the thread that performs it, and whoever awaits it, whose GetResult gives it back. Nothing here
 /// touches it after it was posted to the <see cref="ReadyList"/>: by then it may be on its next way.
 /// </remarks>
 internal sealed class LocalFileCall : ReadyItem, IThreadPoolWorkItem, IValueTaskSource<long>, IValueTaskSource
@@ -31,7 +31,7 @@ internal sealed class LocalFileCall : ReadyItem, IThreadPoolWorkItem, IValueTask
         _request = request;
         _token = cancellationToken;
         var task = new ValueTask<long>(this, _core.Version);
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        BlockingThreads.Queue(this);
         return task;
     }
 

@@ -14,7 +14,7 @@ namespace BlockLayer.Storage;
 /// closed when the last call on it has returned, never under it.
 /// <para>
 /// What can be served without blocking is tried first by <c>Try...Now</c>, which asks for no errno: whatever the reason of a failure, the blocking call
-/// that follows meets it again and reports it. Measured (4 KiB from the page cache): that saves 15 ns of 450.
+/// that follows meets it again and reports it. Measured (4 KiB from the page cache): 1.0 to 1.1 times <see cref="System.IO.RandomAccess"/>.
 /// </para>
 /// </remarks>
 internal sealed unsafe partial class LinuxFile : PlatformFile
