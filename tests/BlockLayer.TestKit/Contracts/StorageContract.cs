@@ -1,5 +1,7 @@
 using BlockLayer.Errors;
 using BlockLayer.Storage;
+using FsCheck;
+using FsCheck.Fluent;
 using Xunit;
 
 namespace BlockLayer.TestKit.Contracts;
@@ -353,4 +355,20 @@ public abstract class StorageContract : StorageFixture
         Assert.Equal(Bytes(20), await ReadAsync(target, 0, 20));
         Assert.Equal(bytes.AsSpan(1_000, (int)copied).ToArray(), await ReadAsync(target, 20, (int)copied));
     });
+
+    // Each sequence gets a file of its own; a failure prints the shortest one found.
+    [Fact]
+    public void Any_sequence_of_requests_leaves_what_a_plain_array_would_hold()
+    {
+        int files = 0;
+        Prop.ForAll(StorageStep.Sequences, steps =>
+        {
+            string name = $"twin{files++}";
+            RunAsync(async () =>
+            {
+                await (await CreateAsync(name)).DisposeAsync();
+                await new StorageTwin(() => OpenAsync(name, writable: true)).RunAsync(steps);
+            }).GetAwaiter().GetResult();
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(100).WithEndSize(40).WithQuietOnSuccess(true));
+    }
 }

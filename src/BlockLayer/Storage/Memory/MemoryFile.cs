@@ -136,12 +136,20 @@ internal sealed class MemoryFile : BlockStorage
             return RefuseWrite(offset: null);
         }
 
-        if (!cancellationToken.IsCancellationRequested)
+        if (cancellationToken.IsCancellationRequested)
         {
-            _content.SetLength(length);
+            return Done(cancellationToken);
         }
 
-        return Done(cancellationToken);
+        try
+        {
+            _content.SetLength(length, Name);
+            return ValueTask.CompletedTask;
+        }
+        catch (BlockLayerException error)
+        {
+            return ValueTask.FromException(error);
+        }
     }
 
     /// <inheritdoc/>

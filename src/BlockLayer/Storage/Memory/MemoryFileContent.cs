@@ -1,4 +1,5 @@
 using BlockLayer.Errors;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Storage;
 
@@ -8,6 +9,9 @@ namespace BlockLayer.Storage;
 /// </summary>
 internal sealed class MemoryFileContent
 {
+    /// <summary>The largest length: whole pages within 63 bits.</summary>
+    internal const long MaxLength = long.MaxValue & -SparsePages.PageSize;
+
     private readonly Lock _gate = new();
     private readonly MemoryCapacity _capacity;
     private SparsePages _pages = new(); // guarded by _gate
@@ -86,7 +90,7 @@ internal sealed class MemoryFileContent
     {
         lock (_gate)
         {
-            long end = mode == ZeroMode.KeepAllocated ? RequireRoom(offset, length, path) : checked(offset + length);
+            long end = mode == ZeroMode.KeepAllocated ? RequireRoom(offset, length, path) : RequireEnd(offset, length, path);
             ZeroLocked(offset, length, mode);
             _length = Math.Max(_length, end);
         }
@@ -103,8 +107,9 @@ internal sealed class MemoryFileContent
         }
     }
 
-    internal void SetLength(long length)
+    internal void SetLength(long length, string path)
     {
+        RequireEnd(0, length, path);
         lock (_gate)
         {
             if (length < _length)
@@ -133,6 +138,12 @@ internal sealed class MemoryFileContent
 
     private void ZeroLocked(long offset, long length, ZeroMode mode)
     {
+        if (offset + length >= _length)
+        {
+            // Past the end there is nothing to keep: the last page goes as a whole.
+            length = Alignment.RoundUp(offset + length, SparsePages.PageSize) - offset;
+        }
+
         long before = _pages.Count;
         _pages.Zero(offset, length, mode);
         if (_pages.Count < before)
@@ -141,10 +152,16 @@ internal sealed class MemoryFileContent
         }
     }
 
+    private static long RequireEnd(long offset, long length, string path)
+        => offset <= MaxLength && length <= MaxLength - offset
+            ? offset + length
+            : throw new BlockLayerException(BlockErrorKind.NoSpace, $"{length} bytes at {offset} end past the largest length, which is {MaxLength}.")
+            { Path = path, Offset = offset };
+
     /// <summary>Takes the room a write needs, all or nothing; returns where it ends.</summary>
     private long RequireRoom(long offset, long length, string path)
     {
-        long end = checked(offset + length);
+        long end = RequireEnd(offset, length, path);
         long missing = _pages.CountMissing(offset, length);
         if (missing > 0 && !_capacity.TryTake(missing))
         {

@@ -170,7 +170,7 @@ public sealed class MemoryStorageProvider : StorageProvider
             IDisposable? imageLock = options.Lock is { } wanted ? _locks.Take(content.Identity, wanted, path) : null;
             if (options.Mode == StorageOpenMode.CreateOrTruncate)
             {
-                content.SetLength(0);
+                content.SetLength(0, path);
             }
 
             _files[name] = content;
