@@ -1,0 +1,22 @@
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Graph;
+
+namespace BlockLayer.Simulation.Tests.Qcow2;
+
+/// <summary>The image of one simulated run.</summary>
+/// <param name="Version">2 or 3.</param>
+/// <param name="ClusterSize">Bytes.</param>
+/// <param name="RefcountBits">Width of a refcount.</param>
+/// <param name="Length">Bytes of the disk.</param>
+/// <param name="BackingLength">Bytes of its raw backing file; 0 for none.</param>
+internal sealed record ImageGeometry(int Version, int ClusterSize, int RefcountBits, int Length, int BackingLength)
+{
+    internal Qcow2CreateOptions CreateOptions => new()
+    {
+        Length = Length,
+        Version = Version,
+        ClusterSize = ClusterSize,
+        RefcountBits = RefcountBits,
+        Backing = BackingLength == 0 ? null : new BackingReference("base", "raw"),
+    };
+}

@@ -1,0 +1,68 @@
+using BlockLayer.Formats.Qcow2;
+using Xunit;
+
+namespace BlockLayer.Simulation.Tests.Qcow2;
+
+/// <summary>Guests that work on one image at the same time, under many schedules, and the crashes in between.</summary>
+public sealed class Qcow2InterleavingTests
+{
+    private static readonly ImageGeometry[] s_geometries =
+    [
+        new(Version: 3, ClusterSize: 4096, RefcountBits: 16, Length: 96 * 1024, BackingLength: 0),
+        new(Version: 3, ClusterSize: 1024, RefcountBits: 1, Length: 64 * 1024, BackingLength: 40 * 1024),
+        new(Version: 3, ClusterSize: 512, RefcountBits: 64, Length: 64 * 1024, BackingLength: 80 * 1024),
+        new(Version: 2, ClusterSize: 2048, RefcountBits: 16, Length: 64 * 1024, BackingLength: 64 * 1024),
+        new(Version: 2, ClusterSize: 512, RefcountBits: 16, Length: 48 * 1024, BackingLength: 0),
+    ];
+
+    public static TheoryData<int> Geometries => [.. Enumerable.Range(0, s_geometries.Length)];
+
+    [Theory]
+    [MemberData(nameof(Geometries))]
+    public void Guests_at_the_same_time_see_what_they_wrote(int geometry)
+        => SimulationSearch.Run(seeds: 40, scheduler =>
+        {
+            using var world = new Qcow2World(scheduler, s_geometries[geometry]);
+            world.Run(requestsPerGuest: 40);
+        });
+
+    [Theory]
+    [MemberData(nameof(Geometries))]
+    public async Task After_any_crash_the_disk_holds_what_was_promised_and_goes_on(int geometry)
+    {
+        for (ulong seed = 0; seed < 6; seed++)
+        {
+            using var world = new Qcow2World(new SimulationScheduler(seed), s_geometries[geometry]);
+            world.Run(requestsPerGuest: 7);
+            long states = await world.CheckCrashesAsync(new CrashEnumeration { ExhaustiveLimit = 6, RandomSubsets = 24, RandomTornStates = 8, TornWrites = false });
+            Assert.True(states > 10, "a run without crash points proves nothing");
+        }
+    }
+
+    [Fact]
+    public async Task Reusing_released_clusters_at_once_is_noticed()
+    {
+        int broken = 0;
+        for (ulong seed = 0; seed < 12; seed++)
+        {
+            try
+            {
+                using var world = new Qcow2World(new SimulationScheduler(seed), s_geometries[0], new AtOnce());
+                world.Run(requestsPerGuest: 10);
+                await world.CheckCrashesAsync(new CrashEnumeration { ExhaustiveLimit = 6, RandomSubsets = 24, TornWrites = false });
+            }
+            catch (Exception error) when (error is CrashCheckException or SectorOracleException)
+            {
+                broken++;
+            }
+        }
+
+        Assert.True(broken > 0, "the tests would not notice a missing quarantine");
+    }
+
+    /// <summary>The mistake the quarantine is there to prevent.</summary>
+    private sealed class AtOnce : ClusterReusePolicy
+    {
+        internal override bool MayReuse(ReleasedCluster released, long durableDrop, long epoch) => true;
+    }
+}

@@ -1,0 +1,203 @@
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Formats.Raw;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+using BlockLayer.Storage;
+using Xunit;
+
+namespace BlockLayer.Simulation.Tests.Qcow2;
+
+/// <summary>
+/// One seeded run: guests write, zero, discard, read and flush one image at the same time, on simulated storage with a volatile cache. Reads are checked
+/// against an oracle while it runs; what a crash could leave is checked by whoever holds the <see cref="Recorder"/>.
+/// </summary>
+internal sealed class Qcow2World : IDisposable
+{
+    private const int GuestCount = 3;
+
+    private readonly SimulationScheduler _scheduler;
+    private readonly SeededRandom _random;
+    private readonly SimulatedStorageProvider _storage;
+    private readonly ImageGeometry _geometry;
+    private readonly ClusterReusePolicy _policy;
+    private readonly byte[] _base;
+    private readonly SectorOracle _oracle;
+
+    internal Qcow2World(SimulationScheduler scheduler, ImageGeometry geometry, ClusterReusePolicy? policy = null)
+    {
+        _scheduler = scheduler;
+        _random = scheduler.CreateRandom(7);
+        _storage = new SimulatedStorageProvider(scheduler, new SimulatedStorageOptions { Seed = scheduler.Seed });
+        _geometry = geometry;
+        _policy = policy ?? ClusterReusePolicy.Safe;
+        _base = GuestStamp.Create(0, geometry.BackingLength, writer: 1 << 20);
+        _oracle = new SectorOracle(geometry.Length, _base.AsMemory(0, Math.Min(_base.Length, geometry.Length)));
+        _storage.AddFile("base", _base);
+        _storage.AddFile("disk", CreateImage(geometry));
+        Recorder = new CrashRecorder(_storage, _oracle);
+    }
+
+    internal CrashRecorder Recorder { get; }
+
+    public void Dispose() => Recorder.Dispose();
+
+    /// <summary>Runs the guests to their end, closes the image, and checks that it holds what was acknowledged.</summary>
+    internal void Run(int requestsPerGuest)
+    {
+        Qcow2Node node = _scheduler.Run(() => OpenAsync(_storage, _scheduler, NodeAccess.ReadWrite).AsTask());
+        for (int guest = 0; guest < GuestCount; guest++)
+        {
+            _scheduler.Spawn($"guest {guest}", async () =>
+            {
+                for (int i = 0; i < requestsPerGuest; i++)
+                {
+                    await RequestAsync(node);
+                }
+            });
+        }
+
+        _scheduler.Run();
+        _scheduler.Run(async () =>
+        {
+            await ReadAsync(node, new ByteRange(0, _geometry.Length));
+            await node.DisposeAsync();
+        });
+        byte[] reopened = _scheduler.Run(async () =>
+        {
+            await using Qcow2Node again = await OpenAsync(_storage, _scheduler, NodeAccess.ReadOnly);
+            byte[] content = new byte[again.Length];
+            await again.ReadAsync(0, content);
+            return content;
+        });
+        _oracle.Check(reopened);
+    }
+
+    /// <summary>Tries every state that a crash could have left: the disk holds what it may hold, and goes on to take writes without losing anything.</summary>
+    internal Task<long> CheckCrashesAsync(CrashEnumeration enumeration)
+        => CrashCheck.RunAsync(Recorder, async (state, storage) =>
+        {
+            var promised = (SectorOracle)state.Image.Observation!;
+            byte[] found = new byte[_geometry.Length];
+            await using Qcow2Node node = await OpenAsync(storage, scheduler: null, NodeAccess.ReadWrite);
+            await node.ReadAsync(0, found);
+            promised.Check(found);
+            await WriteAfterwardsAsync(node, found);
+        }, enumeration);
+
+    private static byte[] CreateImage(ImageGeometry geometry)
+    {
+        var files = new SimulatedStorageProvider();
+        BlockEnvironment environment = EnvironmentOf(files, scheduler: null);
+        var options = new StorageOpenOptions { Writable = true, Mode = StorageOpenMode.CreateOrTruncate };
+        using var file = new BlockingNode(new StorageNode(files.OpenAsync("disk", options, CancellationToken.None).AsTask().GetAwaiter().GetResult(), environment));
+        Qcow2Format.Instance.CreateAsync(file.Node, geometry.CreateOptions, CancellationToken.None).AsTask().GetAwaiter().GetResult();
+        return files.ReadFile("disk");
+    }
+
+    private static BlockEnvironment EnvironmentOf(StorageProvider files, SimulationScheduler? scheduler) => new()
+    {
+        Files = files,
+        Work = scheduler?.Work ?? (WorkScheduler)InlineWorkScheduler.Instance,
+        Time = scheduler?.Time ?? TimeProvider.System,
+    };
+
+    private async ValueTask<Qcow2Node> OpenAsync(StorageProvider files, SimulationScheduler? scheduler, NodeAccess access)
+    {
+        BlockEnvironment environment = EnvironmentOf(files, scheduler);
+        var file = new StorageNode(await files.OpenAsync("disk", new StorageOpenOptions { Writable = access == NodeAccess.ReadWrite }, CancellationToken.None), environment);
+        var format = new Qcow2Format(new Qcow2OpenOptions { ReusePolicy = _policy, TableCacheLength = 8 * 4096 });
+        var node = (Qcow2Node)await format.OpenAsync(file, new FormatOpenContext { NodeName = "disk", Access = access }, CancellationToken.None);
+        if (_geometry.BackingLength > 0)
+        {
+            var below = new StorageNode(await files.OpenAsync("base", new StorageOpenOptions(), CancellationToken.None), environment);
+            node.AttachBacking(new RawNode("base", below, NodeAccess.ReadOnly));
+        }
+
+        return node;
+    }
+
+    // Half of the disk is written again: were a cluster of the other half free by its refcount, it would be handed out and overwritten here.
+    private async ValueTask WriteAfterwardsAsync(Qcow2Node node, byte[] found)
+    {
+        int half = (int)Alignment.RoundDown(_geometry.Length / 2, _geometry.ClusterSize);
+        GuestStamp.Fill(found.AsSpan(0, half), 0, writer: 1 << 21);
+        await node.DiscardAsync(0, half);
+        await node.WriteAsync(0, found.AsMemory(0, half));
+        await node.FlushAsync();
+        byte[] again = new byte[_geometry.Length];
+        await node.ReadAsync(0, again);
+        int difference = again.AsSpan().CommonPrefixLength(found);
+        Assert.True(difference == found.Length, $"after writing on, byte {difference} is not what it was");
+    }
+
+    private async ValueTask RequestAsync(Qcow2Node node)
+    {
+        ByteRange range = NextRange();
+        switch (_random.Next(14))
+        {
+            case < 5:
+                byte[] data = new byte[range.Length];
+                OracleWrite write = _oracle.BeginStampedWrite(range.Offset, data);
+                await node.WriteAsync(range.Offset, data);
+                _oracle.Complete(write);
+                break;
+            case 5 or 6:
+                OracleWrite zeroes = _oracle.BeginWriteZeroes(range.Offset, range.Length);
+                await node.WriteZeroesAsync(range.Offset, range.Length, _random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
+                _oracle.Complete(zeroes);
+                break;
+            case 7 or 8:
+                OracleWrite discard = _oracle.BeginDiscard(range.Offset, range.Length);
+                await node.DiscardAsync(range.Offset, range.Length);
+                _oracle.Complete(discard);
+                break;
+            case 9:
+                await PopulateAsync(node, range);
+                break;
+            case 10 or 11:
+                long flush = _oracle.BeginFlush();
+                await node.FlushAsync();
+                _oracle.CompleteFlush(flush);
+                break;
+            default:
+                await ReadAsync(node, range);
+                break;
+        }
+    }
+
+    private async ValueTask ReadAsync(Qcow2Node node, ByteRange range)
+    {
+        OracleRead read = _oracle.BeginRead(range.Offset, range.Length);
+        byte[] found = new byte[range.Length];
+        await node.ReadAsync(range.Offset, found);
+        _oracle.CompleteRead(read, found);
+    }
+
+    // A copy from below stores what a reader sees already: no guest may notice, so the oracle is not told.
+    private async ValueTask PopulateAsync(Qcow2Node node, ByteRange range)
+    {
+        ByteRange whole = range.RoundOut(_geometry.ClusterSize);
+        whole = new ByteRange(whole.Offset, Math.Min(whole.End, _geometry.Length) - whole.Offset);
+        byte[] below = new byte[whole.Length];
+        int present = (int)Math.Clamp(_base.Length - whole.Offset, 0, whole.Length);
+        _base.AsSpan((int)Math.Min(whole.Offset, _base.Length), present).CopyTo(below);
+        await node.PopulateAsync(whole.Offset, below);
+    }
+
+    private ByteRange NextRange()
+    {
+        int sectors = _geometry.Length / 512;
+        int first = _random.Next(sectors);
+        int most = _random.Next(3) == 0 ? 4 * _geometry.ClusterSize / 512 : 3;
+        int count = 1 + _random.Next(Math.Min(most, sectors - first));
+        return new ByteRange(first * 512L, count * 512L);
+    }
+
+    /// <summary>A node over storage that answers at once, used where nothing runs yet.</summary>
+    private sealed class BlockingNode(StorageNode node) : IDisposable
+    {
+        internal StorageNode Node => node;
+
+        public void Dispose() => node.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+}
