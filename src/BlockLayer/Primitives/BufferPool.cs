@@ -16,8 +16,9 @@ internal sealed class BufferPool
     /// <summary>A buffer of exactly <paramref name="length"/> bytes with unspecified content: whoever shows it to a guest fills or clears it first.</summary>
     internal PooledBuffer Rent(int length)
     {
+        byte[] array = ArrayPool<byte>.Shared.Rent(length);
         Interlocked.Increment(ref _rented);
-        return new PooledBuffer(this, ArrayPool<byte>.Shared.Rent(length), length);
+        return new PooledBuffer(this, array, length);
     }
 
     internal void Return(byte[] array)
