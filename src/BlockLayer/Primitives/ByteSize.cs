@@ -8,12 +8,15 @@ public static class ByteSize
 {
     private const string Units = "BKMGTPE";
 
+    // Two digits follow the point, so this and more would be shown as 1024 of the unit.
+    private const double ShownAs1024 = 1023.995;
+
     private static readonly SearchValues<char> s_numberCharacters = SearchValues.Create("0123456789.");
 
     /// <summary>Reads <c>4194304</c>, <c>4M</c>, <c>1.5G</c>, <c>64k</c>, <c>10GiB</c>, <c>10GB</c>. All units are powers of 1024.</summary>
     /// <param name="text">The size.</param>
     /// <param name="bytes">The size in bytes, when the text is one.</param>
-    /// <returns>False when the text is no size, is negative, or exceeds 2^63-1 bytes.</returns>
+    /// <returns>False when the text is no size, is negative, is a fraction of bytes without a unit, or exceeds 2^63-1 bytes.</returns>
     public static bool TryParse(ReadOnlySpan<char> text, out long bytes)
     {
         bytes = 0;
@@ -38,18 +41,14 @@ public static class ByteSize
             return false;
         }
 
-        if (value > long.MaxValue)
+        // Divided, not multiplied: the product of a long number and a large unit exceeds even a decimal.
+        long unit = 1L << (10 * power);
+        if (value > (decimal)long.MaxValue / unit || (power == 0 && value != decimal.Truncate(value)))
         {
             return false;
         }
 
-        decimal scaled = value * (1L << (10 * power));
-        if (scaled > long.MaxValue)
-        {
-            return false;
-        }
-
-        bytes = (long)scaled;
+        bytes = (long)(value * unit);
         return true;
     }
 
@@ -63,7 +62,7 @@ public static class ByteSize
 
         double value = bytes;
         int power = 0;
-        while (Math.Abs(value) >= 1024 && power < Units.Length - 1)
+        while (Math.Abs(value) >= ShownAs1024 && power < Units.Length - 1)
         {
             value /= 1024;
             power++;
