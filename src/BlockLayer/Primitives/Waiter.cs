@@ -41,6 +41,13 @@ internal class Waiter<T> : ReadyItem, IValueTaskSource<T>, IValueTaskSource
         {
             _token = token;
             _registration = token.UnsafeRegister(static state => ((Waiter<T>)state!).OnTokenCancelled(), this);
+
+            // The waiter stands in its list already. Whoever settled it meanwhile may have run it before there was a registration to release.
+            Interlocked.MemoryBarrier();
+            if (_state != Waiting)
+            {
+                _registration.Unregister();
+            }
         }
     }
 
