@@ -11,25 +11,46 @@ namespace BlockLayer.Requests;
 /// unpublished during epoch <c>E</c> is out of every request's sight when the current epoch is at least <c>E+2</c>. Nobody waits for an epoch: an
 /// allocator that wanted to would itself be the request it waits for.
 /// <code>
-///   enter: count[E &amp; 1]++ ; re-read E, and step back out if it moved meanwhile
+///   enter: entered[E &amp; 1]++ ; re-read E, and step back out if it moved meanwhile
+///   exit:  left[E of the request &amp; 1]++
 /// </code>
+/// Both counters only grow, and whoever asks sums all that left before all that entered. If the sums agree, there was a moment between the two with
+/// nobody inside. One counter that went up and down could not tell: a request that hands over to another one is missed on the stripe that was looked
+/// at too late, and its successor on the one that was looked at too early.
 /// </remarks>
 internal sealed class RequestGate
 {
     private const int StripeCount = 4;
     private const int StripeSpacing = 32; // ints: 128 bytes, two cache lines, because adjacent lines are fetched in pairs
 
-    private readonly int[] _counts = new int[(StripeCount + 1) * StripeSpacing];
+    private const int Left = 2; // from a slot's count of entries to its count of exits
+
+    private readonly uint[] _counts = new uint[(StripeCount + 1) * StripeSpacing]; // interlocked; they wrap around, only differences count
     private readonly Lock _lock = new();
     private readonly List<Waiter<bool>> _idleWaiters = []; // guarded by _lock
     private long _epoch;                                   // interlocked
     private int _watchers;                                 // interlocked; number of idle waiters, so that leaving stays cheap without any
 
-    /// <summary>The epoch that requests enter now.</summary>
-    internal long Epoch => Volatile.Read(ref _epoch);
+    /// <summary>The epoch that requests enter now. What was unpublished before this is read is out of the sight of all that enter a later one.</summary>
+    internal long Epoch
+    {
+        get
+        {
+            // Else the unpublishing could become visible after the read, to a request that has entered the next epoch by then.
+            Interlocked.MemoryBarrier();
+            return Volatile.Read(ref _epoch);
+        }
+    }
 
-    /// <summary>True when no request is inside.</summary>
-    internal bool IsIdle => Count(0) + Count(1) == 0;
+    /// <summary>True when there was a moment during the call with no request inside.</summary>
+    internal bool IsIdle
+    {
+        get
+        {
+            uint left = Sum(Left, 0) + Sum(Left, 1);
+            return left == Sum(0, 0) + Sum(0, 1);
+        }
+    }
 
     /// <summary>Counts a request in. The result goes to <see cref="Exit"/>.</summary>
     internal int Enter()
@@ -52,7 +73,7 @@ internal sealed class RequestGate
     /// <summary>Counts a request out.</summary>
     internal void Exit(int slot)
     {
-        Interlocked.Decrement(ref _counts[slot]);
+        Interlocked.Increment(ref _counts[slot + Left]);
         if (Volatile.Read(ref _watchers) != 0)
         {
             WakeIfIdle();
@@ -63,7 +84,9 @@ internal sealed class RequestGate
     internal bool TryAdvanceEpoch()
     {
         long epoch = Volatile.Read(ref _epoch);
-        return Count((int)((epoch + 1) & 1)) == 0 && Interlocked.CompareExchange(ref _epoch, epoch + 1, epoch) == epoch;
+        int previous = (int)((epoch + 1) & 1);
+        uint left = Sum(Left, previous);
+        return left == Sum(0, previous) && Interlocked.CompareExchange(ref _epoch, epoch + 1, epoch) == epoch;
     }
 
     /// <summary>Waits for a moment without requests. The caller keeps new ones out if the moment is to last.</summary>
@@ -82,12 +105,12 @@ internal sealed class RequestGate
         return task;
     }
 
-    private int Count(int parity)
+    private uint Sum(int counter, int parity)
     {
-        int sum = 0;
+        uint sum = 0;
         for (int stripe = 1; stripe <= StripeCount; stripe++)
         {
-            sum += Volatile.Read(ref _counts[(stripe * StripeSpacing) + parity]);
+            sum += Volatile.Read(ref _counts[(stripe * StripeSpacing) + counter + parity]);
         }
 
         return sum;
