@@ -9,16 +9,16 @@ namespace BlockLayer.Interop.Tests.Storage;
 /// <summary>Our image locks and those of qemu-io exclude each other, in both directions, and let in what QEMU's own programs let in.</summary>
 public sealed class ImageLockInteropTests : IDisposable
 {
-    private readonly TemporaryFolder _folder = new();
     private readonly QemuTool _qemuImg = QemuTool.Require("qemu-img");
     private readonly QemuTool _qemuIo = QemuTool.Require("qemu-io");
+    private readonly TemporaryFolder _folder = new();
     private readonly string _base;
     private readonly string _top;
     private readonly string _raw;
 
     public ImageLockInteropTests()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "QEMU's image locks are taken on Linux only");
+        Assert.SkipUnless(LinuxPlatform.IsSupported, "QEMU's image locks are taken on Linux only");
         _base = _folder.File("base.qcow2");
         _top = _folder.File("top.qcow2");
         _raw = _folder.File("disk.raw");

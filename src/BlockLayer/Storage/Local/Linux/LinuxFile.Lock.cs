@@ -74,7 +74,8 @@ internal sealed unsafe partial class LinuxFile
                     return false;
                 default:
                     throw new BlockLayerException(
-                        BlockErrorKind.Conflict, $"The image cannot be locked for writing: {Marshal.GetPInvokeErrorMessage(errno)}.") { Path = Path };
+                        BlockErrorKind.Conflict, $"The image cannot be locked for writing: {Marshal.GetPInvokeErrorMessage(errno)}.")
+                    { Path = Path };
             }
         }
 

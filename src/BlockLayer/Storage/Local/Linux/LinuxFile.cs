@@ -108,7 +108,8 @@ internal sealed unsafe partial class LinuxFile : PlatformFile
             if (length != capacity)
             {
                 throw new BlockLayerException(
-                    BlockErrorKind.Unsupported, $"The length of a device cannot be set: asked for {length}, the device has {capacity} bytes.") { Path = Path };
+                    BlockErrorKind.Unsupported, $"The length of a device cannot be set: asked for {length}, the device has {capacity} bytes.")
+                { Path = Path };
             }
 
             return;

@@ -44,7 +44,8 @@ internal sealed class LinuxPlatform : Platform
             if (options.RegularOnly && info.Kind is not (StorageFileKind.Regular or StorageFileKind.BlockDevice))
             {
                 throw new BlockLayerException(
-                    BlockErrorKind.Denied, $"The file is {KindInWords(info.Kind)}; allowed are regular files and block devices.") { Path = path };
+                    BlockErrorKind.Denied, $"The file is {KindInWords(info.Kind)}; allowed are regular files and block devices.")
+                { Path = path };
             }
 
             var file = new LinuxFile(handle, path, info);
