@@ -105,7 +105,7 @@ internal static class RequestRows
         return new Row("4 KiB read, 2 threads", Each(two, 2 * count), $"{Each(one, 2 * count)} ours, 1 thread", speedup, 1.6);
     }
 
-    /// <summary>Data that is not in the page cache; the peer bypasses it (<c>-n</c>) with the best engine it has.</summary>
+    /// <summary>Data that is not in the page cache; the peer bypasses it (<c>-t none</c>) with the best engine it has.</summary>
     private static async Task<Row> ColdAsync(Setting setting)
     {
         string source = Path.Combine(setting.Directory, "cold.raw");
@@ -119,7 +119,7 @@ internal static class RequestRows
         string engine = string.Empty;
         foreach (string candidate in new[] { "native", "io_uring", "threads" })
         {
-            double seconds = await Tool.QemuBenchAsync("-n", "-i", candidate, "-f", "qcow2", "-c", $"{count}", "-d", "64", "-s", $"{RequestLength}", "-S", $"{Step}", image);
+            double seconds = await Tool.QemuBenchAsync("-t", "none", "-i", candidate, "-f", "qcow2", "-c", $"{count}", "-d", "64", "-s", $"{RequestLength}", "-S", $"{Step}", image);
             if (seconds < best)
             {
                 (best, engine) = (seconds, candidate);
@@ -134,9 +134,9 @@ internal static class RequestRows
                 await using Disk disk = await OpenAsync(image, NodeAccess.ReadOnly);
                 return await Measure.TimeAsync(() => AtDepthAsync(disk, count, 64, write: false));
             },
-            () => Tool.QemuBenchAsync("-n", "-i", engine, "-f", "qcow2", "-c", $"{count}", "-d", "64", "-s", $"{RequestLength}", "-S", $"{Step}", image));
+            () => Tool.QemuBenchAsync("-t", "none", "-i", engine, "-f", "qcow2", "-c", $"{count}", "-d", "64", "-s", $"{RequestLength}", "-S", $"{Step}", image));
         File.Delete(image);
-        return new Row("4 KiB read, depth 64, cold cache", Each(ours, count), $"{Each(peer, count)} qemu-img bench -n -i {engine}", speedup, 0.9);
+        return new Row("4 KiB read, depth 64, cold cache", Each(ours, count), $"{Each(peer, count)} qemu-img bench -t none -i {engine}", speedup, 0.9);
     }
 
     private static ValueTask<Disk> OpenAsync(string image, NodeAccess access)
