@@ -54,6 +54,7 @@ internal sealed class CheckCommand : Command
 
             return report switch
             {
+                { CheckErrors: > 0 } => ExitCode.Failure,
                 { Corruptions: > 0 } => ExitCode.CheckCorrupt,
                 { Leaks: > 0 } => ExitCode.CheckLeaks,
                 _ => ExitCode.Success,
@@ -65,16 +66,16 @@ internal sealed class CheckCommand : Command
     {
         foreach (ImageCheckFinding finding in report.Findings)
         {
-            context.Say($"{(finding.Kind == ImageFaultKind.Corruption ? "ERROR" : "Leaked")} {finding.Message}");
+            context.Say($"{(finding.Kind == ImageFaultKind.Leak ? "Leaked" : "ERROR")} {finding.Message}");
         }
 
-        long hidden = report.Corruptions + report.Leaks - report.Findings.Count;
+        long hidden = report.Corruptions + report.Leaks + report.CheckErrors - report.Findings.Count;
         if (hidden > 0 && report.Findings.Count > 0)
         {
             context.Say($"... and {hidden} more.");
         }
 
-        if (report.Corruptions == 0 && report.Leaks == 0)
+        if (report.IsClean)
         {
             context.Say("No errors were found on the image.");
         }
@@ -87,6 +88,11 @@ internal sealed class CheckCommand : Command
         if (report.Leaks > 0)
         {
             context.Say($"{report.Leaks} leaked clusters were found on the image. Space is lost, no data is.");
+        }
+
+        if (report.CheckErrors > 0)
+        {
+            context.Say($"{report.CheckErrors} places of the image could not be checked.");
         }
 
         if (report.TotalClusters > 0)

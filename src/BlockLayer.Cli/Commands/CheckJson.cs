@@ -12,7 +12,7 @@ internal static class CheckJson
         json.WriteNumber("image-end-offset", report.ImageEndOffset);
         WriteUnlessZero(json, "corruptions", report.Corruptions);
         WriteUnlessZero(json, "leaks", report.Leaks);
-        json.WriteNumber("check-errors", 0);
+        json.WriteNumber("check-errors", report.CheckErrors);
         WriteUnlessZero(json, "total-clusters", report.TotalClusters);
         WriteUnlessZero(json, "allocated-clusters", report.AllocatedClusters);
         WriteUnlessZero(json, "fragmented-clusters", report.FragmentedClusters);

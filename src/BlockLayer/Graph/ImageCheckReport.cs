@@ -9,7 +9,10 @@ public sealed record ImageCheckReport
     /// <summary>Clusters of the file that nothing uses although they are marked as used: lost space, no lost data.</summary>
     public required long Leaks { get; init; }
 
-    /// <summary>The faults one by one; a badly damaged image has more of them than are kept here, which <see cref="Corruptions"/> and <see cref="Leaks"/> count.</summary>
+    /// <summary>Places that could not be looked at.</summary>
+    public long CheckErrors { get; init; }
+
+    /// <summary>The faults one by one; a badly damaged image has more of them than are kept here, which the numbers count.</summary>
     public IReadOnlyList<ImageCheckFinding> Findings { get; init; } = [];
 
     /// <summary>Clusters of the virtual disk.</summary>
@@ -26,4 +29,7 @@ public sealed record ImageCheckReport
 
     /// <summary>First byte of the file after everything that is in use.</summary>
     public long ImageEndOffset { get; init; }
+
+    /// <summary>True when nothing was found, not even a leak, and everything was looked at.</summary>
+    public bool IsClean => Corruptions == 0 && Leaks == 0 && CheckErrors == 0;
 }

@@ -8,4 +8,7 @@ public enum ImageFaultKind
 
     /// <summary>Space is lost, nothing else.</summary>
     Leak,
+
+    /// <summary>A part of the image could not be looked at, so nothing is known of it.</summary>
+    NotChecked,
 }

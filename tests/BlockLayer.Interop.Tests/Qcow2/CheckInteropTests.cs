@@ -91,7 +91,7 @@ public sealed class CheckInteropTests
         using TemporaryFolder folder = new();
         string path = Path.Combine(folder.Path, "stale.qcow2");
         File.WriteAllBytes(path, file);
-        CheckReport report = await OwnCheck(file);
+        ImageCheckReport report = await OwnCheck(file);
         Assert.NotEqual(0, report.Leaks);
         AssertSame(QemuCheck(path), report);
     }
@@ -173,7 +173,7 @@ public sealed class CheckInteropTests
         block[new HostOffset(offset).Cluster(image.Geometry).RefcountBlockIndex(image.Geometry)] = Math.Min(value, block.Max);
     }
 
-    private static async Task<CheckReport> OwnCheck(byte[] file)
+    private static async Task<ImageCheckReport> OwnCheck(byte[] file)
     {
         Qcow2Header header = Qcow2Header.Parse(file);
         header.Validate(file.Length);
@@ -190,7 +190,7 @@ public sealed class CheckInteropTests
         return JsonDocument.Parse(result.Output).RootElement;
     }
 
-    private static void AssertSame(JsonElement expected, CheckReport actual, string context = "")
+    private static void AssertSame(JsonElement expected, ImageCheckReport actual, string context = "")
     {
         string findings = string.Join('\n', actual.Findings.Take(20).Select(static finding => finding.Message));
         Assert.True(

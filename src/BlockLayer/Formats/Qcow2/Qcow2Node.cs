@@ -21,7 +21,7 @@ namespace BlockLayer.Formats.Qcow2;
 /// nothing is written any more, and the corrupt bit is set once.</para>
 /// <para>Lazy refcounts: an image that allows them is written with strict refcounts all the same, so the dirty bit is never set here.</para>
 /// </remarks>
-internal sealed partial class Qcow2Node : BlockNode
+internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
 {
     private readonly BlockEdge _file;
     private readonly ClusterGeometry _geometry;
@@ -84,7 +84,10 @@ internal sealed partial class Qcow2Node : BlockNode
             : _isPrepared ? _writeBack.FlushAsync(cancellationToken)
             : _file.FlushAsync(cancellationToken);
 
-    private protected override async ValueTask CloseCoreAsync()
+    private protected override ValueTask CloseCoreAsync() => SettleAsync();
+
+    /// <summary>Brings everything to disk, released clusters included. Nobody is inside meanwhile: the node is drained or closing.</summary>
+    private async ValueTask SettleAsync()
     {
         if (IsReadOnly || !_isPrepared)
         {

@@ -18,7 +18,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
 
         if (found.Data.Length != BitmapsExtension.Size || BitmapsExtension.Parse(found.Data.Span) is var extension && !extension.IsValid(g))
         {
-            Corruption(new HostOffset(0), "The bitmaps extension in the header is not valid.");
+            Corruption("The bitmaps extension in the header is not valid.");
             return;
         }
 
@@ -26,7 +26,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
         references.Add(extension.DirectoryOffset, extension.DirectoryLength);
         if (extension.DirectoryLength > file.Length - extension.DirectoryOffset.Value)
         {
-            Corruption(extension.DirectoryOffset, "The bitmap directory does not end inside the file.");
+            Corruption("The bitmap directory does not end inside the file.");
             return;
         }
 
@@ -34,7 +34,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
         await file.ReadPaddedAsync(extension.DirectoryOffset.Value, directory, cancellationToken).ConfigureAwait(false);
         if (ReadDirectory(directory, extension.Count) is not { } bitmaps)
         {
-            Corruption(extension.DirectoryOffset, $"The bitmap directory at byte {extension.DirectoryOffset.Value} is damaged.");
+            Corruption($"The bitmap directory at byte {extension.DirectoryOffset.Value} is damaged.");
             return;
         }
 
@@ -45,7 +45,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
             tables += bitmap.TableRange.Length;
             if (tables > file.Length)
             {
-                Corruption(bitmap.TableOffset, "The tables of the bitmaps are longer than the file, so they overlap.");
+                Corruption("The tables of the bitmaps are longer than the file, so they overlap.");
                 return;
             }
 
@@ -89,7 +89,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
             BitmapTableEntry entry = new(BinaryPrimitives.ReadUInt64BigEndian(entries[i..]));
             if (!entry.IsValid(g))
             {
-                Corruption(at.Plus(i), $"Bitmap table entry 0x{entry.Raw:x16} at byte {at.Value + i} is not valid.");
+                Corruption($"Bitmap table entry 0x{entry.Raw:x16} at byte {at.Value + i} is not valid.");
             }
             else if (entry.HostOffset.Value != 0)
             {
@@ -98,11 +98,11 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
         }
     }
 
-    private void Corruption(HostOffset at, string message)
+    private void Corruption(string message)
     {
         if (tally.Corruption())
         {
-            tally.Describe(CheckSeverity.Corruption, at, message);
+            tally.Describe(ImageFaultKind.Corruption, message);
         }
     }
 }

@@ -86,5 +86,5 @@ internal sealed class L1TableCheck(IMetadataReader file, ClusterGeometry g, Refe
     }
 
     private void Describe(L1Entry entry, HostOffset at, string fault)
-        => tally.Describe(CheckSeverity.Corruption, at, $"L1 table entry 0x{entry.Raw:x16} at byte {at.Value} {fault}.");
+        => tally.Describe(ImageFaultKind.Corruption, $"L1 table entry 0x{entry.Raw:x16} at byte {at.Value} {fault}.");
 }

@@ -144,5 +144,5 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
     }
 
     private void Describe(L2Entry entry, HostOffset at, string fault)
-        => tally.Describe(CheckSeverity.Corruption, at, $"L2 table entry 0x{entry.Raw:x16} at byte {at.Value} {fault}.");
+        => tally.Describe(ImageFaultKind.Corruption, $"L2 table entry 0x{entry.Raw:x16} at byte {at.Value} {fault}.");
 }

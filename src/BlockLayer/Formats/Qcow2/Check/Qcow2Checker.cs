@@ -46,7 +46,7 @@ internal sealed class Qcow2Checker
     /// <param name="progress">Told now and then; null for nobody.</param>
     /// <param name="cancellationToken">Stops the check.</param>
     /// <exception cref="BlockLayerException">Unsupported: more clusters than can be counted. Io.</exception>
-    public static ValueTask<CheckReport> CheckAsync(IMetadataReader file, Qcow2Header header, IProgress<CheckProgress>? progress, CancellationToken cancellationToken)
+    public static ValueTask<ImageCheckReport> CheckAsync(IMetadataReader file, Qcow2Header header, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
         Qcow2Checker checker = new(file, header);
         return checker._g.ClustersFor(file.Length) <= MaxClusters
@@ -54,7 +54,7 @@ internal sealed class Qcow2Checker
             : throw new BlockLayerException(BlockErrorKind.Unsupported, $"The file has {checker._g.ClustersFor(file.Length)} clusters; a check counts at most {MaxClusters}.");
     }
 
-    private async ValueTask<CheckReport> RunAsync(IProgress<CheckProgress>? progress, CancellationToken cancellationToken)
+    private async ValueTask<ImageCheckReport> RunAsync(IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
         StoredRefcounts stored = await StoredRefcounts.LoadAsync(_file, _header, _g, cancellationToken).ConfigureAwait(false);
         _references.Add(new HostOffset(0), _g.ClusterSize);
@@ -65,11 +65,11 @@ internal sealed class Qcow2Checker
         await new BitmapCheck(_file, _g, _header, _references, _tally).CheckAsync(cancellationToken).ConfigureAwait(false);
         CheckRefcountTable(stored.Table);
         long lastUsed = Compare(stored);
-        return new CheckReport
+        return new ImageCheckReport
         {
-            Corruptions = _tally[CheckSeverity.Corruption],
-            Leaks = _tally[CheckSeverity.Leak],
-            CheckErrors = _tally[CheckSeverity.NotChecked],
+            Corruptions = _tally[ImageFaultKind.Corruption],
+            Leaks = _tally[ImageFaultKind.Leak],
+            CheckErrors = _tally[ImageFaultKind.NotChecked],
             TotalClusters = _g.ClustersFor(Alignment.RoundDown(_header.VirtualSize, Qcow2Limits.SectorLength)),
             AllocatedClusters = (long)entries.Allocated,
             FragmentedClusters = (long)entries.Fragmented,
@@ -91,9 +91,9 @@ internal sealed class Qcow2Checker
         catch (ImageFormatException error)
         {
             // What the snapshots use is then unknown and will be counted as leaked, which is why this is told first.
-            if (_tally.NotChecked())
+            if (_tally.Count(ImageFaultKind.NotChecked))
             {
-                _tally.Describe(CheckSeverity.NotChecked, _header.SnapshotsOffset, error.Message);
+                _tally.Describe(ImageFaultKind.NotChecked, error.Message);
             }
 
             return check.Tables;
@@ -105,7 +105,7 @@ internal sealed class Qcow2Checker
         {
             if (!await check.CheckAsync(group.Key, (ulong)group.Count(), isActive: false, cancellationToken).ConfigureAwait(false))
             {
-                Corruption(new HostOffset(group.Key.Offset), "The L1 tables of the snapshots are longer than the file, so they overlap.");
+                Corruption("The L1 tables of the snapshots are longer than the file, so they overlap.");
                 break;
             }
         }
@@ -120,26 +120,26 @@ internal sealed class Qcow2Checker
     {
         if (_header.HasFeature(IncompatibleFeatures.ExternalDataFile) && snapshots.Entries.Count > 0)
         {
-            Corruption(_header.SnapshotsOffset, "The image has snapshots and an external data file.");
+            Corruption("The image has snapshots and an external data file.");
         }
 
         foreach (SnapshotEntry snapshot in snapshots.Entries)
         {
             if (!HasReadableL1Table(snapshot))
             {
-                Corruption(_header.SnapshotsOffset, $"Snapshot \"{snapshot.Name}\" has an L1 table of {snapshot.L1Size} entries at byte {(ulong)snapshot.L1TableOffset.Value}.");
+                Corruption($"Snapshot \"{snapshot.Name}\" has an L1 table of {snapshot.L1Size} entries at byte {(ulong)snapshot.L1TableOffset.Value}.");
             }
 
             // qcow2 spec, "Snapshots": version 3 images must include extra data at least up to byte 55.
             if (_header.Version >= 3 && snapshot.DiskSize is null)
             {
-                Corruption(_header.SnapshotsOffset, $"Snapshot \"{snapshot.Name}\" does not say the size of its disk.");
+                Corruption($"Snapshot \"{snapshot.Name}\" does not say the size of its disk.");
             }
         }
     }
 
     private async ValueTask<L2TableCheck> CheckL2TablesAsync(
-        L2TableSet tables, StoredRefcounts stored, IProgress<CheckProgress>? progress, CancellationToken cancellationToken)
+        L2TableSet tables, StoredRefcounts stored, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
         L2TableCheck check = new(_g, _header, _references, stored, _tally);
         byte[] buffer = new byte[_g.ClusterSize];
@@ -154,12 +154,14 @@ internal sealed class Qcow2Checker
                 check.Check(buffer, table, uses);
             }
 
-            if (++done % TablesPerReport == 0 || done == tables.Count)
+            if (++done % TablesPerReport == 0 && done < tables.Count)
             {
-                progress?.Report(new CheckProgress(done, tables.Count));
+                // Tables of snapshots count too, so this is the share of the work, told in bytes of the disk.
+                progress?.Report(new ByteProgress((long)((Int128)_header.VirtualSize * done / tables.Count), _header.VirtualSize));
             }
         }
 
+        progress?.Report(new ByteProgress(_header.VirtualSize, _header.VirtualSize));
         return check;
     }
 
@@ -179,19 +181,22 @@ internal sealed class Qcow2Checker
         for (int i = 0; i < table.Length; i++)
         {
             RefcountTableEntry entry = table[i];
-            HostOffset at = _header.RefcountTableOffset.Plus((long)i * RefcountTableEntry.Size);
             EntryFault fault = entry.Validate(_g, _references.End << _g.ClusterBits);
             if (entry.HasReservedBits || fault != EntryFault.None)
             {
-                Corruption(at, $"Refcount table entry {i} 0x{entry.Raw:x16} {(entry.HasReservedBits ? EntryFault.ReservedBits : fault).Describe()}.");
+                if (_tally.Corruption())
+                {
+                    string what = (entry.HasReservedBits ? EntryFault.ReservedBits : fault).Describe();
+                    _tally.Describe(ImageFaultKind.Corruption, $"Refcount table entry {i} 0x{entry.Raw:x16} {what}.");
+                }
             }
             else if (entry.IsAllocated)
             {
                 _references.Add(entry.Block, _g.ClusterSize);
                 ulong references = _references.Counts[entry.Block.Cluster(_g).Index];
-                if (references != 1)
+                if (references != 1 && _tally.Corruption())
                 {
-                    Corruption(at, $"Refcount block {i} at byte {entry.Block.Value} is referred to {references} times.");
+                    _tally.Describe(ImageFaultKind.Corruption, $"Refcount block {i} at byte {entry.Block.Value} is referred to {references} times.");
                 }
             }
         }
@@ -243,9 +248,9 @@ internal sealed class Qcow2Checker
         HostCluster host = new(cluster);
         if (!stored.IsKnown(host))
         {
-            if (_tally.NotChecked())
+            if (_tally.Count(ImageFaultKind.NotChecked))
             {
-                _tally.Describe(CheckSeverity.NotChecked, host.Offset(_g), $"The refcount of cluster {cluster} cannot be read.");
+                _tally.Describe(ImageFaultKind.NotChecked, $"The refcount of cluster {cluster} cannot be read.");
             }
 
             return false;
@@ -255,21 +260,21 @@ internal sealed class Qcow2Checker
         ulong references = _references.Counts[cluster];
         if (refcount != references)
         {
-            CheckSeverity severity = refcount < references ? CheckSeverity.Corruption : CheckSeverity.Leak;
-            if (severity == CheckSeverity.Corruption ? _tally.Corruption() : _tally.Leak())
+            ImageFaultKind kind = refcount < references ? ImageFaultKind.Corruption : ImageFaultKind.Leak;
+            if (_tally.Count(kind))
             {
-                _tally.Describe(severity, host.Offset(_g), $"Cluster {cluster} has refcount {refcount} and is referred to {references} times.");
+                _tally.Describe(kind, $"Cluster {cluster} has refcount {refcount} and is referred to {references} times.");
             }
         }
 
         return refcount > 0 || references > 0;
     }
 
-    private void Corruption(HostOffset at, string message)
+    private void Corruption(string message)
     {
         if (_tally.Corruption())
         {
-            _tally.Describe(CheckSeverity.Corruption, at, message);
+            _tally.Describe(ImageFaultKind.Corruption, message);
         }
     }
 }

@@ -26,7 +26,7 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
         {
             if (tally.Corruption(weight))
             {
-                tally.Describe(CheckSeverity.Corruption, offset, $"Something refers to {length} bytes at byte {(ulong)offset.Value}, behind the end of the file.");
+                tally.Describe(ImageFaultKind.Corruption, $"Something refers to {length} bytes at byte {(ulong)offset.Value}, behind the end of the file.");
             }
 
             return;
@@ -41,8 +41,7 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
             if (weight > room && tally.Corruption(weight - room))
             {
                 tally.Describe(
-                    CheckSeverity.Corruption,
-                    new HostCluster(cluster).Offset(g),
+                    ImageFaultKind.Corruption,
                     $"Cluster {cluster} is referred to more than {g.MaxRefcount} times, the most a refcount of {g.RefcountBits} bits can say.");
             }
         }

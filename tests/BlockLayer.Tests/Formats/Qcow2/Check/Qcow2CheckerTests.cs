@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
+using BlockLayer.Primitives;
 using BlockLayer.TestKit;
 using Xunit;
 
@@ -18,7 +19,7 @@ public sealed class Qcow2CheckerTests
     [MemberData(nameof(CleanImages), DisableDiscoveryEnumeration = true)]
     public async Task Image_written_by_QEMU_is_clean(GoldenImage image)
     {
-        CheckReport report = await Check(File.ReadAllBytes(image.Path));
+        ImageCheckReport report = await Check(File.ReadAllBytes(image.Path));
         Assert.True(report.IsClean, string.Join('\n', report.Findings));
         Assert.NotEqual(0, report.AllocatedClusters);
     }
@@ -26,7 +27,7 @@ public sealed class Qcow2CheckerTests
     [Fact]
     public async Task Image_left_dirty_has_stale_refcounts()
     {
-        CheckReport report = await Check(File.ReadAllBytes(GoldenImages.Get("q7-lazy-dirty.qcow2").Path));
+        ImageCheckReport report = await Check(File.ReadAllBytes(GoldenImages.Get("q7-lazy-dirty.qcow2").Path));
         Assert.False(report.IsClean);
         Assert.Contains(report.Findings, static finding => finding.Message.Contains("has refcount 0 and is referred to 1 times", StringComparison.Ordinal));
     }
@@ -38,22 +39,26 @@ public sealed class Qcow2CheckerTests
         int l1 = (int)Qcow2Header.Parse(file).L1TableOffset.Value;
         ulong entry = BinaryPrimitives.ReadUInt64BigEndian(file.AsSpan(l1));
         BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(l1), entry & ~Copied);
-        CheckReport report = await Check(file);
-        CheckFinding finding = Assert.Single(report.Findings);
+        ImageCheckReport report = await Check(file);
+        ImageCheckFinding finding = Assert.Single(report.Findings);
         Assert.Equal(
-            new CheckFinding(CheckSeverity.Corruption, l1, $"L1 table entry 0x{entry & ~Copied:x16} at byte {l1} has the copied flag clear, and its table's refcount is 1."),
+            new ImageCheckFinding(ImageFaultKind.Corruption, $"L1 table entry 0x{entry & ~Copied:x16} at byte {l1} has the copied flag clear, and its table's refcount is 1."),
             finding);
     }
 
     [Fact]
-    public async Task Every_L2_table_is_reported_as_progress_in_order()
+    public async Task Progress_goes_up_to_the_whole_disk()
     {
         Collector progress = new();
-        byte[] file = File.ReadAllBytes(GoldenImages.Get("q7-c512.qcow2").Path);
+        byte[] file = Empty(clusters: 70, l1Entries: 64);
+        for (int i = 0; i < 64; i++)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(4 * 65536 + i * 8), Copied | (5UL + (ulong)i) * 65536);
+        }
+
         await Qcow2Checker.CheckAsync(new MetadataBytes(file), Qcow2Header.Parse(file), progress, CancellationToken.None);
-        Assert.Equal(progress.Reports.OrderBy(static report => report.Done), progress.Reports);
-        Assert.Equal(progress.Reports[^1].Total, progress.Reports[^1].Done);
-        Assert.True(progress.Reports[^1].Total > 1);
+        Assert.Equal([16L << 20, 32L << 20, 48L << 20, 64L << 20], progress.Reports.Select(static report => report.Done));
+        Assert.All(progress.Reports, static report => Assert.Equal(64L << 20, report.Total));
     }
 
     [Fact]
@@ -79,7 +84,7 @@ public sealed class Qcow2CheckerTests
         }
 
         MetadataBytes reader = new(file);
-        CheckReport report = await Qcow2Checker.CheckAsync(reader, Qcow2Header.Parse(file), null, CancellationToken.None);
+        ImageCheckReport report = await Qcow2Checker.CheckAsync(reader, Qcow2Header.Parse(file), null, CancellationToken.None);
         Assert.InRange(reader.BytesRead, 0, 2 * file.Length);
         Assert.Equal(65536L * 8192, report.AllocatedClusters);
         Assert.InRange(report.Findings.Count, 1, 1000);
@@ -98,7 +103,7 @@ public sealed class Qcow2CheckerTests
         }
 
         MetadataBytes reader = new(file);
-        CheckReport report = await Qcow2Checker.CheckAsync(reader, header, null, CancellationToken.None);
+        ImageCheckReport report = await Qcow2Checker.CheckAsync(reader, header, null, CancellationToken.None);
         Assert.InRange(reader.BytesRead, 0, 2 * file.Length);
         Assert.InRange(report.Corruptions, 128 * 8192 - 1, long.MaxValue);
     }
@@ -118,7 +123,7 @@ public sealed class Qcow2CheckerTests
 
         Qcow2Header header = Qcow2Header.Parse(file) with { SnapshotCount = count, SnapshotsOffset = new(10 * 65536) };
         MetadataBytes reader = new(file);
-        CheckReport report = await Qcow2Checker.CheckAsync(reader, header, null, CancellationToken.None);
+        ImageCheckReport report = await Qcow2Checker.CheckAsync(reader, header, null, CancellationToken.None);
         Assert.InRange(reader.BytesRead, 0, 3 * file.Length);
         Assert.Contains(report.Findings, static finding => finding.Message == "The L1 tables of the snapshots are longer than the file, so they overlap.");
     }
@@ -129,9 +134,9 @@ public sealed class Qcow2CheckerTests
         byte[] file = Empty(clusters: 6, l1Entries: 1);
         Qcow2Header header = Qcow2Header.Parse(file) with { SnapshotCount = 1000, SnapshotsOffset = new(5 * 65536) };
         BinaryPrimitives.WriteUInt32BigEndian(file.AsSpan(5 * 65536 + 36), 1024);
-        CheckReport report = await Check(file, header with { SnapshotCount = 2000 });
+        ImageCheckReport report = await Check(file, header with { SnapshotCount = 2000 });
         Assert.Equal(1, report.CheckErrors);
-        Assert.Equal(CheckSeverity.NotChecked, report.Findings[0].Severity);
+        Assert.Equal(ImageFaultKind.NotChecked, report.Findings[0].Kind);
     }
 
     [Fact]
@@ -160,14 +165,14 @@ public sealed class Qcow2CheckerTests
         return file;
     }
 
-    private static ValueTask<CheckReport> Check(byte[] file, Qcow2Header? header = null)
+    private static ValueTask<ImageCheckReport> Check(byte[] file, Qcow2Header? header = null)
         => Qcow2Checker.CheckAsync(new MetadataBytes(file), header ?? Qcow2Header.Parse(file), progress: null, CancellationToken.None);
 
-    private sealed class Collector : IProgress<CheckProgress>
+    private sealed class Collector : IProgress<ByteProgress>
     {
-        public List<CheckProgress> Reports { get; } = [];
+        public List<ByteProgress> Reports { get; } = [];
 
-        public void Report(CheckProgress value) => Reports.Add(value);
+        public void Report(ByteProgress value) => Reports.Add(value);
     }
 
     /// <summary>As long as a sparse file can be; every read is a mistake.</summary>
