@@ -1,5 +1,4 @@
 using BlockLayer.Cli;
-using BlockLayer.Cli.Terminal;
 using BlockLayer.TestKit;
 
 namespace BlockLayer.Tests.Cli;
@@ -37,22 +36,4 @@ internal sealed class BlkRun : IDisposable
     private string Shorten(TextWriter writer) => writer.ToString()!.Replace(Folder.Path + "/", "@", StringComparison.Ordinal);
 
     internal sealed record Outcome(int Code, string Out, string Error);
-}
-
-/// <summary>A console that remembers what is written to it.</summary>
-internal sealed class RecordingConsole : IConsole, IDisposable
-{
-    private readonly CancellationTokenSource _interrupted = new();
-
-    public TextWriter Out { get; } = new StringWriter { NewLine = "\n" };
-
-    public TextWriter Error { get; init; } = new StringWriter { NewLine = "\n" };
-
-    public bool IsErrorTerminal { get; init; }
-
-    public CancellationToken Interrupted => _interrupted.Token;
-
-    internal void Interrupt() => _interrupted.Cancel();
-
-    public void Dispose() => _interrupted.Dispose();
 }

@@ -15,7 +15,7 @@ namespace BlockLayer.Formats.Qed;
 /// <item>A read-only open never writes, whatever state the image is in.</item>
 /// </list>
 /// </remarks>
-internal sealed partial class QedNode : BlockNode, ICheckableImage
+internal sealed partial class QedNode : BlockNode, ICheckableImage, IImageDetails
 {
     private readonly BlockEdge _file;
     private readonly int _cacheLength; // bytes of L2 tables in memory
@@ -81,6 +81,9 @@ internal sealed partial class QedNode : BlockNode, ICheckableImage
         await file.DisposeAsync().ConfigureAwait(false);
         return node;
     }
+
+    /// <inheritdoc/>
+    public ImageDetails GetDetails() => new() { IsDirty = Header.NeedsCheck };
 
     private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken)
         => _writer?.FlushAsync(cancellationToken) ?? ValueTask.CompletedTask;

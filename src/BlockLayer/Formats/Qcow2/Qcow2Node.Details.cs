@@ -1,0 +1,42 @@
+using BlockLayer.Graph;
+
+namespace BlockLayer.Formats.Qcow2;
+
+// What the header says, by the names of QEMU's ImageInfoSpecificQCow2.
+internal sealed partial class Qcow2Node : IImageDetails
+{
+    /// <inheritdoc/>
+    public ImageDetails GetDetails()
+    {
+        Qcow2Header header = Header;
+        var properties = new List<KeyValuePair<string, object>>
+        {
+            new("compat", header.Version == 2 ? "0.10" : "1.1"),
+            new("compression-type", header.Compression == CompressionType.Zstd ? "zstd" : "zlib"),
+        };
+        if (header.Version >= 3)
+        {
+            properties.Add(new("lazy-refcounts", (header.Compatible & CompatibleFeatures.LazyRefcounts) != 0));
+        }
+
+        properties.Add(new("refcount-bits", 1 << header.RefcountOrder));
+        if (header.DataFileName is { } dataFile)
+        {
+            properties.Add(new("data-file", dataFile));
+            properties.Add(new("data-file-raw", (header.Autoclear & AutoclearFeatures.RawExternalData) != 0));
+        }
+
+        if (header.Version >= 3)
+        {
+            properties.Add(new("corrupt", header.HasFeature(IncompatibleFeatures.Corrupt)));
+            properties.Add(new("extended-l2", header.HasFeature(IncompatibleFeatures.ExtendedL2)));
+        }
+
+        return new ImageDetails
+        {
+            Properties = properties,
+            IsDirty = header.HasFeature(IncompatibleFeatures.Dirty),
+            IsCorrupt = header.HasFeature(IncompatibleFeatures.Corrupt),
+        };
+    }
+}
