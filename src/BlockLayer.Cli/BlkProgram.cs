@@ -19,6 +19,8 @@ internal static class BlkProgram
         new CompareCommand(),
         new ConvertCommand(),
         new CheckCommand(),
+        new PullCommand(),
+        new DemoCommand(),
     ];
 
     /// <summary>Runs one command line and returns the exit code.</summary>

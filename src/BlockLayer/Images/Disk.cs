@@ -1,5 +1,6 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
+using BlockLayer.Jobs;
 
 namespace BlockLayer.Images;
 
@@ -13,6 +14,8 @@ namespace BlockLayer.Images;
 public sealed class Disk : IAsyncDisposable
 {
     private readonly RootNode _root;
+    private readonly Lock _gate = new();
+    private readonly List<BlockJob> _jobs = []; // guarded by _gate; those that may still run
 
     private Disk(BlockNode image) => _root = new RootNode(image);
 
@@ -91,6 +94,44 @@ public sealed class Disk : IAsyncDisposable
     public ValueTask ResizeAsync(long length, ResizeOptions? options = null, CancellationToken cancellationToken = default)
         => _root.ResizeAsync(length, options, cancellationToken);
 
-    /// <summary>Waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a crash is flushed first.</summary>
-    public ValueTask DisposeAsync() => _root.DisposeAsync();
+    /// <summary>
+    /// Starts to fill the image with what its backing files provide above a base, while the guest goes on; in the end the base is its backing file. Cancelled,
+    /// failed or killed, it is simply started again: nothing is copied twice.
+    /// </summary>
+    /// <param name="options">How; null pulls the whole chain, as fast as possible.</param>
+    /// <param name="cancellationToken">Honoured until the job runs; the job itself is ended by <see cref="BlockJob.Cancel"/>.</param>
+    /// <returns>The running job: await its <see cref="BlockJob.Completion"/>, ask for its <see cref="BlockJob.Progress"/>.</returns>
+    /// <exception cref="BlockLayerException">NotFound (no such base in the chain), ReadOnly, Unsupported, Conflict (another job uses that part of the chain).</exception>
+    public async ValueTask<StreamJob> StartPullAsync(StreamOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        var job = new StreamJob(_root, options);
+        await job.StartAsync(cancellationToken).ConfigureAwait(false);
+        lock (_gate)
+        {
+            _jobs.RemoveAll(known => known.State == JobState.Concluded);
+            _jobs.Add(job);
+        }
+
+        return job;
+    }
+
+    /// <summary>
+    /// Cancels the jobs that still run, waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a crash is flushed first.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        BlockJob[] jobs;
+        lock (_gate)
+        {
+            jobs = [.. _jobs];
+        }
+
+        foreach (BlockJob job in jobs)
+        {
+            job.Cancel();
+            await job.Completion.ConfigureAwait(false);
+        }
+
+        await _root.DisposeAsync().ConfigureAwait(false);
+    }
 }

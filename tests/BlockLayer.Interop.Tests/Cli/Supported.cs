@@ -10,5 +10,5 @@ internal static class Supported
     internal static bool Reads(GoldenImage image)
         => !s_unreadFeatures.Any(feature => image.Features.Contains(feature, StringComparison.Ordinal));
 
-    internal static bool Checks(string format) => format == "qed";
+    internal static bool Checks(string format) => format != "raw";
 }

@@ -1,0 +1,79 @@
+using System.Runtime.ExceptionServices;
+using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Terminal;
+using BlockLayer.Images;
+using BlockLayer.Jobs;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Cli.Commands;
+
+/// <summary><c>blk pull</c>: fills an image from its backing files and shortens its chain. Interrupted, it is run again and goes on.</summary>
+internal sealed class PullCommand : Command
+{
+    private static readonly Option s_base = Option.Value('b', "base", "FILE", "stop above FILE, which becomes the backing file; without it, none is left");
+    private static readonly Option s_bandwidth = Option.Value('r', "bandwidth", "SIZE", "copy at most SIZE bytes a second");
+
+    internal override string Name => "pull";
+
+    internal override string Summary => "fill an image from its backing files and shorten its chain";
+
+    internal override string Operands => "FILE";
+
+    internal override (int Minimum, int Maximum) OperandCount => (1, 1);
+
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_base, s_bandwidth, CommonOptions.Progress, CommonOptions.Quiet];
+
+    internal override string Example => "blk pull current.qcow2 --base template.qcow2 --bandwidth 100M --progress";
+
+    internal override string Notes =>
+        "Ctrl-C stops it cleanly; what is copied stays copied, and the same command goes on from there. The chain reads the same at every moment.";
+
+    internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
+    {
+        string path = arguments.Operands[0];
+        string? basePath = arguments.Get(s_base);
+        var options = new StreamOptions { BaseName = basePath, BytesPerSecond = arguments.GetSize(s_bandwidth) ?? 0 };
+        var open = new DiskOptions
+        {
+            Format = arguments.Get(CommonOptions.Format),
+            Policy = context.PolicyFor([path, .. basePath is null ? [] : new[] { basePath }]),
+            Environment = context.Environment,
+        };
+        CancellationToken interrupted = context.Console.Interrupted;
+        Disk disk = await Disk.OpenAsync(path, open, interrupted).ConfigureAwait(false);
+        await using (disk.ConfigureAwait(false))
+        {
+            long lacking = await PullWatch.MeasureLackingAsync(disk, basePath, interrupted).ConfigureAwait(false);
+            JobResult result = await PullAsync(disk, options, context).ConfigureAwait(false);
+            if (result.Error is { } error)
+            {
+                ExceptionDispatchInfo.Throw(error);
+            }
+
+            if (result.Outcome == JobOutcome.Cancelled)
+            {
+                long left = await PullWatch.MeasureLackingAsync(disk, basePath, CancellationToken.None).ConfigureAwait(false);
+                context.Console.Error.WriteLine(
+                    $"blk: {path}: interrupted with {ByteSize.Format(lacking - left)} of {ByteSize.Format(lacking)} copied. Run the same command again to go on from there.");
+                return ExitCode.Interrupted;
+            }
+
+            string chain = string.Join(" <- ", disk.Chain.Reverse().Select(image => image.Path ?? image.NodeName));
+            context.Say($"Copied {ByteSize.Format(lacking)}. The chain is now {chain}.");
+            return ExitCode.Success;
+        }
+    }
+
+    private static async Task<JobResult> PullAsync(Disk disk, StreamOptions options, CommandContext context)
+    {
+        StreamJob job = await disk.StartPullAsync(options).ConfigureAwait(false);
+        using CancellationTokenRegistration stop = context.Console.Interrupted.Register(job.Cancel);
+        using (ProgressLine line = context.ShowProgress())
+        {
+            await PullWatch.ShowAsync(job, line, context.Environment.Time).ConfigureAwait(false);
+            JobResult result = await job.Completion.ConfigureAwait(false);
+            line.Report(new ByteProgress(result.Progress.Current, result.Progress.End));
+            return result;
+        }
+    }
+}
