@@ -88,6 +88,33 @@ public sealed class Qcow2InteropTests
         AssertReadsInQemu(before, qemuImg, folder, path);
     }
 
+    [Theory]
+    [InlineData("compat=1.1")]
+    [InlineData("compat=0.10,cluster_size=4k")]
+    [InlineData("compat=1.1,cluster_size=4k,refcount_bits=1")]
+    [InlineData("compat=1.1,cluster_size=2M")]
+    public async Task Clusters_we_compressed_pass_their_check_and_read_the_same(string geometry)
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        string path = folder.File("ours.qcow2");
+        qemuImg.RunOk("create", "-f", "qcow2", "-o", geometry, path, Length.ToString(CultureInfo.InvariantCulture));
+        byte[] model = Pattern.Of(0, Length, writer: 81);
+        for (int i = 0; i < Length; i += 4)
+        {
+            model.AsSpan(i, Math.Min(3, Length - i)).Fill((byte)(i >> 14));
+        }
+
+        await using (BlockNode node = await OpenAsync(path))
+        {
+            await node.WriteAsync(0, model, WriteFlags.Compressed);
+        }
+
+        AssertClean(qemuImg, path);
+        AssertReadsInQemu(model, qemuImg, folder, path);
+        Assert.Contains("\"compressed-clusters\"", qemuImg.RunOk("check", "--output=json", path), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task An_overlay_we_wrote_reads_the_same_through_its_backing_file()
     {

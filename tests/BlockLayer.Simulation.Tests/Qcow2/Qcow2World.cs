@@ -81,6 +81,8 @@ internal sealed class Qcow2World : IDisposable
             await using Qcow2Node node = await OpenAsync(storage, scheduler: null, NodeAccess.ReadWrite);
             await node.ReadAsync(0, found);
             promised.Check(found);
+            ImageCheckReport report = await node.CheckAsync(progress: null, CancellationToken.None);
+            Assert.True(report.Corruptions == 0, string.Join('\n', report.Findings));
             await WriteAfterwardsAsync(node, found);
         }, enumeration);
 
@@ -135,6 +137,9 @@ internal sealed class Qcow2World : IDisposable
         ByteRange range = NextRange();
         switch (_random.Next(14))
         {
+            case 4:
+                await WriteCompressedAsync(node, range);
+                break;
             case < 5:
                 byte[] data = new byte[range.Length];
                 OracleWrite write = _oracle.BeginStampedWrite(range.Offset, data);
@@ -162,6 +167,22 @@ internal sealed class Qcow2World : IDisposable
             default:
                 await ReadAsync(node, range);
                 break;
+        }
+    }
+
+    // Stamps do not compress, so the rest of the cluster is zeroes: a stream of each cluster, packed with others.
+    private async ValueTask WriteCompressedAsync(Qcow2Node node, ByteRange range)
+    {
+        int size = _geometry.ClusterSize;
+        long offset = Alignment.RoundDown(range.Offset, size);
+        byte[] data = new byte[Math.Min(size, _geometry.Length - offset)];
+        OracleWrite stamped = _oracle.BeginStampedWrite(offset, data.AsSpan(0, 512));
+        OracleWrite? zeroes = data.Length > 512 ? _oracle.BeginWriteZeroes(offset + 512, data.Length - 512) : null;
+        await node.WriteAsync(offset, data, WriteFlags.Compressed);
+        _oracle.Complete(stamped);
+        if (zeroes is not null)
+        {
+            _oracle.Complete(zeroes);
         }
     }
 

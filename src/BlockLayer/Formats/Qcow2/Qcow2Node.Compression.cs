@@ -2,9 +2,10 @@ using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qcow2;
 
-// Compressed clusters.
+// Compressed clusters: read through a small cache, written one stream behind the other.
 internal sealed partial class Qcow2Node
 {
+    private readonly StreamPacker _packer;           // guarded by _allocationLock
     private DecompressedCluster? _lastDecompressed; // replaced whole; any thread
 
     private async ValueTask ReadCompressedAsync(GuestOffset at, CompressedDescriptor stream, Memory<byte> buffer)
@@ -30,5 +31,107 @@ internal sealed partial class Qcow2Node
         codec.Decompress(compressed.Span, content, stream.Offset);
         Volatile.Write(ref _lastDecompressed, new DecompressedCluster(stream, generation, content));
         content.AsSpan(inCluster, buffer.Length).CopyTo(buffer.Span);
+    }
+
+    /// <summary>Writes whole clusters compressed, on the caller's thread: a conversion brings its own workers. What is no whole cluster, or does not shrink, is written plainly.</summary>
+    private async ValueTask WriteCompressedAsync(GuestOffset at, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        int clusterSize = _geometry.ClusterSize;
+        using PooledBuffer cluster = Environment.Buffers.Rent(clusterSize);
+        using PooledBuffer stream = Environment.Buffers.Rent(clusterSize - 1);
+        while (!buffer.IsEmpty)
+        {
+            int length = Math.Min(buffer.Length, clusterSize - at.OffsetInCluster(_geometry));
+            ReadOnlyMemory<byte> data = buffer[..length];
+            bool isWhole = at.OffsetInCluster(_geometry) == 0 && (length == clusterSize || at.Value + length == Length);
+            cluster.Span.Clear();
+            data.CopyTo(cluster.Memory);
+            if (isWhole && ClusterCodecs.For(Header.Compression).TryCompress(cluster.Span, stream.Span, out int streamLength))
+            {
+                await StoreStreamAsync(at.Cluster(_geometry), stream.Memory[..streamLength], cancellationToken).ConfigureAwait(false);
+            }
+            else
+            {
+                await WriteSlowAsync(at, data, cancellationToken).ConfigureAwait(false);
+            }
+
+            at = at.Plus(length);
+            buffer = buffer[length..];
+        }
+    }
+
+    private async ValueTask StoreStreamAsync(GuestCluster cluster, ReadOnlyMemory<byte> stream, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            await PrepareToWriteAsync().ConfigureAwait(false);
+            HostOffset place = default;
+            InFlightAllocation? allocation = await PlanAsync(
+                async () =>
+                {
+                    (WritePlan plan, place) = await PlanStreamLockedAsync(cluster, stream.Length).ConfigureAwait(false);
+                    return plan;
+                },
+                cancellationToken).ConfigureAwait(false);
+            if (allocation is null)
+            {
+                continue;
+            }
+
+            CompressedDescriptor descriptor;
+            try
+            {
+                descriptor = CompressedDescriptor.ForStream(place, stream.Length, _geometry);
+                await _file.WriteAsync(place.Value, stream, cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                if (await AbandonAsync(allocation, error).ConfigureAwait(false))
+                {
+                    continue;
+                }
+
+                throw;
+            }
+
+            await PublishAsync(allocation, (_, _) => L2Entry.ForCompressed(descriptor, _geometry)).ConfigureAwait(false);
+            return;
+        }
+    }
+
+    private async ValueTask<(WritePlan Plan, HostOffset Place)> PlanStreamLockedAsync(GuestCluster cluster, int length)
+    {
+        if (_inFlight.Find(cluster) is { } other)
+        {
+            return (new WritePlan(Busy: other.Done), default);
+        }
+
+        if (await EnsureSliceAsync(cluster).ConfigureAwait(false) is not { } slice)
+        {
+            return (WritePlan.Grow, default);
+        }
+
+        InFlightAllocation? allocation = null;
+        try
+        {
+            await CheckOldMappingAsync(slice, cluster).ConfigureAwait(false);
+            if (await _packer.AllocateAsync(length).ConfigureAwait(false) is not { } place)
+            {
+                return (WritePlan.Grow, default);
+            }
+
+            HostCluster first = place.Cluster(_geometry);
+            int touched = (int)(place.Plus(length - 1).Cluster(_geometry).Index - first.Index) + 1;
+            allocation = new InFlightAllocation(cluster, 1, new HostRun(first, touched), slice, HostOrigin.Recycled);
+            _inFlight.Add(allocation);
+            return (new WritePlan(allocation), place);
+        }
+        finally
+        {
+            if (allocation is null)
+            {
+                _tables.Unpin(slice);
+            }
+        }
     }
 }

@@ -26,8 +26,12 @@ internal sealed partial class Qcow2Node
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
     {
         var at = new GuestOffset(offset);
+        if ((flags & WriteFlags.Compressed) != 0)
+        {
+            return WriteCompressedAsync(at, buffer, cancellationToken);
+        }
+
         return _isPrepared
-            && (flags & WriteFlags.Compressed) == 0
             && _tables.TryGet(at.Cluster(_geometry), out L2Slice? slice)
             && slice.LookupWritable(at, buffer.Length, _guard.Generation, out HostOffset host) == buffer.Length
                 ? _file.WriteAsync(host.Value, buffer, cancellationToken)
@@ -71,7 +75,7 @@ internal sealed partial class Qcow2Node
     /// <summary>Writes the start of a buffer to new clusters. Returns how many bytes that were; 0 when the caller has to look again.</summary>
     private async ValueTask<int> WriteNewAsync(GuestOffset at, ReadOnlyMemory<byte> buffer, WriteIntent intent, CancellationToken cancellationToken)
     {
-        if (await PlanAsync(at, buffer.Length, intent, cancellationToken).ConfigureAwait(false) is not { } allocation)
+        if (await PlanAsync(() => PlanLockedAsync(at, buffer.Length, intent), cancellationToken).ConfigureAwait(false) is not { } allocation)
         {
             return 0;
         }
@@ -83,9 +87,7 @@ internal sealed partial class Qcow2Node
         }
         catch (Exception error)
         {
-            bool hasHope = error is BlockLayerException { Kind: BlockErrorKind.NoSpace } && _allocator.QuarantinedCount > 0;
-            await AbandonAsync(allocation).ConfigureAwait(false);
-            if (hasHope && await TryFreeSpaceAsync().ConfigureAwait(false))
+            if (await AbandonAsync(allocation, error).ConfigureAwait(false))
             {
                 return 0;
             }
@@ -110,8 +112,8 @@ internal sealed partial class Qcow2Node
         return _allocator.QuarantinedCount < before;
     }
 
-    /// <summary>Takes clusters for the start of a range. Null when something was waited for or made meanwhile and the caller has to look again.</summary>
-    private async ValueTask<InFlightAllocation?> PlanAsync(GuestOffset at, int length, WriteIntent intent, CancellationToken cancellationToken)
+    /// <summary>Makes a plan under the allocation lock, and does what it asks for. Null when something was waited for or made meanwhile and the caller has to look again.</summary>
+    private async ValueTask<InFlightAllocation?> PlanAsync(Func<ValueTask<WritePlan>> planLocked, CancellationToken cancellationToken)
     {
         if (_writeBack.IsFull)
         {
@@ -123,7 +125,7 @@ internal sealed partial class Qcow2Node
         {
             try
             {
-                plan = await PlanLockedAsync(at, length, intent).ConfigureAwait(false);
+                plan = await planLocked().ConfigureAwait(false);
             }
             catch (ImageFormatException) when (_guard.Evidence is not null)
             {
@@ -216,7 +218,7 @@ internal sealed partial class Qcow2Node
         HostOrigin origin = own ? HostOrigin.Own
             : host.Value.First.Offset(_geometry).Value >= _file.Child.Length ? HostOrigin.Fresh
             : HostOrigin.Recycled;
-        var allocation = new InFlightAllocation(first, host.Value, slice, origin);
+        var allocation = new InFlightAllocation(first, host.Value.Count, host.Value, slice, origin);
         _inFlight.Add(allocation);
         return new WritePlan(allocation);
     }
@@ -344,7 +346,7 @@ internal sealed partial class Qcow2Node
         using (await _allocationLock.EnterAsync(CancellationToken.None).ConfigureAwait(false))
         {
             _tables.MarkDirty(allocation.Slice);
-            for (int i = 0; i < allocation.Host.Count; i++)
+            for (int i = 0; i < allocation.Count; i++)
             {
                 GuestCluster cluster = allocation.First.Plus(i);
                 L2Entry entry = makeEntry(cluster, allocation.Host.First.Plus(i).Offset(_geometry));
@@ -362,8 +364,10 @@ internal sealed partial class Qcow2Node
         allocation.Done.Complete();
     }
 
-    private async ValueTask AbandonAsync(InFlightAllocation allocation)
+    /// <summary>Gives up an allocation that could not be filled. True when another try may succeed: there was no room, and some could be freed.</summary>
+    private async ValueTask<bool> AbandonAsync(InFlightAllocation allocation, Exception error)
     {
+        bool hasHope = error is BlockLayerException { Kind: BlockErrorKind.NoSpace } && _allocator.QuarantinedCount > 0;
         using (await _allocationLock.EnterAsync(CancellationToken.None).ConfigureAwait(false))
         {
             if (allocation.Origin != HostOrigin.Own)
@@ -376,6 +380,7 @@ internal sealed partial class Qcow2Node
         }
 
         allocation.Done.Complete(); // waiters look again
+        return hasHope && await TryFreeSpaceAsync().ConfigureAwait(false);
     }
 
     /// <summary>Changes an entry of a slice that is marked dirty, and releases the host clusters that the old one referred to and the new one does not.</summary>

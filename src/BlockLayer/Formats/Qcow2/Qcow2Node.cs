@@ -51,6 +51,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         _tables = new TableCache(_file, _geometry, header.Version, image.L1, options.TableCacheLength);
         _refcounts = new RefcountTable(_file, _geometry, image.RefcountTable, _guard);
         _allocator = new ClusterAllocator(_geometry, _refcounts, _guard, Gate, options.ReusePolicy);
+        _packer = new StreamPacker(_geometry, _allocator, _refcounts);
         _writeBack = new WriteBack(_file, _allocationLock, _tables, _refcounts, _allocator);
         SetLength(header.VirtualSize);
         SetLimits(new BlockLimits
@@ -61,6 +62,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
             ZeroGranularity = _geometry.ClusterSize,
             MaxTransfer = Math.Max(_geometry.ClusterSize, Qcow2Limits.MaxTransferLength),
             SupportsPopulate = true,
+            SupportsCompressedWrites = true,
         });
     }
 

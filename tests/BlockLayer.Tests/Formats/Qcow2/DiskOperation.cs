@@ -16,6 +16,7 @@ public sealed record DiskOperation(DiskOperationKind Kind, int Offset, int Lengt
 public enum DiskOperationKind
 {
     Write,
+    WriteCompressed,
     WriteZeroes,
     WriteZeroesUnmap,
     Discard,

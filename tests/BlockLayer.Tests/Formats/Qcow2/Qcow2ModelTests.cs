@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
+using BlockLayer.Images;
 using BlockLayer.Primitives;
 using BlockLayer.TestKit;
 using FsCheck;
@@ -16,6 +17,7 @@ public sealed class Qcow2ModelTests
 
     private static readonly Gen<DiskOperation> s_operation = Gen.Frequency(
         (8, Operation(DiskOperationKind.Write, 40_000)),
+        (2, Operation(DiskOperationKind.WriteCompressed, 40_000)),
         (2, Operation(DiskOperationKind.WriteZeroes, 60_000)),
         (2, Operation(DiskOperationKind.WriteZeroesUnmap, 60_000)),
         (2, Operation(DiskOperationKind.Discard, 60_000)),
@@ -101,6 +103,11 @@ public sealed class Qcow2ModelTests
                     Pattern.Fill(_model.AsSpan(offset, length), offset, ++_writer);
                     await _node.WriteAsync(offset, _model.AsMemory(offset, length));
                     break;
+                case DiskOperationKind.WriteCompressed:
+                    (offset, length) = WholeClusters(offset, length);
+                    FillCompressible(_model.AsSpan(offset, length), ++_writer);
+                    await _node.WriteAsync(offset, _model.AsMemory(offset, length), WriteFlags.Compressed);
+                    break;
                 case DiskOperationKind.WriteZeroes:
                     _model.AsSpan(offset, length).Clear();
                     await _node.WriteZeroesAsync(offset, length);
@@ -146,6 +153,8 @@ public sealed class Qcow2ModelTests
             await _node.DisposeAsync();
             await OpenAsync();
             await CompareAsync();
+            ImageCheckReport report = await ImageChecker.CheckAsync(_node);
+            Assert.True(report is { Corruptions: 0, Leaks: 0 }, string.Join('\n', report.Findings));
             await _node.DisposeAsync();
         }
 
@@ -182,6 +191,15 @@ public sealed class Qcow2ModelTests
             int unit = options.ClusterSize;
             int first = (int)Alignment.RoundDown(offset, unit);
             return (first, (int)Math.Min(Alignment.RoundUp(offset + length, unit), _model.Length) - first);
+        }
+
+        private static void FillCompressible(Span<byte> buffer, int writer)
+        {
+            buffer.Fill((byte)writer);
+            for (int i = 0; i < buffer.Length; i += 97)
+            {
+                buffer[i] = (byte)(i / 97);
+            }
         }
 
         private async ValueTask AdoptDiscardAsync(int offset, int length)

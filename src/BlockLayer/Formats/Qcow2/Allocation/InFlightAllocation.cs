@@ -7,13 +7,14 @@ namespace BlockLayer.Formats.Qcow2;
 /// up. Reads see the old mapping meanwhile; whoever wants to change these guest clusters waits for <see cref="Done"/> and looks again.
 /// </summary>
 /// <param name="First">The first guest cluster.</param>
-/// <param name="Host">The host clusters, as many as guest clusters.</param>
+/// <param name="Count">How many guest clusters.</param>
+/// <param name="Host">The host clusters: as many, or those that a compressed stream touches.</param>
 /// <param name="Slice">The slice that maps them, pinned.</param>
 /// <param name="Origin">Where the host clusters come from.</param>
-internal sealed record InFlightAllocation(GuestCluster First, HostRun Host, L2Slice Slice, HostOrigin Origin)
+internal sealed record InFlightAllocation(GuestCluster First, int Count, HostRun Host, L2Slice Slice, HostOrigin Origin)
 {
     /// <summary>The guest cluster behind the last one.</summary>
-    internal GuestCluster End => First.Plus(Host.Count);
+    internal GuestCluster End => First.Plus(Count);
 
     /// <summary>Completes when the record is gone, well or badly.</summary>
     internal Completion Done { get; } = new();

@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
-using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qcow2;
 
@@ -64,28 +63,11 @@ internal static class MetadataMap
 
     private static async ValueTask AddSnapshotsAsync(MetadataOverlapGuard guard, BlockEdge file, Qcow2Header header)
     {
-        SnapshotTable snapshots = await ReadSnapshotsAsync(file, header).ConfigureAwait(false);
+        SnapshotTable snapshots = await SnapshotTableLoader.LoadAsync(new EdgeMetadataReader(file), header, CancellationToken.None).ConfigureAwait(false);
         guard.Add(header.SnapshotsOffset, snapshots.Length, MetadataKind.SnapshotTable);
         foreach (SnapshotEntry snapshot in snapshots.Entries)
         {
             guard.Add(snapshot.L1TableOffset, (long)snapshot.L1Size * L1Entry.Size, MetadataKind.L1Table);
         }
-    }
-
-    private static async ValueTask<SnapshotTable> ReadSnapshotsAsync(BlockEdge file, Qcow2Header header)
-    {
-        long available = file.Child.Length - header.SnapshotsOffset.Value;
-        long wanted = (long)header.SnapshotCount * SnapshotEntry.FixedLength;
-        while (wanted <= available)
-        {
-            using PooledBuffer bytes = file.Parent.Environment.Buffers.Rent((int)Math.Min(Alignment.RoundUp(wanted, 4096), available));
-            await file.ReadAsync(header.SnapshotsOffset.Value, bytes.Memory, CancellationToken.None).ConfigureAwait(false);
-            if (SnapshotTable.TryParse(bytes.Span, header.SnapshotCount, header.SnapshotsOffset, out SnapshotTable table, out wanted))
-            {
-                return table;
-            }
-        }
-
-        throw ImageFormatException.Corrupt("snapshot table", header.SnapshotsOffset.Value, "The snapshot table does not end inside the file.");
     }
 }
