@@ -53,6 +53,9 @@ internal sealed partial class QedNode : BlockNode, ICheckableImage, IImageDetail
     /// <summary>The header as it is on disk.</summary>
     internal QedHeader Header => _header.Current;
 
+    /// <summary>Held while the mapping changes; for tests.</summary>
+    internal Lock MappingLock => _tables.Lock;
+
     /// <summary>L2 slices in memory; for tests.</summary>
     internal int CachedSlices => _tables.Slices.Count;
 
