@@ -3,6 +3,7 @@ using BlockLayer.Formats.Qed;
 using BlockLayer.Graph;
 using BlockLayer.Simulation;
 using BlockLayer.TestKit;
+using BlockLayer.TestKit.Formats.Qed;
 using Xunit;
 
 namespace BlockLayer.Tests.Formats.Qed;

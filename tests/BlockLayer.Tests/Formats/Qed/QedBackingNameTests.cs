@@ -2,6 +2,7 @@ using BlockLayer.Errors;
 using BlockLayer.Formats.Qed;
 using BlockLayer.Graph;
 using BlockLayer.Simulation;
+using BlockLayer.TestKit.Formats.Qed;
 using Xunit;
 
 namespace BlockLayer.Tests.Formats.Qed;

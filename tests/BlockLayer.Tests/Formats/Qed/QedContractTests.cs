@@ -1,6 +1,7 @@
 using BlockLayer.Formats.Qed;
 using BlockLayer.Graph;
 using BlockLayer.TestKit.Contracts;
+using BlockLayer.TestKit.Formats.Qed;
 
 namespace BlockLayer.Tests.Formats.Qed;
 

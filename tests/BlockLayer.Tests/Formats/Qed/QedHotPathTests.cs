@@ -1,5 +1,6 @@
 using BlockLayer.Formats.Qed;
 using BlockLayer.TestKit;
+using BlockLayer.TestKit.Formats.Qed;
 using Xunit;
 
 namespace BlockLayer.Tests.Formats.Qed;

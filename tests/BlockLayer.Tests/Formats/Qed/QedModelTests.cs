@@ -3,6 +3,7 @@ using BlockLayer.Formats.Qed;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
 using BlockLayer.TestKit;
+using BlockLayer.TestKit.Formats.Qed;
 using FsCheck;
 using FsCheck.Fluent;
 using Xunit;

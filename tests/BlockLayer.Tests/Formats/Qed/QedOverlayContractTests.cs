@@ -1,5 +1,6 @@
 using BlockLayer.Graph;
 using BlockLayer.TestKit.Contracts;
+using BlockLayer.TestKit.Formats.Qed;
 
 namespace BlockLayer.Tests.Formats.Qed;
 

@@ -3,7 +3,7 @@ using BlockLayer.Formats.Raw;
 using BlockLayer.Graph;
 using BlockLayer.Storage;
 
-namespace BlockLayer.Tests.Formats.Qed;
+namespace BlockLayer.TestKit.Formats.Qed;
 
 /// <summary>QED images in memory, made and opened without the opener so that a test sees each part.</summary>
 internal sealed class QedWorld
