@@ -88,7 +88,7 @@ internal static class BlkProgram
         catch (IOException error)
         {
             // The library reports its failures as its own kind: this is about our output, such as a pipe that nobody reads any more.
-            console.Error.WriteLine($"blk {command.Name}: the output cannot be written: {error.Message}");
+            console.Error.WriteLine($"blk: the output cannot be written: {error.Message}");
             return command.FailureCode;
         }
     }

@@ -22,16 +22,27 @@ internal sealed class SystemConsole : IConsole, IDisposable
 
     public CancellationToken Interrupted => _interrupted.Value.Token;
 
+    /// <summary>Sends what is still buffered. Returns the code of the process: that of the command, unless the output could not be written.</summary>
+    internal int Finish(int code)
+    {
+        try
+        {
+            if (_out.IsValueCreated)
+            {
+                _out.Value.Flush();
+            }
+
+            return code;
+        }
+        catch (IOException error)
+        {
+            Error.WriteLine($"blk: the output cannot be written: {error.Message}");
+            return ExitCode.Failure;
+        }
+    }
+
     public void Dispose()
     {
-        foreach (Lazy<TextWriter> writer in new[] { _out, _error })
-        {
-            if (writer.IsValueCreated)
-            {
-                writer.Value.Flush();
-            }
-        }
-
         foreach (PosixSignalRegistration signal in _signals)
         {
             signal.Dispose();

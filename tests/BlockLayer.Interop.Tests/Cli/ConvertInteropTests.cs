@@ -54,6 +54,22 @@ public sealed class ConvertInteropTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("zlib", 65536)]
+    [InlineData("zlib", 4096)]
+    [InlineData("zstd", 65536)]
+    public async Task What_we_compress_qemu_img_reads_and_finds_in_order(string type, int clusterSize)
+    {
+        (string raw, string source, string target) = await MakeSourceAsync("raw", "qcow2");
+        await _blk.SucceedAsync("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", $"compression_type={type},cluster_size={clusterSize}", source, target);
+        _qemuImg.RunOk("compare", "-f", "raw", "-F", "qcow2", raw, target);
+        AssertClean("qcow2", target);
+        Assert.Equal("Images are identical.\n", await _blk.SucceedAsync("compare", "-f", "raw", "-F", "qcow2", raw, target));
+        BlkRun.Outcome table = await _blk.RunAsync("map", target);
+        Assert.Equal(1, table.Code);
+        Assert.Equal("blk: @target.qcow2: The run at 0 is compressed, so it has no place that a table could show; use --output json.\n", table.Error);
+    }
+
     [Fact]
     public async Task An_overlay_converted_onto_the_same_backing_file_stores_only_its_own_part()
     {
