@@ -18,6 +18,10 @@ internal sealed class ClusterCounts
     private readonly List<byte[]?[]?> _chunks = [];
     private readonly Dictionary<long, ulong> _large = [];
 
+    // The page used last: tables mostly name neighbours.
+    private long _nearIndex = -1;
+    private byte[]? _nearPage;
+
     /// <summary>One past the last cluster whose number was ever set.</summary>
     public long End { get; private set; }
 
@@ -53,15 +57,91 @@ internal sealed class ClusterCounts
         }
     }
 
+    /// <summary>Counts one more if the number stays small; false, and nothing done, if it would not.</summary>
+    public bool TryIncrement(long cluster)
+    {
+        byte[] page = EnsurePage(cluster >> PageBits);
+        ref byte small = ref page[cluster & (PageLength - 1)];
+        if (small >= Large - 1)
+        {
+            return false;
+        }
+
+        small++;
+        End = Math.Max(End, cluster + 1);
+        return true;
+    }
+
+    /// <summary>True when each of the clusters has the number 1.</summary>
+    public bool AreAllOne(long firstCluster, int count)
+    {
+        while (count > 0)
+        {
+            int inPage = (int)(firstCluster & (PageLength - 1));
+            int length = Math.Min(count, PageLength - inPage);
+            if (Page(firstCluster >> PageBits) is not { } page || page.AsSpan(inPage, length).ContainsAnyExcept((byte)1))
+            {
+                return false;
+            }
+
+            firstCluster += length;
+            count -= length;
+        }
+
+        return true;
+    }
+
+    /// <summary>Sets the numbers of the first <paramref name="count"/> clusters that a refcount block counts, of which none was set before.</summary>
+    public void SetAll(long firstCluster, RefcountBlock block, int count)
+    {
+        byte[] page = [];
+        for (int i = 0; i < count; i++)
+        {
+            int inPage = (int)((firstCluster + i) & (PageLength - 1));
+            if (inPage == 0 || i == 0)
+            {
+                page = EnsurePage((firstCluster + i) >> PageBits);
+            }
+
+            ulong value = block[i];
+            if (value < Large)
+            {
+                page[inPage] = (byte)value;
+            }
+            else
+            {
+                this[firstCluster + i] = value;
+            }
+        }
+
+        End = Math.Max(End, firstCluster + count);
+    }
+
     /// <summary>The small numbers of a page; null where all are 0.</summary>
     public byte[]? Page(long page)
     {
+        if (page == _nearIndex)
+        {
+            return _nearPage;
+        }
+
         int chunk = (int)(page >> ChunkBits);
-        return chunk < _chunks.Count && _chunks[chunk] is { } pages ? pages[page & ((1 << ChunkBits) - 1)] : null;
+        byte[]? found = chunk < _chunks.Count && _chunks[chunk] is { } pages ? pages[page & ((1 << ChunkBits) - 1)] : null;
+        if (found is not null)
+        {
+            (_nearIndex, _nearPage) = (page, found);
+        }
+
+        return found;
     }
 
     private byte[] EnsurePage(long page)
     {
+        if (Page(page) is { } found)
+        {
+            return found;
+        }
+
         int chunk = checked((int)(page >> ChunkBits));
         while (_chunks.Count <= chunk)
         {

@@ -27,6 +27,7 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
         // Nobody writes through a table that is not there, so its flags are nobody's.
         ulong writable = at.Value == 0 ? 0 : uses.Active;
         long nextContiguous = 0;
+        int looksForRunsAt = 0;
         for (int i = 0; i < g.L2Entries; i++)
         {
             ReadOnlySpan<byte> bytes = table.Slice(i * g.L2EntrySize, g.L2EntrySize);
@@ -35,6 +36,22 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
             if (entry.Raw == 0 && subclusters == 0)
             {
                 continue;
+            }
+
+            if (i >= looksForRunsAt && RunLength(table, i, entry) is > 1 and int run)
+            {
+                if (IsSound(entry.HostOffset, run, compareCopied: writable != 0))
+                {
+                    references.Add(entry.HostOffset, (long)run * g.ClusterSize, uses.All);
+                    Allocated += uses.Active * (ulong)run;
+                    Fragmented += nextContiguous != 0 && entry.HostOffset.Value != nextContiguous ? uses.Active : 0;
+                    nextContiguous = entry.HostOffset.Value + (long)run * g.ClusterSize;
+                    i += run - 1;
+                    continue;
+                }
+
+                // Entry by entry up to its end, or a damaged run would be measured once for each of its entries.
+                looksForRunsAt = i + run;
             }
 
             HostOffset entryAt = at.Plus(i * g.L2EntrySize);
@@ -65,6 +82,32 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
             }
         }
     }
+
+    /// <summary>
+    /// How many entries from here on map contiguous clusters of the file and have nothing in themselves to find; most tables are made of few such runs.
+    /// </summary>
+    private int RunLength(ReadOnlySpan<byte> table, int first, L2Entry entry)
+    {
+        if (_extended || _hasDataFile || entry != L2Entry.ForData(entry.HostOffset) || !entry.HostOffset.IsAligned(g))
+        {
+            return 0;
+        }
+
+        int run = 1;
+        ulong next = entry.Raw + (ulong)g.ClusterSize;
+        while (first + run < g.L2Entries && BinaryPrimitives.ReadUInt64BigEndian(table[((first + run) * L2Entry.Size)..]) == next)
+        {
+            next += (ulong)g.ClusterSize;
+            run++;
+        }
+
+        return run;
+    }
+
+    /// <summary>True when there is nothing to find in how a run agrees with file and refcounts either, so that it can be counted at once.</summary>
+    private bool IsSound(HostOffset first, int run, bool compareCopied)
+        => references.IsInFile(first, (long)run * g.ClusterSize)
+            && (!compareCopied || (stored.IsComplete && stored.Counts.AreAllOne(first.Cluster(g).Index, run)));
 
     private ClusterKind KindOf(L2Entry entry)
     {

@@ -11,6 +11,9 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
     /// <summary>One past the last cluster that the file or a reference reaches.</summary>
     public long End => Math.Max(g.ClustersFor(fileLength), Counts.End);
 
+    /// <summary>True when all of a range is in the file.</summary>
+    public bool IsInFile(HostOffset offset, long length) => offset.Value <= fileLength && length <= fileLength - offset.Value;
+
     /// <summary>
     /// Counts every cluster that a range touches, <paramref name="weight"/> times. A range that ends a cluster or more behind the file's end refers to
     /// nothing; less is normal, since the last cluster of a file need not be whole.
@@ -35,6 +38,11 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
         long last = offset.Plus(length - 1).Cluster(g).Index;
         for (long cluster = offset.Cluster(g).Index; cluster <= last; cluster++)
         {
+            if (weight == 1 && g.MaxRefcount > ClusterCounts.Large && Counts.TryIncrement(cluster))
+            {
+                continue;
+            }
+
             ulong count = Counts[cluster];
             ulong room = g.MaxRefcount - count;
             Counts[cluster] = count + Math.Min(weight, room);

@@ -64,10 +64,6 @@ internal sealed class StoredRefcounts
     private void Keep(Span<byte> bytes, long firstCluster)
     {
         RefcountBlock block = new(bytes, _g.RefcountOrder);
-        int last = block.LastIndexInUse();
-        for (int i = 0; i <= last; i++)
-        {
-            Counts[firstCluster + i] = block[i];
-        }
+        Counts.SetAll(firstCluster, block, block.LastIndexInUse() + 1);
     }
 }
