@@ -67,7 +67,7 @@ public sealed class ConvertInteropTests : IDisposable
         Assert.Equal("Images are identical.\n", await _blk.SucceedAsync("compare", "-f", "raw", "-F", "qcow2", raw, target));
         BlkRun.Outcome table = await _blk.RunAsync("map", target);
         Assert.Equal(1, table.Code);
-        Assert.Equal("blk: @target.qcow2: The run at 0 is compressed, so it has no place that a table could show; use --output json.\n", table.Error);
+        Assert.Matches("^blk: @target.qcow2: The run at [0-9]+ is compressed, so it has no place that a table could show; use --output json.\n$", table.Error);
     }
 
     [Fact]
