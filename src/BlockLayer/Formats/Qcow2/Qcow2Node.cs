@@ -83,10 +83,25 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
 
     private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken)
         => IsReadOnly ? ValueTask.CompletedTask
-            : _isPrepared ? _writeBack.FlushAsync(cancellationToken)
+            : _isPrepared ? FlushTablesAsync(cancellationToken)
+            : _guard.Evidence is { } evidence ? ValueTask.FromException(Refusal(evidence)) // tables in memory will not be written
             : _file.FlushAsync(cancellationToken);
 
     private protected override ValueTask CloseCoreAsync() => SettleAsync();
+
+    private async ValueTask FlushTablesAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _writeBack.FlushAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (ImageFormatException) when (_guard.Evidence is not null)
+        {
+            using AsyncLock.Releaser held = await _allocationLock.EnterAsync(CancellationToken.None).ConfigureAwait(false);
+            await MarkCorruptLockedAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
 
     /// <summary>Brings everything to disk, released clusters included. Nobody is inside meanwhile: the node is drained or closing.</summary>
     private async ValueTask SettleAsync()
@@ -121,7 +136,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         using AsyncLock.Releaser held = await _allocationLock.EnterAsync().ConfigureAwait(false);
         if (_guard.Evidence is { } evidence)
         {
-            throw Error(BlockErrorKind.Corrupt, evidence.Message, evidence.Offset, evidence);
+            throw Refusal(evidence);
         }
 
         if (_isPrepared)
@@ -157,6 +172,8 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
             await _header.UpdateAsync(static header => header with { Incompatible = header.Incompatible | IncompatibleFeatures.Corrupt }).ConfigureAwait(false);
         }
     }
+
+    private BlockLayerException Refusal(ImageFormatException evidence) => Error(BlockErrorKind.Corrupt, evidence.Message, evidence.Offset, evidence);
 
     private BlockLayerException FaultAt(L2Slice slice, GuestCluster cluster)
     {

@@ -11,6 +11,7 @@ internal static class MetadataMap
     internal static async ValueTask FillAsync(
         MetadataOverlapGuard guard, BlockEdge file, ClusterGeometry geometry, Qcow2Header header, WordTable l1, WordTable refcountTable)
     {
+        guard.Clear(); // an earlier try may have failed half way
         long fileLength = file.Child.Length;
         guard.Add(new HostCluster(0), MetadataKind.Header);
         guard.Add(refcountTable.Start, (long)header.RefcountTableClusters * geometry.ClusterSize, MetadataKind.RefcountTable);

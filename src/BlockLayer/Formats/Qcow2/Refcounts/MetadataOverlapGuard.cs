@@ -50,6 +50,9 @@ internal sealed class MetadataOverlapGuard(BlockEdge file, ClusterGeometry geome
         }
     }
 
+    /// <summary>Forgets everything, to be told anew.</summary>
+    internal void Clear() => _clusters.Clear();
+
     /// <summary>Notes that a cluster no longer holds metadata.</summary>
     internal void Remove(HostCluster cluster) => _clusters.Remove(cluster.Index);
 

@@ -1,15 +1,13 @@
 namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>A part of a refcount block in memory: 4 KiB of it, or all of it where clusters are smaller. Guarded by the allocation lock.</summary>
-internal sealed class RefcountPage : IDirtyTable
+internal sealed class RefcountPage
 {
     /// <summary>Bytes on disk; less where a cluster is smaller.</summary>
     internal const int MaxLength = 4096;
 
     private readonly byte[] _bytes;
     private readonly int _refcountOrder;
-    private readonly HostOffset _position;
-    private long _version;
     private long _writtenVersion;
 
     /// <summary>Takes over the bytes of a part of a block.</summary>
@@ -20,7 +18,7 @@ internal sealed class RefcountPage : IDirtyTable
     internal RefcountPage(HostCluster first, HostOffset position, byte[] bytes, int refcountOrder)
     {
         First = first;
-        _position = position;
+        Position = position;
         _bytes = bytes;
         _refcountOrder = refcountOrder;
     }
@@ -35,7 +33,7 @@ internal sealed class RefcountPage : IDirtyTable
     internal HostCluster End => First.Plus(Count);
 
     /// <summary>True when a change is not on disk yet.</summary>
-    internal bool IsDirty => _version != _writtenVersion;
+    internal bool IsDirty => Version != _writtenVersion;
 
     /// <summary>Set by use, cleared when the eviction passes.</summary>
     internal bool IsReferenced { get; set; }
@@ -48,7 +46,7 @@ internal sealed class RefcountPage : IDirtyTable
         {
             RefcountBlock counts = Counts;
             counts[(int)(cluster.Index - First.Index)] = value;
-            _version++;
+            Version++;
         }
     }
 
@@ -61,9 +59,15 @@ internal sealed class RefcountPage : IDirtyTable
         return index < 0 ? null : First.Plus(index);
     }
 
-    /// <summary>A copy to be written.</summary>
-    internal TableWrite Capture() => new(_position, _bytes.AsSpan().ToArray(), this, 0, _version);
+    /// <summary>Where the page is in the file.</summary>
+    internal HostOffset Position { get; }
 
-    /// <inheritdoc/>
-    public void Written(long key, long version) => _writtenVersion = version;
+    /// <summary>Counts up on every change.</summary>
+    internal long Version { get; private set; }
+
+    /// <summary>The bytes as they go to disk.</summary>
+    internal byte[] ToBytes() => [.. _bytes];
+
+    /// <summary>Notes which version is on disk.</summary>
+    internal void MarkWritten(long version) => _writtenVersion = version;
 }

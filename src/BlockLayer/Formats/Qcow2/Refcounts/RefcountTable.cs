@@ -15,7 +15,7 @@ namespace BlockLayer.Formats.Qcow2;
 ///   table[k] -> block k -> counts of clusters k*n .. k*n+n-1        new block k: stored in cluster k*n, which it counts itself
 /// </code>
 /// </remarks>
-internal sealed class RefcountTable
+internal sealed class RefcountTable : IDirtyTable
 {
     private const int MaxCleanPages = 2048; // 8 MiB of counts: 256 GiB of file at 64 KiB clusters and 16 bits
 
@@ -26,7 +26,7 @@ internal sealed class RefcountTable
     private readonly int _pageBits;
     private readonly Dictionary<long, RefcountPage> _pages = [];
     private readonly Queue<long> _loaded = new(); // pages in the order they were loaded, for eviction
-    private readonly HashSet<RefcountPage> _dirty = [];
+    private readonly Dictionary<long, RefcountPage> _dirty = []; // by page number
 
     /// <summary>Counts of an image whose table is <paramref name="table"/>.</summary>
     internal RefcountTable(BlockEdge file, ClusterGeometry geometry, WordTable table, MetadataOverlapGuard guard)
@@ -57,7 +57,7 @@ internal sealed class RefcountTable
     internal void Set(RefcountPage page, HostCluster cluster, ulong count)
     {
         page[cluster] = count;
-        _dirty.Add(page);
+        _dirty[NumberOf(page)] = page;
     }
 
     /// <summary>Notes one reference less.</summary>
@@ -195,19 +195,31 @@ internal sealed class RefcountTable
     /// <summary>Copies every dirty page.</summary>
     internal void Capture(List<TableWrite> writes)
     {
-        _dirty.RemoveWhere(static page => !page.IsDirty);
-        foreach (RefcountPage page in _dirty)
+        foreach ((long number, RefcountPage page) in _dirty)
         {
-            writes.Add(page.Capture());
+            writes.Add(new TableWrite(page.Position, page.ToBytes(), this, number, page.Version));
         }
     }
+
+    /// <inheritdoc/>
+    public void Written(long key, long version)
+    {
+        RefcountPage page = _dirty[key];
+        page.MarkWritten(version);
+        if (!page.IsDirty)
+        {
+            _dirty.Remove(key);
+        }
+    }
+
+    private long NumberOf(RefcountPage page) => page.First.Index >> _pageBits;
 
     private HostOffset PositionOf(HostOffset block, HostCluster first)
         => block.Plus(((long)first.RefcountBlockIndex(_geometry) << _geometry.RefcountOrder) / 8);
 
     private RefcountPage Insert(RefcountPage page)
     {
-        long number = page.First.Index >> _pageBits;
+        long number = NumberOf(page);
         for (int steps = _loaded.Count; steps > 0 && _pages.Count >= MaxCleanPages; steps--)
         {
             long oldest = _loaded.Dequeue();
