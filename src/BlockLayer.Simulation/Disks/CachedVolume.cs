@@ -105,7 +105,7 @@ internal sealed class CachedVolume(WriteCacheMode writeCache)
     }
 
     internal PendingOperation CreateOperation(StorageCall call, CachedFile? file, ReadOnlyMemory<byte> data, string? newPath)
-        => new() { Number = ++_lastOperation, Call = call, File = file, Data = data, NewPath = newPath };
+        => new() { Number = ++_lastOperation, Call = call, File = file, Data = data.IsEmpty ? null : new(call.Offset, data), NewPath = newPath };
 
     private CachedFile CreateFile(SparseContent content, ulong? inode)
     {

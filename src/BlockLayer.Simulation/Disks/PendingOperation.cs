@@ -17,8 +17,8 @@ internal sealed class PendingOperation
     /// <summary>The file whose bytes change, or that gets a name; null for a deletion.</summary>
     internal required CachedFile? File { get; init; }
 
-    /// <summary>The bytes of a write: a private copy.</summary>
-    internal ReadOnlyMemory<byte> Data { get; init; }
+    /// <summary>The bytes of a write: a private copy. Null for anything else.</summary>
+    internal SparseContent.SharedData? Data { get; init; }
 
     /// <summary>The new name of a rename.</summary>
     internal string? NewPath { get; init; }
@@ -43,10 +43,13 @@ internal sealed class PendingOperation
             case StorageOperations.SetLength:
                 content.SetLength(Call.Offset);
                 break;
+            case StorageOperations.Write when survivors.IsAll:
+                content.Write(Data!);
+                break;
             case StorageOperations.Write:
                 foreach (ByteRange run in survivors.Runs(Call.Range))
                 {
-                    content.Write(run.Offset, Data.Span.Slice((int)(run.Offset - Call.Offset), (int)run.Length));
+                    content.Write(run.Offset, Data!.Bytes.Span.Slice((int)(run.Offset - Call.Offset), (int)run.Length));
                 }
 
                 break;

@@ -70,6 +70,30 @@ internal sealed class SparseContent
         }
     }
 
+    /// <summary>Writes data that many contents have in common; its whole pages are shared by all of them until one changes.</summary>
+    internal void Write(SharedData data)
+    {
+        ReadOnlySpan<byte> bytes = data.Bytes.Span;
+        long firstWhole = Alignment.RoundUp(data.Offset, PageSize);
+        long endWhole = Alignment.RoundDown(data.Offset + bytes.Length, PageSize);
+        if (firstWhole >= endWhole)
+        {
+            Write(data.Offset, bytes);
+            return;
+        }
+
+        Write(data.Offset, bytes[..(int)(firstWhole - data.Offset)]);
+        for (long at = firstWhole; at < endWhole; at += PageSize)
+        {
+            ref Node? slot = ref FindSlot(at >> PageBits);
+            AllocatedBytes += slot is null ? PageSize : 0;
+            slot = data.GetPage((int)((at - firstWhole) >> PageBits), (int)(at - data.Offset));
+        }
+
+        Length = Math.Max(Length, endWhole);
+        Write(endWhole, bytes[(int)(endWhole - data.Offset)..]);
+    }
+
     /// <summary>Makes a range read as zeroes without changing the length; whole pages become holes.</summary>
     internal void Clear(long offset, long length)
     {
@@ -141,6 +165,14 @@ internal sealed class SparseContent
 
     private byte[] EnsurePage(long page)
     {
+        ref Node? slot = ref FindSlot(page);
+        AllocatedBytes += slot is null ? PageSize : 0;
+        return OwnedOrNew(ref slot, isPage: true).Bytes!;
+    }
+
+    /// <summary>Where the tree holds a page; all nodes on the way exist and are this content's own.</summary>
+    private ref Node? FindSlot(long page)
+    {
         while (page >= Coverage(_height))
         {
             if (_root is not null)
@@ -160,12 +192,7 @@ internal sealed class SparseContent
             slot = ref inner.Children![(int)(page >> (level * FanBits)) & (Fan - 1)];
         }
 
-        if (slot is null)
-        {
-            AllocatedBytes += PageSize;
-        }
-
-        return OwnedOrNew(ref slot, isPage: true).Bytes!;
+        return ref slot;
     }
 
     private Node OwnedOrNew(ref Node? slot, bool isPage)
@@ -245,8 +272,25 @@ internal sealed class SparseContent
         return long.MaxValue;
     }
 
+    /// <summary>Bytes at an offset, whose whole pages any number of contents can hold without a copy each.</summary>
+    internal sealed class SharedData(long offset, ReadOnlyMemory<byte> bytes)
+    {
+        private readonly object _owner = new(); // nobody's token: whoever changes a page copies it
+        private Node?[]? _pages;
+
+        internal long Offset => offset;
+
+        internal ReadOnlyMemory<byte> Bytes => bytes;
+
+        internal Node GetPage(int index, int position)
+        {
+            _pages ??= new Node?[bytes.Length / PageSize];
+            return _pages[index] ??= new Node(_owner, bytes.Span.Slice(position, PageSize));
+        }
+    }
+
     /// <summary>A page, or 64 children.</summary>
-    private sealed class Node
+    internal sealed class Node
     {
         internal readonly object Owner;
         internal readonly Node?[]? Children;
@@ -257,6 +301,12 @@ internal sealed class SparseContent
             Owner = owner;
             Children = isPage ? null : new Node?[Fan];
             Bytes = isPage ? new byte[PageSize] : null;
+        }
+
+        internal Node(object owner, ReadOnlySpan<byte> bytes)
+        {
+            Owner = owner;
+            Bytes = bytes.ToArray();
         }
 
         internal Node(object owner, Node copied)
