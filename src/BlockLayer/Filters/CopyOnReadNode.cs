@@ -43,6 +43,9 @@ public sealed partial class CopyOnReadNode : FilterNode
     /// <summary>False where reads pass through because the image takes no copies.</summary>
     public bool CanCopy { get; }
 
+    /// <summary>What the filter has done so far.</summary>
+    public CopyStatistics Statistics => _queue.Statistics;
+
     /// <summary>What is copied or left as a whole, in bytes.</summary>
     internal int CopyUnit => _queue.UnitSize;
 

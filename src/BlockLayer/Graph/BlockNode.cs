@@ -80,8 +80,8 @@ public abstract partial class BlockNode : IAsyncDisposable
     /// <summary>The edge to the backing node; null without one. Changes only under drain.</summary>
     internal BlockEdge? BackingEdge => Volatile.Read(ref _backingEdge);
 
-    /// <summary>The job that works on this image, as it calls itself; null if none does. Guarded by the topology lock.</summary>
-    internal string? ClaimedBy { get; set; }
+    /// <summary>The jobs that work on this image or read it; guarded by the topology lock.</summary>
+    internal List<ChainClaim> Claims { get; } = [];
 
     /// <summary>Counts the requests inside; formats take epochs from it.</summary>
     internal RequestGate Gate { get; } = new();

@@ -3,33 +3,35 @@ using BlockLayer.Errors;
 namespace BlockLayer.Graph;
 
 /// <summary>
-/// The part of a chain that one job works on: its images, which no other job may touch, and the links between them, which stay as they are. Jobs on
-/// disjoint parts run side by side. The link below the lowest image is not part of it: another job may change what lies there.
+/// The part of a chain that one job works on: the top, which it changes and nobody else may touch; the images below, which it reads and others may read too;
+/// and the links between them, which stay as they are. The link below the lowest image is not part of it: another job may change what lies there.
 /// </summary>
 internal sealed class ChainClaim : IDisposable
 {
     private readonly List<BlockNode> _images = [];
     private readonly List<BlockEdge.Freeze> _freezes = [];
+    private readonly string _by;
 
-    private ChainClaim()
-    {
-    }
+    private ChainClaim(string by) => _by = by;
+
+    /// <summary>The image that the job changes.</summary>
+    private BlockNode Top => _images[0];
 
     /// <summary>Claims the images from <paramref name="top"/> down to <paramref name="bottom"/>, both included.</summary>
     /// <param name="top">An image, not a filter.</param>
     /// <param name="bottom">The top, or an image below it.</param>
     /// <param name="by">Who claims, for the message of whoever is refused.</param>
-    /// <exception cref="BlockLayerException">Conflict: another job works on one of them.</exception>
+    /// <exception cref="BlockLayerException">Conflict: another job changes one of them, or reads the top.</exception>
     internal static ChainClaim Take(BlockNode top, BlockNode bottom, string by)
     {
-        var claim = new ChainClaim();
+        var claim = new ChainClaim(by);
         lock (top.Environment.TopologyLock)
         {
             foreach (BlockNode image in BackingChain.Images(top))
             {
-                if (image.ClaimedBy is { } other)
+                if (image.Claims.Find(other => other.Top == image || image == top) is { } refusing)
                 {
-                    throw new BlockLayerException(BlockErrorKind.Conflict, $"{by} needs '{image.NodeName}', which {other} is working on.")
+                    throw new BlockLayerException(BlockErrorKind.Conflict, $"{by} needs '{image.NodeName}', which {refusing._by} is working on.")
                     {
                         NodeName = image.NodeName,
                         Path = image.Path,
@@ -45,13 +47,13 @@ internal sealed class ChainClaim : IDisposable
 
             foreach (BlockNode image in claim._images)
             {
-                image.ClaimedBy = by;
+                image.Claims.Add(claim);
             }
         }
 
         foreach (BlockNode image in claim._images.SkipLast(1))
         {
-            claim.FreezeBelow(image, by);
+            claim.FreezeBelow(image);
         }
 
         return claim;
@@ -77,11 +79,11 @@ internal sealed class ChainClaim : IDisposable
             return;
         }
 
-        lock (_images[0].Environment.TopologyLock)
+        lock (Top.Environment.TopologyLock)
         {
             foreach (BlockNode image in _images)
             {
-                image.ClaimedBy = null;
+                image.Claims.Remove(this);
             }
         }
 
@@ -89,12 +91,12 @@ internal sealed class ChainClaim : IDisposable
     }
 
     // The backing link and, if filters stand in it, their links down to the next image.
-    private void FreezeBelow(BlockNode image, string by)
+    private void FreezeBelow(BlockNode image)
     {
         BlockEdge? edge = image.BackingEdge;
         while (edge is not null)
         {
-            _freezes.Add(edge.FreezeFor(by));
+            _freezes.Add(edge.FreezeFor(_by));
             edge = (edge.Child as FilterNode)?.Filtered;
         }
     }

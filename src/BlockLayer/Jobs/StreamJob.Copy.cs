@@ -48,14 +48,14 @@ public sealed partial class StreamJob
                 at = step.End;
                 ReportProgress(at);
             }
-            else if (origin == Origin.Edge)
+            else if (origin == Origin.Edge && _carefulUntil <= at)
             {
                 return;
             }
         }
     }
 
-    // False: the job was stopped by an error and tries the same place again.
+    // False: the same place is tried again, after the job was stopped or in smaller steps.
     private async ValueTask<bool> StepSucceedsAsync(Origin origin, ByteRange step, long memory, CancellationToken cancellationToken)
     {
         CopyOutcome outcome = await _filter!.CopyUpAsync(origin, step, memory, cancellationToken).ConfigureAwait(false);
@@ -63,6 +63,12 @@ public sealed partial class StreamJob
         if (outcome.Error is not { } error)
         {
             return true;
+        }
+
+        if (_options.OnError == JobErrorPolicy.Ignore && step.Length > _filter.CopyUnit)
+        {
+            _carefulUntil = step.End; // only what really fails is left out
+            return false;
         }
 
         switch (HandleError(outcome.FailedStep, error, _options.OnError))
@@ -83,6 +89,11 @@ public sealed partial class StreamJob
     {
         int unit = _filter!.CopyUnit;
         long first = Alignment.RoundDown(at, unit);
+        if (at < _carefulUntil)
+        {
+            return (new ByteRange(first, unit).ClampTo(End), unit);
+        }
+
         long end = at + status.Length == End ? End : Alignment.RoundDown(at + status.Length, unit);
         if (status.IsZero && at == first && end > first)
         {

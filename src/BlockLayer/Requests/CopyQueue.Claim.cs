@@ -29,9 +29,11 @@ internal sealed partial class CopyQueue
             else if (!Memory.TryReserve(needed))
             {
                 copies.Clear();
+                _withoutMemory++;
             }
 
             _copies.AddRange(copies);
+            _copiesBegun += copies.Count;
             Share(choices, copies, shares);
         }
 
@@ -85,6 +87,7 @@ internal sealed partial class CopyQueue
             }
 
             copy.SetStateLocked(index, RangeCopy.UnitState.Claimed);
+            _revived++;
         }
 
         return copy;
@@ -141,7 +144,7 @@ internal sealed partial class CopyQueue
     }
 
     // One share a run of units with the same answer; the asker uses a joined copy once a share.
-    private static void Share(List<UnitChoice> choices, List<RangeCopy> copies, List<CopyShare> shares)
+    private void Share(List<UnitChoice> choices, List<RangeCopy> copies, List<CopyShare> shares)
     {
         int next = 0;
         foreach (UnitChoice choice in choices)
@@ -160,7 +163,12 @@ internal sealed partial class CopyQueue
                 continue;
             }
 
-            choice.Joined?.AddUserLocked();
+            if (choice.Joined is { } joined)
+            {
+                joined.AddUserLocked();
+                _joined++;
+            }
+
             shares.Add(new CopyShare(choice.Unit, copy, IsMine: own is not null));
         }
     }

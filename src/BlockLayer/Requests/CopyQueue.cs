@@ -43,6 +43,16 @@ internal sealed partial class CopyQueue
     private readonly LinkedList<GuestClaim> _guests = new();  // guarded by _gate; claims that hold something
     private readonly Dictionary<long, int> _failures = [];    // guarded by _gate; failed stores by offset of the unit
 
+    // Counters, guarded by _gate; their meaning stands at CopyStatistics.
+    private long _copiesBegun;
+    private long _storedBytes;
+    private long _joined;
+    private long _cancelled;
+    private long _revived;
+    private long _guestWaits;
+    private long _withoutMemory;
+    private long _failedStores;
+
     /// <summary>An empty queue.</summary>
     /// <param name="unitSize">Bytes; a power of two, at least the destination's cluster.</param>
     /// <param name="memoryLimit">Bytes that copies in flight may hold; one unit always fits.</param>
@@ -66,14 +76,24 @@ internal sealed partial class CopyQueue
     /// <summary>The longest piece, in whole units.</summary>
     internal int MaxPiece => Math.Max(PieceLength, UnitSize);
 
-    /// <summary>Units of the disk that were read through because their stores kept failing, or are about to be.</summary>
-    internal int FailedUnits
+    /// <summary>What it has done so far.</summary>
+    internal CopyStatistics Statistics
     {
         get
         {
             lock (_gate)
             {
-                return _failures.Count;
+                return new CopyStatistics
+                {
+                    Copies = _copiesBegun,
+                    StoredBytes = _storedBytes,
+                    Joined = _joined,
+                    Cancelled = _cancelled,
+                    Revived = _revived,
+                    GuestWaits = _guestWaits,
+                    WithoutMemory = _withoutMemory,
+                    FailedStores = _failedStores,
+                };
             }
         }
     }
@@ -158,10 +178,12 @@ internal sealed partial class CopyQueue
                 {
                     _failures.Remove(offset);
                     copy.StoredBytes += copy.UnitRange(unit).Length;
+                    _storedBytes += copy.UnitRange(unit).Length;
                 }
                 else
                 {
                     _failures[offset] = _failures.GetValueOrDefault(offset) + 1;
+                    _failedStores++;
                 }
 
                 ReleaseLocked(copy, unit, ref woken);
@@ -272,10 +294,12 @@ internal sealed partial class CopyQueue
             {
                 claim.Waiter = new Waiter<bool>();
                 copy.AddWaiterLocked(unit, claim);
+                _guestWaits++;
                 return false;
             }
 
             copy.SetStateLocked(unit, RangeCopy.UnitState.Cancelled);
+            _cancelled++;
             Hold(claim, taken.End);
         }
 
