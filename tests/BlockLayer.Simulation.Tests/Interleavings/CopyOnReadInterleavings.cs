@@ -30,6 +30,28 @@ public class CopyOnReadInterleavings
         Assert.Contains("holds the bytes of writer", caught.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void The_runs_meet_every_case_that_the_queue_knows()
+    {
+        var met = new List<CopyStatistics>();
+        foreach (CopyStrategy strategy in new[] { CopyStrategy.Cancel, CopyStrategy.Wait })
+        {
+            for (ulong seed = 1; seed <= 100; seed++)
+            {
+                var world = new CopyWorld(seed, strategy, CopyWorldFaults.Failures);
+                world.Run();
+                met.Add(world.Statistics);
+            }
+        }
+
+        Assert.All(
+            new Func<CopyStatistics, long>[]
+            {
+                run => run.Joined, run => run.Cancelled, run => run.Revived, run => run.GuestWaits, run => run.WithoutMemory, run => run.FailedStores,
+            },
+            count => Assert.InRange(met.Sum(count), 3, long.MaxValue));
+    }
+
     private static void Check(string test, string strategy, CopyWorldFaults faults)
         => Seeds.Check(
             $"{nameof(CopyOnReadInterleavings)}.{test}",

@@ -1,4 +1,3 @@
-using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -15,7 +14,6 @@ namespace BlockLayer.Simulation.Tests.Interleavings;
 /// </summary>
 internal sealed class CopyWorld
 {
-    private const int GuestCount = 4;
     private const int RequestsPerGuest = 12;
 
     private readonly SimulationScheduler _scheduler;
@@ -23,11 +21,9 @@ internal sealed class CopyWorld
     private readonly BlockEnvironment _environment;
     private readonly ChainPlan _chain;
     private readonly CopyOnReadNode _filter;
-    private readonly SectorModel _model;
-    private readonly CancellationTokenSource _impatience = new();
+    private readonly GuestCrowd _guests;
     private readonly RandomSteps _steps;
     private readonly BlockNode? _bottom;
-    private int _lastWriter = ChainPlan.FirstGuest;
 
     internal CopyWorld(ulong seed, CopyStrategy strategy, CopyWorldFaults faults)
     {
@@ -36,7 +32,6 @@ internal sealed class CopyWorld
         _environment = TestEnvironment.Of(_scheduler);
         _chain = new ChainPlan(_environment, _random);
         _bottom = _random.Next(2) == 0 ? _chain.MiddleNode : null;
-        _model = new SectorModel(_chain.Length, _chain.WriterAt);
         _chain.TopNode.PopulatesBlindly = faults == CopyWorldFaults.BlindPopulate;
         long memory = _random.Next(3) == 0 ? 1 : 16 * 65536;
         _filter = CopyOnReadNode.Create(_chain.TopNode, _bottom, new CopyOnReadOptions { Strategy = strategy, MemoryLimit = memory });
@@ -44,107 +39,20 @@ internal sealed class CopyWorld
         _chain.TopNode.Steps = _steps;
         _chain.MiddleNode.Steps = _steps;
         _chain.BaseNode.Steps = _steps;
+        _guests = new GuestCrowd(_scheduler, _random, _filter, new SectorModel(_chain.Length, _chain.WriterAt), _steps, RequestsPerGuest);
     }
+
+    /// <summary>What the run made the queue do.</summary>
+    internal CopyStatistics Statistics => _filter.Statistics;
 
     internal void Run()
     {
-        for (int guest = 0; guest < GuestCount; guest++)
-        {
-            _scheduler.Spawn($"guest {guest}", RunGuestAsync);
-        }
-
+        _guests.Spawn();
         _scheduler.Spawn("copier", CopyAllAsync);
         _scheduler.Run();
 
         _steps.Fails = false;
         _scheduler.Run(FinishAsync);
-    }
-
-    private async Task RunGuestAsync()
-    {
-        for (int i = 0; i < RequestsPerGuest; i++)
-        {
-            await RequestAsync(NextRange());
-            if (_random.Next(GuestCount * RequestsPerGuest) == 0)
-            {
-                _impatience.Cancel();
-            }
-        }
-    }
-
-    private ByteRange NextRange()
-    {
-        int sectors = (int)(_chain.Length / SectorStamp.Size);
-        int most = _random.Next(4) == 0 ? 512 : 64;
-        int first = _random.Next(sectors);
-        int count = 1 + _random.Next(Math.Min(most, sectors - first));
-        return new ByteRange(first * (long)SectorStamp.Size, count * (long)SectorStamp.Size);
-    }
-
-    private Task RequestAsync(ByteRange range)
-    {
-        CancellationToken token = _random.Next(8) == 0 ? _impatience.Token : CancellationToken.None;
-        return _random.Next(12) switch
-        {
-            < 5 => ReadAsync(range, token),
-            < 9 => ChangeAsync(range, ++_lastWriter, writer => _filter.WriteAsync(range.Offset, SectorStamp.Of(range.Offset, (int)range.Length, writer), WriteFlags.None, token)),
-            9 => ChangeAsync(range, SectorStamp.Zero, _ => _filter.WriteZeroesAsync(range.Offset, range.Length, ZeroFlags.None, token)),
-            10 => DiscardAsync(range, token),
-            _ => IgnoringExpectedFailures(() => _filter.FlushAsync(token)),
-        };
-    }
-
-    private async Task ReadAsync(ByteRange range, CancellationToken token)
-    {
-        byte[] found = new byte[range.Length];
-        SectorModel.Read read = _model.BeginRead(range);
-        if (await Succeeds(() => _filter.ReadAsync(range.Offset, found, ReadFlags.None, token)))
-        {
-            read.Check(found);
-        }
-        else
-        {
-            read.Abandon();
-        }
-    }
-
-    private async Task ChangeAsync(ByteRange range, int writer, Func<int, ValueTask> write)
-    {
-        SectorModel.Change change = _model.Begin(range, writer);
-        if (await Succeeds(() => write(writer)))
-        {
-            _model.Succeed(change);
-        }
-        else
-        {
-            _model.Fail(change);
-        }
-    }
-
-    private async Task DiscardAsync(ByteRange range, CancellationToken token)
-    {
-        SectorModel.Change change = _model.Begin(range, SectorStamp.Zero);
-        await Succeeds(() => _filter.DiscardAsync(range.Offset, range.Length, token));
-        _model.Fail(change); // as before or zeroes
-    }
-
-    private async Task IgnoringExpectedFailures(Func<ValueTask> request) => await Succeeds(request);
-
-    private async Task<bool> Succeeds(Func<ValueTask> request)
-    {
-        try
-        {
-            await request();
-            return true;
-        }
-        catch (OperationCanceledException) when (_impatience.IsCancellationRequested)
-        {
-            return false;
-        }
-        catch (BlockLayerException error) when (_steps.Fails && error.Message == RandomSteps.Message)
-        {
-            return false;
-        }
     }
 
     private async Task CopyAllAsync()
@@ -172,7 +80,7 @@ internal sealed class CopyWorld
         await CopyAllAsync();
         List<CopyExtent> lacking = await CopyPlan.MakeAsync(_chain.TopNode, _bottom, new ByteRange(0, _chain.Length), CancellationToken.None);
         Assert.Empty(lacking);
-        await CheckAsync(_filter);
+        await _guests.CheckAsync(_filter);
         if (_bottom is null)
         {
             await _chain.TopNode.DetachAsync(_chain.TopNode.BackingEdge!);
@@ -184,14 +92,6 @@ internal sealed class CopyWorld
             await _chain.TopNode.ReplaceChild(_chain.TopNode.BackingEdge!, below).DisposeAsync();
         }
 
-        await CheckAsync(_chain.TopNode);
-    }
-
-    private async Task CheckAsync(BlockNode node)
-    {
-        byte[] all = new byte[_chain.Length];
-        SectorModel.Read read = _model.BeginRead(new ByteRange(0, _chain.Length));
-        await node.ReadAsync(0, all);
-        read.Check(all);
+        await _guests.CheckAsync(_chain.TopNode);
     }
 }
