@@ -9,7 +9,7 @@ public sealed record FaultRule
     /// <summary>Which kinds of calls match.</summary>
     public required StorageOperations Operations { get; init; }
 
-    /// <summary>Which file, as a path; null matches all.</summary>
+    /// <summary>Which file, by its real path (<see cref="SimulatedStorageProvider.GetRealPath"/>); for a flush of a directory, the directory. Null matches all.</summary>
     public string? Path { get; init; }
 
     /// <summary>Calls match that touch at least one byte of it; null matches all. Calls without a range do not match a rule that has one.</summary>
