@@ -41,7 +41,7 @@ internal sealed class DemoCommand : Command
         try
         {
             string directory = arguments.Get(s_directory) is { } wanted
-                ? Directory.CreateDirectory(wanted).FullName
+                ? Make(wanted)
                 : (temporary = Directory.CreateTempSubdirectory("blk-demo-")).FullName;
             var run = new DemoRun(new DemoOptions(directory, length, seed, bandwidth), context);
             return await run.PlayAsync(context.Console.Interrupted).ConfigureAwait(false) ? ExitCode.Success : ExitCode.Failure;
@@ -54,6 +54,18 @@ internal sealed class DemoCommand : Command
         finally
         {
             temporary?.Delete(recursive: true);
+        }
+    }
+
+    private static string Make(string directory)
+    {
+        try
+        {
+            return Directory.CreateDirectory(directory).FullName;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"-d: {error.Message}");
         }
     }
 }

@@ -10,7 +10,7 @@ namespace BlockLayer.Images;
 /// </summary>
 public sealed class ImageConverter
 {
-    private const int PieceLength = 1024 * 1024;
+    private const int PieceLength = 512 * 1024; // measured: two workers' buffers stay in the cache of a core; larger pieces cost more and save nothing
 
     private readonly BlockNode _source;
     private readonly BlockNode _target;

@@ -1,3 +1,4 @@
+using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.TestKit;
 using Xunit;
@@ -29,6 +30,35 @@ public sealed class ImageMapperTests
         List<MapExtent> tail = await ImageMapper.MapAsync(disk.Root, (1 << 20) - 10, long.MaxValue).ToListAsync();
         Assert.Equal([(1000L, 2000L)], map.Select(extent => (extent.Start, extent.Length)));
         Assert.Equal([((1 << 20) - 10L, 10L)], tail.Select(extent => (extent.Start, extent.Length)));
+    }
+
+    // The runs, depths and flags are those that qemu-img map shows for such a chain.
+    [Fact]
+    public async Task An_overlay_longer_than_its_backing_file_shows_who_decides_each_run()
+    {
+        await using (Disk template = await _world.CreateAsync("/template.qcow2", "qcow2", 4 << 20))
+        {
+            await template.WriteAsync(0, Pattern.Of(0, 65536, writer: 1));
+            await template.WriteAsync(131072, Pattern.Of(131072, 65536, writer: 1));
+            await template.WriteZeroesAsync(131072, 65536);
+        }
+
+        await using Disk disk = await _world.CreateAsync("/top.qcow2", "qcow2", 8 << 20, new BackingReference("template.qcow2", "qcow2"));
+        await disk.WriteAsync(1 << 20, Pattern.Of(1 << 20, 65536, writer: 2));
+        List<MapExtent> map = await ImageMapper.MapAsync(disk.Root).ToListAsync();
+        Assert.Equal(
+            [
+                (0, 65536, 1, "data"),
+                (65536, 65536, 1, "absent"),
+                (131072, 65536, 1, "zero"),
+                (196608, 851968, 1, "absent"),
+                (1048576, 65536, 0, "data"),
+                (1114112, 3080192, 1, "absent"),
+                (4194304, 4194304, 0, "absent"),
+            ],
+            map.Select(run => (run.Start, run.Length, run.Depth, run.IsData ? "data" : run.IsPresent ? "zero" : "absent")));
+        Assert.All(map.Where(run => run.IsData), run => Assert.NotNull(run.HostOffset));
+        Assert.Equal(["/template.qcow2", "/top.qcow2"], map.Where(run => run.IsData).Select(run => run.Path));
     }
 
     [Fact]
