@@ -1,5 +1,4 @@
 using System.Text;
-using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -14,10 +15,11 @@ namespace BlockLayer.Jobs;
 /// nothing in flight. So pausing and cancelling take effect after the step under way.</para>
 /// <para>The lock guards the state, the wish to pause and the wish to end; events are raised and waiters woken after it is left.</para>
 /// </remarks>
+[SuppressMessage("Design", "CA1001", Justification = "The source is never disposed: a late Cancel may come, and it holds no timer.")]
 public abstract class BlockJob
 {
     private readonly Lock _gate = new();
-    private readonly CancellationTokenSource _cancellation = new(); // never disposed: a late Cancel may still come, and it holds no timer
+    private readonly CancellationTokenSource _cancellation = new();
     private readonly TaskCompletionSource<JobResult> _completion = new();
     private readonly BlockEnvironment _environment;
     private JobState _state = JobState.Created; // guarded by _gate

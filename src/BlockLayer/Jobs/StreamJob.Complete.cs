@@ -1,7 +1,6 @@
 using System.Runtime.ExceptionServices;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
-using BlockLayer.Requests;
 
 namespace BlockLayer.Jobs;
 
