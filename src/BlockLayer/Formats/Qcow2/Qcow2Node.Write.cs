@@ -209,16 +209,15 @@ internal sealed partial class Qcow2Node
             }
         }
 
-        HostRun? host = own ? new HostRun(entry.HostOffset.Cluster(_geometry), wanted) : await _allocator.AllocateAsync(wanted).ConfigureAwait(false);
+        HostRun? host = own
+            ? new HostRun(entry.HostOffset.Cluster(_geometry), wanted, HostOrigin.Own)
+            : await _allocator.AllocateAsync(wanted).ConfigureAwait(false);
         if (host is null)
         {
             return WritePlan.Grow;
         }
 
-        HostOrigin origin = own ? HostOrigin.Own
-            : host.Value.First.Offset(_geometry).Value >= _file.Child.Length ? HostOrigin.Fresh
-            : HostOrigin.Recycled;
-        var allocation = new InFlightAllocation(first, host.Value.Count, host.Value, slice, origin);
+        var allocation = new InFlightAllocation(first, host.Value.Count, host.Value, slice);
         _inFlight.Add(allocation);
         return new WritePlan(allocation);
     }
@@ -260,6 +259,32 @@ internal sealed partial class Qcow2Node
         if (entry.IsCopied)
         {
             slice.Trust(cluster, _guard.Generation);
+            TrustNeighbours(slice);
+        }
+    }
+
+    /// <summary>
+    /// Trusts what can be trusted in a slice without I/O, once: neighbours mostly have their counts in the same page, and each would come here by itself
+    /// (measured: first overwrites of 8 GiB cost 9 us each without it).
+    /// </summary>
+    private void TrustNeighbours(L2Slice slice)
+    {
+        long generation = _guard.Generation;
+        if (slice.SweptGeneration == generation)
+        {
+            return;
+        }
+
+        slice.SweptGeneration = generation;
+        for (GuestCluster cluster = slice.First; cluster.Index < slice.End.Index; cluster = cluster.Plus(1))
+        {
+            L2Entry entry = slice[cluster];
+            HostCluster host = entry.HostOffset.Cluster(_geometry);
+            if (entry.Kind == ClusterKind.Data && entry.IsCopied && slice.FaultOf(cluster) == EntryFault.None
+                && !_guard.IsMetadata(host) && _refcounts.TryGetLoaded(host) == 1)
+            {
+                slice.Trust(cluster, generation);
+            }
         }
     }
 
@@ -326,7 +351,7 @@ internal sealed partial class Qcow2Node
         ClusterKind old = allocation.Slice[cluster].Kind;
         bool wasZero = old is ClusterKind.ZeroPlain or ClusterKind.ZeroAllocated
             || (old == ClusterKind.Unallocated && (BackingEdge is not { } backing || backing.Child.Length <= cluster.Offset(_geometry).Value));
-        return !(wasZero && allocation.Origin == HostOrigin.Fresh);
+        return !(wasZero && allocation.Host.Origin == HostOrigin.Fresh);
     }
 
     /// <summary>Reads what the guest sees now, with zeroes past the end of the disk.</summary>
@@ -370,7 +395,7 @@ internal sealed partial class Qcow2Node
         bool hasHope = error is BlockLayerException { Kind: BlockErrorKind.NoSpace } && _allocator.QuarantinedCount > 0;
         using (await _allocationLock.EnterAsync(CancellationToken.None).ConfigureAwait(false))
         {
-            if (allocation.Origin != HostOrigin.Own)
+            if (allocation.Host.Origin != HostOrigin.Own)
             {
                 _allocator.Return(allocation.Host);
             }

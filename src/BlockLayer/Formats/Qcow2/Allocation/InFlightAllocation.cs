@@ -10,8 +10,7 @@ namespace BlockLayer.Formats.Qcow2;
 /// <param name="Count">How many guest clusters.</param>
 /// <param name="Host">The host clusters: as many, or those that a compressed stream touches.</param>
 /// <param name="Slice">The slice that maps them, pinned.</param>
-/// <param name="Origin">Where the host clusters come from.</param>
-internal sealed record InFlightAllocation(GuestCluster First, int Count, HostRun Host, L2Slice Slice, HostOrigin Origin)
+internal sealed record InFlightAllocation(GuestCluster First, int Count, HostRun Host, L2Slice Slice)
 {
     /// <summary>The guest cluster behind the last one.</summary>
     internal GuestCluster End => First.Plus(Count);

@@ -23,17 +23,25 @@ internal sealed class ClusterAllocator
     private readonly Queue<ReleasedCluster> _quarantine = new(); // in the order of release, so neither drop nor epoch ever falls
     private readonly Queue<HostCluster> _returned = new();       // never seen by anybody
     private HostCluster _searchFrom; // nothing below it is free
+    private HostCluster _freshFrom;  // from here on nothing was ever taken, so nothing was written, not even by a write that failed
     private long _reuseGeneration;   // written under the allocation lock
 
     /// <summary>An allocator over these counts.</summary>
+    /// <param name="geometry">The image's.</param>
+    /// <param name="refcounts">Who is in use.</param>
+    /// <param name="guard">Who must not be handed out whatever the counts say.</param>
+    /// <param name="gate">Tells who may still see a released cluster.</param>
+    /// <param name="policy">When a released cluster is used again.</param>
+    /// <param name="fileLength">Bytes of the file now: what lies behind reads as zeroes until it is taken.</param>
     internal ClusterAllocator(
-        ClusterGeometry geometry, RefcountTable refcounts, MetadataOverlapGuard guard, RequestGate gate, ClusterReusePolicy policy)
+        ClusterGeometry geometry, RefcountTable refcounts, MetadataOverlapGuard guard, RequestGate gate, ClusterReusePolicy policy, long fileLength)
     {
         _geometry = geometry;
         _refcounts = refcounts;
         _guard = guard;
         _gate = gate;
         _policy = policy;
+        _freshFrom = new HostCluster(geometry.ClustersFor(fileLength));
     }
 
     /// <summary>Number that a drop gets which the next captured flush makes durable.</summary>
@@ -150,6 +158,8 @@ internal sealed class ClusterAllocator
         if (await _refcounts.DecrementAsync(cluster).ConfigureAwait(false) == 0)
         {
             _searchFrom = new HostCluster(Math.Min(cluster.Index, _searchFrom.Index));
+            _freshFrom = new HostCluster(Math.Max(cluster.Index + 1, _freshFrom.Index));
+            _guard.Remove(cluster); // an L2 table that nobody uses any more
             Interlocked.Increment(ref _reuseGeneration);
         }
     }
@@ -175,6 +185,8 @@ internal sealed class ClusterAllocator
         }
 
         Debug.Assert(count > 0, "the first one was free");
-        return new HostRun(first, count);
+        HostOrigin origin = first.Index >= _freshFrom.Index ? HostOrigin.Fresh : HostOrigin.Recycled;
+        _freshFrom = new HostCluster(Math.Max(first.Index + count, _freshFrom.Index));
+        return new HostRun(first, count, origin);
     }
 }

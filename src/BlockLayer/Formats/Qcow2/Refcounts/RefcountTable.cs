@@ -53,7 +53,11 @@ internal sealed class RefcountTable : IDirtyTable
     internal async ValueTask<ulong> GetAsync(HostCluster cluster)
         => cluster.Index < Reach.Index && await LoadPageAsync(cluster).ConfigureAwait(false) is { } page ? page[cluster] : 0;
 
-    /// <summary>Notes one reference more to each of some clusters of a loaded page.</summary>
+    /// <summary>How often a cluster is referred to, if that is known without I/O.</summary>
+    internal ulong? TryGetLoaded(HostCluster cluster)
+        => _pages.TryGetValue(cluster.Index >> _pageBits, out RefcountPage? page) ? page[cluster] : null;
+
+    /// <summary>Changes the count of a cluster of a loaded page.</summary>
     internal void Set(RefcountPage page, HostCluster cluster, ulong count)
     {
         page[cluster] = count;

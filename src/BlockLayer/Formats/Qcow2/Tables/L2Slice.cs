@@ -83,6 +83,9 @@ internal sealed class L2Slice
         return Volatile.Read(ref _trustGeneration) == generation && (Volatile.Read(ref _trusted[index >> 6]) >> index & 1) != 0;
     }
 
+    /// <summary>The guard's generation when all entries were last looked at for trust. Guarded by the allocation lock.</summary>
+    internal long SweptGeneration { get; set; }
+
     /// <summary>Remembers that an entry was checked. The caller holds the allocation lock.</summary>
     internal void Trust(GuestCluster cluster, long generation)
     {
