@@ -23,6 +23,10 @@ internal static class BlkProgram
         new DemoCommand(),
     ];
 
+    // The part behind the plus names the commit it was built from.
+    private static string Version
+        => typeof(BlkProgram).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+
     /// <summary>Runs one command line and returns the exit code.</summary>
     internal static async Task<int> RunAsync(string[] arguments, IConsole console, BlockEnvironment? environment = null)
     {
@@ -38,7 +42,7 @@ internal static class BlkProgram
                 HelpText.WriteOverview(console.Out);
                 return ExitCode.Success;
             case ["-V" or "--version"]:
-                console.Out.WriteLine($"blk {typeof(BlkProgram).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]}");
+                console.Out.WriteLine($"blk {Version}");
                 return ExitCode.Success;
             case ["help", var name, ..]:
                 return await RunCommandAsync(name, ["--help"], console, environment).ConfigureAwait(false);

@@ -97,9 +97,10 @@ internal sealed class CheckCommand : Command
 
         if (report.TotalClusters > 0)
         {
-            context.Say(string.Create(
-                CultureInfo.InvariantCulture,
-                $"{report.AllocatedClusters}/{report.TotalClusters} = {Percent(report.AllocatedClusters, report.TotalClusters)} allocated, {Percent(report.FragmentedClusters, report.AllocatedClusters)} fragmented, {Percent(report.CompressedClusters, report.AllocatedClusters)} compressed clusters"));
+            context.Say(
+                $"{report.AllocatedClusters}/{report.TotalClusters} = {Percent(report.AllocatedClusters, report.TotalClusters)} allocated, "
+                + $"{Percent(report.FragmentedClusters, report.AllocatedClusters)} fragmented, "
+                + $"{Percent(report.CompressedClusters, report.AllocatedClusters)} compressed clusters");
         }
 
         context.Say($"Image end offset: {report.ImageEndOffset}");

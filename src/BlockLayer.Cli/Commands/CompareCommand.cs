@@ -33,10 +33,12 @@ internal sealed class CompareCommand : Command
     {
         (string first, string second) = (arguments.Operands[0], arguments.Operands[1]);
         OpenPolicy policy = context.PolicyFor(first, second);
-        BlockNode left = await context.Opener.OpenAsync(first, new ImageOpenOptions { Format = arguments.Get(s_first), Policy = policy }).ConfigureAwait(false);
+        var openFirst = new ImageOpenOptions { Format = arguments.Get(s_first), Policy = policy };
+        BlockNode left = await context.Opener.OpenAsync(first, openFirst).ConfigureAwait(false);
         await using (left.ConfigureAwait(false))
         {
-            BlockNode right = await context.Opener.OpenAsync(second, new ImageOpenOptions { Format = arguments.Get(s_second), Policy = policy }).ConfigureAwait(false);
+            var openSecond = new ImageOpenOptions { Format = arguments.Get(s_second), Policy = policy };
+            BlockNode right = await context.Opener.OpenAsync(second, openSecond).ConfigureAwait(false);
             await using (right.ConfigureAwait(false))
             {
                 return await CompareAsync(left, right, arguments.Has(s_strict) ? CompareMode.Strict : CompareMode.Content, context).ConfigureAwait(false);

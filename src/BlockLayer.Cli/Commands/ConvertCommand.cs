@@ -12,10 +12,12 @@ internal sealed class ConvertCommand : Command
     private static readonly Option s_targetFormat = Option.Value('O', "target-format", "FMT", "format of TARGET: raw (default), qcow2 or qed");
     private static readonly Option s_compress = Option.Flag('c', "compress", "compress the target (qcow2)");
     private static readonly Option s_options = Option.Value('o', "options", "LIST", "options of the target's format: name=value,...");
-    private static readonly Option s_backing = Option.Value('B', "backing", "FILE", "make TARGET an overlay on FILE, which has to read as SOURCE's own backing file does");
+    private static readonly Option s_backing = Option.Value(
+        'B', "backing", "FILE", "make TARGET an overlay on FILE, which has to read as SOURCE's own backing file does");
     private static readonly Option s_backingFormat = Option.Value('F', "backing-format", "FMT", "format of that backing file; needed with -B");
     private static readonly Option s_existing = Option.Flag('n', "no-create", "write into TARGET, which exists, instead of creating it");
-    private static readonly Option s_sparse = Option.Value('S', "sparse", "SIZE", "leave out zeroes of at least SIZE bytes in a row (default 4K); 0 stores everything");
+    private static readonly Option s_sparse = Option.Value(
+        'S', "sparse", "SIZE", "leave out zeroes of at least SIZE bytes in a row (default 4K); 0 stores everything");
     private static readonly Option s_workers = Option.Value('m', "workers", "N", "copy N pieces at once (1 to 16; default: the number of processors)");
     private static readonly Option s_unordered = Option.Flag('W', "unordered", "allow writes out of order; always allowed, taken for qemu-img's sake");
 
@@ -35,7 +37,11 @@ internal sealed class ConvertCommand : Command
 
     internal override string Example => "blk convert -f raw -O qcow2 -c disk.raw disk.qcow2";
 
-    internal override string Notes => "An existing TARGET is replaced, as qemu-img does, unless somebody uses it. When the conversion fails, TARGET is removed (with -n it is left incomplete).";
+    internal override string Notes =>
+        """
+        An existing TARGET is replaced, as qemu-img does, unless somebody uses it. When the conversion fails, TARGET is removed; with -n it
+        is left incomplete.
+        """;
 
     internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
     {
@@ -52,7 +58,8 @@ internal sealed class ConvertCommand : Command
         BlockNode from = await context.Opener.OpenAsync(source, open).ConfigureAwait(false);
         await using (from.ConfigureAwait(false))
         {
-            var writer = new ImageWriter(CommandContext.Formats, context.Environment, context.PolicyFor([target, .. backing is null ? [] : new[] { backing.Name }]));
+            OpenPolicy policy = context.PolicyFor([target, .. backing is null ? [] : new[] { backing.Name }]);
+            var writer = new ImageWriter(CommandContext.Formats, context.Environment, policy);
             using ProgressLine progress = context.ShowProgress();
             CancellationToken interrupted = context.Console.Interrupted;
             try

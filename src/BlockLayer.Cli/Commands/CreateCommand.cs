@@ -9,7 +9,8 @@ namespace BlockLayer.Cli.Commands;
 internal sealed class CreateCommand : Command
 {
     private static readonly Option s_format = Option.Value('f', "format", "FMT", "format of the new image: raw (default), qcow2 or qed");
-    private static readonly Option s_backing = Option.Value('b', "backing", "FILE", "make it an overlay on FILE (a relative name counts from the new image's directory)");
+    private static readonly Option s_backing = Option.Value(
+        'b', "backing", "FILE", "make it an overlay on FILE (a relative name counts from the new image's directory)");
     private static readonly Option s_backingFormat = Option.Value('F', "backing-format", "FMT", "format of the backing file; needed with -b");
     private static readonly Option s_unsafe = Option.Flag('u', "unsafe", "do not look at the backing file; SIZE is needed then");
     private static readonly Option s_options = Option.Value('o', "options", "LIST", "options of the format: name=value,... such as cluster_size=64k");
@@ -26,7 +27,8 @@ internal sealed class CreateCommand : Command
 
     internal override string Example => "blk create -f qcow2 -b template.qcow2 -F qcow2 current.qcow2";
 
-    internal override string Notes => "An existing FILE is replaced, as qemu-img does, unless somebody uses it. Without SIZE an overlay is as long as its backing file.";
+    internal override string Notes =>
+        "An existing FILE is replaced, as qemu-img does, unless somebody uses it. Without SIZE an overlay is as long as its backing file.";
 
     internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
     {

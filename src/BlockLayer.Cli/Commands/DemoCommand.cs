@@ -11,7 +11,8 @@ internal sealed class DemoCommand : Command
     private static readonly Option s_directory = Option.Value('d', "dir", "DIR", "make the images in DIR and keep them (default: a temporary folder)");
     private static readonly Option s_size = Option.Value('s', "size", "SIZE", "size of the virtual disk (default 512M)");
     private static readonly Option s_seed = Option.Value(null, "seed", "N", "decides the images and what the guests do (default 1)");
-    private static readonly Option s_bandwidth = Option.Value('r', "bandwidth", "SIZE", "the pull copies at most SIZE bytes a second (default 64M; 0: no limit)");
+    private static readonly Option s_bandwidth = Option.Value(
+        'r', "bandwidth", "SIZE", "the pull copies at most SIZE bytes a second (default 64M; 0: no limit)");
 
     internal override string Name => "demo";
 

@@ -23,7 +23,8 @@ internal sealed class MapCommand : Command
 
     internal override string Example => "blk map --output json current.qcow2";
 
-    internal override string Notes => "The table lists stored data only; json lists every run: depth counts backing files, present says that an image decides it.";
+    internal override string Notes =>
+        "The table lists stored data only; json lists every run: depth counts backing files, present says that an image decides it.";
 
     internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
     {

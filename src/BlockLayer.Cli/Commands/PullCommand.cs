@@ -54,7 +54,8 @@ internal sealed class PullCommand : Command
             {
                 long left = await PullWatch.MeasureLackingAsync(disk, basePath, CancellationToken.None).ConfigureAwait(false);
                 context.Console.Error.WriteLine(
-                    $"blk: {path}: interrupted with {ByteSize.Format(lacking - left)} of {ByteSize.Format(lacking)} copied. Run the same command again to go on from there.");
+                    $"blk: {path}: interrupted with {ByteSize.Format(lacking - left)} of {ByteSize.Format(lacking)} copied. "
+                    + "Run the same command again to go on from there.");
                 return ExitCode.Interrupted;
             }
 

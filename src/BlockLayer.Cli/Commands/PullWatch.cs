@@ -11,7 +11,7 @@ internal static class PullWatch
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Bytes that images between the top and the base provide, so that they have to be copied. Without a base, those of all images below the top.</summary>
+    /// <summary>Bytes that have to be copied: what images between the top and the base provide; without a base, all images below the top.</summary>
     internal static async Task<long> MeasureLackingAsync(Disk disk, string? basePath, CancellationToken cancellationToken)
     {
         BlockNode? basis = basePath is null ? null : BackingChain.FindByPath(disk.Root, basePath);

@@ -9,7 +9,7 @@ namespace BlockLayer.Cli.Terminal;
 /// </summary>
 internal sealed class ProgressLine : IProgress<ByteProgress>, IDisposable
 {
-    private const int BarWidth = 28;
+    private const int BarWidth = 20;
 
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_redraw = TimeSpan.FromMilliseconds(100);

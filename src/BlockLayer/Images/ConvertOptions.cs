@@ -13,7 +13,8 @@ public sealed record ConvertOptions
     public TargetContent Target { get; init; } = TargetContent.Zeroes;
 
     /// <summary>
-    /// Zeroes are looked for in data and left out in units of at least this many bytes, a power of two; 0 stores every byte, so that the target is fully allocated.
+    /// Zeroes are looked for in data and left out in units of at least this many bytes, a power of two; 0 stores every byte, so that the target is
+    /// fully allocated.
     /// </summary>
     public int SparseSize { get; init; } = 4096;
 

@@ -101,7 +101,9 @@ public sealed class Disk : IAsyncDisposable
     /// <param name="options">How; null pulls the whole chain, as fast as possible.</param>
     /// <param name="cancellationToken">Honoured until the job runs; the job itself is ended by <see cref="BlockJob.Cancel"/>.</param>
     /// <returns>The running job: await its <see cref="BlockJob.Completion"/>, ask for its <see cref="BlockJob.Progress"/>.</returns>
-    /// <exception cref="BlockLayerException">NotFound (no such base in the chain), ReadOnly, Unsupported, Conflict (another job uses that part of the chain).</exception>
+    /// <exception cref="BlockLayerException">
+    /// NotFound (no such base in the chain), ReadOnly, Unsupported, Conflict (another job uses that part of the chain).
+    /// </exception>
     public async ValueTask<StreamJob> StartPullAsync(StreamOptions? options = null, CancellationToken cancellationToken = default)
     {
         var job = new StreamJob(_root, options);
@@ -116,7 +118,8 @@ public sealed class Disk : IAsyncDisposable
     }
 
     /// <summary>
-    /// Cancels the jobs that still run, waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a crash is flushed first.
+    /// Cancels the jobs that still run, waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a
+    /// crash is flushed first.
     /// </summary>
     public async ValueTask DisposeAsync()
     {

@@ -10,7 +10,8 @@ namespace BlockLayer.Images;
 /// </summary>
 public sealed class ImageConverter
 {
-    private const int PieceLength = 512 * 1024; // measured: two workers' buffers stay in the cache of a core; larger pieces cost more and save nothing
+    // Measured, convert raw to qcow2 on tmpfs: a piece that stays in a core's cache between read and write; 1 MiB costs a tenth more, 256 KiB saves nothing.
+    private const int PieceLength = 512 * 1024;
 
     private readonly BlockNode _source;
     private readonly BlockNode _target;
@@ -53,7 +54,8 @@ public sealed class ImageConverter
         options ??= new ConvertOptions();
         if (options.Encoding == ConvertEncoding.Compressed && !target.Limits.SupportsCompressedWrites)
         {
-            throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {target.SkipFilters().DriverName} cannot store compressed data.") { Path = target.Path };
+            string format = target.SkipFilters().DriverName;
+            throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {format} cannot store compressed data.") { Path = target.Path };
         }
 
         if (target.Length < source.Length)

@@ -29,7 +29,9 @@ public sealed class ImageWriter
     /// <param name="progress">Told how far the copy is.</param>
     /// <param name="cancellationToken">Honoured between pieces.</param>
     /// <exception cref="ArgumentException">The format does not take what was asked for.</exception>
-    /// <exception cref="Errors.BlockLayerException">As for <see cref="ImageCreator"/> and <see cref="ImageConverter"/>. The file that was begun is removed.</exception>
+    /// <exception cref="Errors.BlockLayerException">
+    /// As for <see cref="ImageCreator"/> and <see cref="ImageConverter"/>. The file that was begun is removed.
+    /// </exception>
     public async Task<ConvertResult> WriteNewAsync(
         BlockNode source,
         string path,
@@ -58,7 +60,9 @@ public sealed class ImageWriter
     /// <param name="options">How to copy; <see cref="ConvertOptions.Target"/> says what the image holds now.</param>
     /// <param name="progress">Told how far the copy is.</param>
     /// <param name="cancellationToken">Honoured between pieces.</param>
-    /// <exception cref="Errors.BlockLayerException">As for <see cref="ImageOpener"/> and <see cref="ImageConverter"/>. The image is incomplete then.</exception>
+    /// <exception cref="Errors.BlockLayerException">
+    /// As for <see cref="ImageOpener"/> and <see cref="ImageConverter"/>. The image is incomplete then.
+    /// </exception>
     public async Task<ConvertResult> WriteExistingAsync(
         BlockNode source,
         string path,

@@ -2,7 +2,9 @@ using BlockLayer.Graph;
 
 namespace BlockLayer.Images;
 
-/// <summary>Asks for the status of a node in ascending order and remembers the run it stands in, so that small steps do not ask again. Not for several callers at once.</summary>
+/// <summary>
+/// Asks for the status of a node in ascending order and remembers the run it stands in, so that small steps do not ask again. Not for several callers at once.
+/// </summary>
 internal sealed class StatusCursor
 {
     private readonly BlockNode _node;

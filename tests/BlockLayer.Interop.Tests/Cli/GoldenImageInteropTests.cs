@@ -6,7 +6,9 @@ using Xunit;
 
 namespace BlockLayer.Interop.Tests.Cli;
 
-/// <summary>Every image that QEMU wrote for us, asked the same question by both programs. What the installed qemu-img is too old to know is left out of the comparison.</summary>
+/// <summary>
+/// Every image that QEMU wrote for us, asked the same question by both programs. What the installed qemu-img is too old to know is left out of the comparison.
+/// </summary>
 public sealed class GoldenImageInteropTests : IDisposable
 {
     private readonly BlkRun _blk = new();

@@ -73,7 +73,8 @@ public sealed class BlkProcessTests : IDisposable
     private async Task<string> CreateAsync(string name, string? backing, int offset, int writer)
     {
         string path = _folder.File(name);
-        var image = new NewImage { Format = "qcow2", Length = 16 << 20, Backing = backing is null ? null : new BackingReference(Path.GetFileName(backing), "qcow2") };
+        BackingReference? reference = backing is null ? null : new BackingReference(Path.GetFileName(backing), "qcow2");
+        var image = new NewImage { Format = "qcow2", Length = 16 << 20, Backing = reference };
         await using Disk disk = await Disk.CreateAsync(path, image);
         await disk.WriteAsync(offset, Pattern.Of(offset, 1 << 20, writer));
         return path;

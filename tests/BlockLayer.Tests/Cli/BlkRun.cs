@@ -3,7 +3,9 @@ using BlockLayer.TestKit;
 
 namespace BlockLayer.Tests.Cli;
 
-/// <summary>Runs <c>blk</c> in this process, in a folder of its own: a name in the arguments that starts with <c>@</c> is a file there, and is shown so in what is printed.</summary>
+/// <summary>
+/// Runs <c>blk</c> in this process, in a folder of its own: a name in the arguments that starts with <c>@</c> is a file there, and is shown so in what is printed.
+/// </summary>
 internal sealed class BlkRun : IDisposable
 {
     internal TemporaryFolder Folder { get; } = new();

@@ -67,7 +67,8 @@ public sealed class EmbeddingExampleTests : IDisposable
     private async Task<string> CreateAsync(string name, string? backing)
     {
         string path = _folder.File(name);
-        var image = new NewImage { Format = "qcow2", Length = 1 << 20, Backing = backing is null ? null : new BackingReference(Path.GetFileName(backing), "qcow2") };
+        BackingReference? reference = backing is null ? null : new BackingReference(Path.GetFileName(backing), "qcow2");
+        var image = new NewImage { Format = "qcow2", Length = 1 << 20, Backing = reference };
         await using Disk disk = await Disk.CreateAsync(path, image);
         await disk.WriteAsync(0, Pattern.Of(0, 512, writer: 1));
         return path;
