@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using BlockLayer.Formats.Qed;
 using BlockLayer.Graph;
@@ -161,8 +160,9 @@ public sealed class QedInteropTests : IDisposable
         await using QedNode damaged = await _world.OpenAsync(disk, access: NodeAccess.ReadOnly);
         ImageCheckReport ours = await damaged.CheckAsync(progress: null, CancellationToken.None);
         Assert.Equal(
-            (Count(theirs, "corruptions"), Count(theirs, "leaks"), Count(theirs, "allocated-clusters"), Count(theirs, "fragmented-clusters"), Count(theirs, "total-clusters")),
-            (ours.Corruptions, ours.Leaks, ours.AllocatedClusters, ours.FragmentedClusters, ours.TotalClusters));
+            (Count(theirs, "corruptions"), Count(theirs, "leaks"), Count(theirs, "allocated-clusters"), Count(theirs, "fragmented-clusters")),
+            (ours.Corruptions, ours.Leaks, ours.AllocatedClusters, ours.FragmentedClusters));
+        Assert.Equal(Count(theirs, "total-clusters"), ours.TotalClusters);
         Assert.True(ours.Corruptions + ours.Leaks > 0);
     }
 
@@ -233,6 +233,7 @@ public sealed class QedInteropTests : IDisposable
         _img.RunOk("convert", "-f", "qed", "-O", "raw", path, raw);
         byte[] found = await File.ReadAllBytesAsync(raw);
         int difference = found.AsSpan().CommonPrefixLength(model);
-        Assert.True(difference == model.Length && found.Length == model.Length, string.Create(CultureInfo.InvariantCulture, $"QEMU reads something else at byte {difference}"));
+        Assert.Equal(model.Length, found.Length);
+        Assert.True(difference == model.Length, $"QEMU reads something else at byte {difference}");
     }
 }

@@ -58,7 +58,8 @@ public sealed class QedFormat : ImageFormat
         if (options.Length < 0 || options.Length > maximum)
         {
             throw new ArgumentException(
-                $"The length is {options.Length} bytes; with cluster_size {options.ClusterSize} and table_size {options.TableSize} a QED image takes 0 to {maximum}.");
+                $"The length is {options.Length} bytes; with cluster_size {options.ClusterSize} and table_size {options.TableSize} "
+                + $"a QED image takes 0 to {maximum}.");
         }
 
         (byte[] name, QedFeatures features) = options.Backing is { } backing ? BackingName.Encode(backing) : ([], QedFeatures.None);

@@ -21,7 +21,8 @@ internal sealed partial class QedNode
 
     /// <inheritdoc/>
     /// <remarks>
-    /// The new name goes where neither the header fields nor the old name are and is made durable; then the sector of the fields, one write, switches from the one to the other.
+    /// The new name goes where neither the header fields nor the old name are and is made durable; then the sector of the fields, one write, switches from
+    /// the one to the other.
     /// </remarks>
     internal override async ValueTask RecordBackingAsync(BackingReference? reference, CancellationToken cancellationToken)
     {
@@ -55,12 +56,15 @@ internal sealed partial class QedNode
         {
             throw Error(
                 BlockErrorKind.Unsupported,
-                $"'{NodeName}' has compat_features 0x{Header.CompatFeatures:x}, which are not known here: where its header has room for a name cannot be told.");
+                $"'{NodeName}' has compat_features 0x{Header.CompatFeatures:x}, which are not known here: "
+                + "where its header has room for a name cannot be told.");
         }
 
         (byte[] name, QedFeatures features) = BackingName.Encode(reference);
         uint offset = BackingName.FindRoom(Header, name.Length)
-            ?? throw Error(BlockErrorKind.NoSpace, $"The header of '{NodeName}' has no room for a backing file name of {name.Length} bytes beside the present one.");
+            ?? throw Error(
+                BlockErrorKind.NoSpace,
+                $"The header of '{NodeName}' has no room for a backing file name of {name.Length} bytes beside the present one.");
         return (name, features, offset);
     }
 

@@ -18,7 +18,8 @@ internal sealed partial class QedNode
     }
 
     /// <summary>
-    /// Clears offsets that cannot be followed: those clusters are left to the backing file from now on. Clusters with two owners stay as they are, because nobody can say
+    /// Clears offsets that cannot be followed: those clusters are left to the backing file from now on. Clusters with two owners stay as they are, because
+    /// nobody can say
     /// whose they are, and so do leaks. Runs drained.
     /// </summary>
     /// <returns>What was found; its bad offsets are gone.</returns>
@@ -39,7 +40,8 @@ internal sealed partial class QedNode
         return found;
     }
 
-    // The order of writes leaves leaks behind a crash, at worst offsets past the end of the file where an older program did not keep it. Anything else is damage that
+    // The order of writes leaves leaks behind a crash, at worst offsets past the end of the file where an older program did not keep it. Anything else is
+    // damage that
     // allocating would make worse.
     private async ValueTask RepairAfterCrashAsync(CancellationToken cancellationToken)
     {
@@ -54,6 +56,7 @@ internal sealed partial class QedNode
 
         if (found.BadOffsets > 0)
         {
+            await _header.ClearAutoclearAsync().ConfigureAwait(false);
             await new QedRepairer(_file, Header).RepairAsync().ConfigureAwait(false);
         }
     }

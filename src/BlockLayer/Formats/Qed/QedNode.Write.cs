@@ -7,9 +7,12 @@ namespace BlockLayer.Formats.Qed;
 internal sealed partial class QedNode
 {
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
-        => !_header.HasStaleAutoclear && _tables.TryLookup(offset, buffer.Length, out ClusterMapping mapping) && mapping.IsData && mapping.Length >= buffer.Length
+    {
+        bool isHot = _tables.TryLookup(offset, buffer.Length, out ClusterMapping mapping) && mapping.IsData && mapping.Length >= buffer.Length;
+        return isHot && !_header.HasStaleAutoclear
             ? _file.WriteAsync(mapping.Host.Value, buffer, cancellationToken)
             : WriteSlowAsync(offset, buffer, cancellationToken);
+    }
 
     private protected override async ValueTask PopulateCoreAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
     {
@@ -121,7 +124,8 @@ internal sealed partial class QedNode
         }
     }
 
-    // What a cluster without data reads as. Past the end of the disk that is zeroes, although a longer backing file has bytes there: they would appear when the disk grows.
+    // What a cluster without data reads as. Past the end of the disk that is zeroes, although a longer backing file has bytes there: they would appear when
+    // the disk grows.
     private ValueTask ReadBehindAsync(ClusterKind was, long offset, Memory<byte> buffer)
     {
         BlockEdge? backing = was == ClusterKind.Unallocated ? BackingEdge : null;

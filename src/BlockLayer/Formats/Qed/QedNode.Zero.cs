@@ -24,7 +24,9 @@ internal sealed partial class QedNode
     }
 
     /// <summary>
-    /// Gives back the room under clusters that hold data. Others are left: to say that nothing is allocated would bring the backing file's bytes back, and they take no room.
+    /// Gives back the room under clusters that hold data. Others are left: to say that nothing is allocated would bring the backing file's bytes back, and
+    /// they take no room. So is a cluster whose allocation is in flight, which
+    /// is left as the write makes it.
     /// </summary>
     private protected override async ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
     {

@@ -11,7 +11,8 @@ namespace BlockLayer.Formats.Qed;
 /// <list type="number">
 /// <item>Where a data cluster is stored never changes while the image is open, so reads and overwrites of allocated clusters take no lock.</item>
 /// <item>A cluster is published only after all its bytes are written, and reaches the disk only after they are durable (<see cref="TableWriter"/>).</item>
-/// <item>Allocations happen only while NEED_CHECK is on disk (<see cref="NeedCheck"/>) and one at a time for each guest cluster (<see cref="ClusterAllocations"/>).</item>
+/// <item>Allocations happen only while NEED_CHECK is on disk (<see cref="NeedCheck"/>) and one at a time for each guest cluster
+/// (<see cref="ClusterAllocations"/>).</item>
 /// <item>A read-only open never writes, whatever state the image is in.</item>
 /// </list>
 /// </remarks>
@@ -60,7 +61,8 @@ internal sealed partial class QedNode : BlockNode, ICheckableImage, IImageDetail
     internal int CachedSlices => _tables.Slices.Count;
 
     /// <summary>
-    /// Opens the image in <paramref name="file"/>. An image that needs a check gets one when it is opened to be written: what a crash can leave behind is repaired, worse is refused.
+    /// Opens the image in <paramref name="file"/>. An image that needs a check gets one when it is opened to be written: what a crash can leave behind is
+    /// repaired, worse is refused.
     /// </summary>
     /// <param name="file">On success the node's, on failure the caller's still.</param>
     /// <param name="context">How.</param>
@@ -163,7 +165,8 @@ internal sealed partial class QedNode : BlockNode, ICheckableImage, IImageDetail
         }
         catch (BlockLayerException)
         {
-            // Nobody waits for this and nothing is lost: the bit stays set, what is dirty stays dirty, and the next flush meets the same failure and tells its caller.
+            // Nobody waits for this and nothing is lost: the bit stays set, what is dirty stays dirty, and the next flush meets the same failure and tells
+            // its caller.
         }
         finally
         {

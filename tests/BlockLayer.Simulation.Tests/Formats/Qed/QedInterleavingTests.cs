@@ -26,11 +26,13 @@ public class QedInterleavingTests
 
     [Fact]
     public void Every_read_is_explained_by_the_writes_and_nothing_leaks()
-        => Seeds.Check($"{nameof(QedInterleavingTests)}.{nameof(Every_read_is_explained_by_the_writes_and_nothing_leaks)}", 150, seed => Run(seed, failures: false));
+        => Check(nameof(Every_read_is_explained_by_the_writes_and_nothing_leaks), failures: false);
 
     [Fact]
     public void The_same_holds_when_storage_fails_but_for_leaks()
-        => Seeds.Check($"{nameof(QedInterleavingTests)}.{nameof(The_same_holds_when_storage_fails_but_for_leaks)}", 150, seed => Run(seed, failures: true));
+        => Check(nameof(The_same_holds_when_storage_fails_but_for_leaks), failures: true);
+
+    private static void Check(string test, bool failures) => Seeds.Check($"{nameof(QedInterleavingTests)}.{test}", 150, seed => Run(seed, failures));
 
     private static void Run(ulong seed, bool failures)
     {

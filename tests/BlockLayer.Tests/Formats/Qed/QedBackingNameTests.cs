@@ -64,7 +64,8 @@ public sealed class QedBackingNameTests
         await using (QedNode node = await _world.OpenAsync("/disk.qed"))
         {
             _files.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = "/disk.qed", Skip = skip });
-            await Assert.ThrowsAsync<BlockLayerException>(async () => await node.RecordBackingAsync(new BackingReference("second.qcow2", "qcow2"), CancellationToken.None));
+            var changed = new BackingReference("second.qcow2", "qcow2");
+            await Assert.ThrowsAsync<BlockLayerException>(async () => await node.RecordBackingAsync(changed, CancellationToken.None));
             Assert.Equal(old, node.BackingReference);
         }
 
@@ -79,7 +80,10 @@ public sealed class QedBackingNameTests
         await CreateAsync(backing: null);
         byte[] before = await _world.ReadFileAsync("/disk.qed");
         await using QedNode node = await _world.OpenAsync("/disk.qed");
-        AssertRefused(node, new BackingReference("a.vmdk", "vmdk"), "A QED header cannot say that the backing file's format is vmdk; it knows raw, qcow2 and qed.");
+        AssertRefused(
+            node,
+            new BackingReference("a.vmdk", "vmdk"),
+            "A QED header cannot say that the backing file's format is vmdk; it knows raw, qcow2 and qed.");
         AssertRefused(node, new BackingReference(new string('n', 1024), "raw"), "The backing file name is 1024 bytes long; QED takes 1 to 1023, without NUL.");
         AssertRefused(node, new BackingReference(string.Empty, "raw"), "The backing file name is 0 bytes long; QED takes 1 to 1023, without NUL.");
         AssertRefused(node, new BackingReference("a\0b", "raw"), "The backing file name is 3 bytes long; QED takes 1 to 1023, without NUL.");

@@ -54,7 +54,9 @@ public sealed class QedCheckTests
         await _world.PatchEntryAsync("/disk.qed", Cluster + 8, (ulong)L2);
         ImageCheckReport report = await CheckAsync();
         Assert.Equal((2L, 0L, 4L), (report.Corruptions, report.Leaks, report.AllocatedClusters));
-        Assert.Equal($"The L1 entry at byte {Cluster + 8} leads to a table at byte {L2}, 2 clusters of which have another owner.", Assert.Single(report.Findings).Message);
+        Assert.Equal(
+            $"The L1 entry at byte {Cluster + 8} leads to a table at byte {L2}, 2 clusters of which have another owner.",
+            Assert.Single(report.Findings).Message);
     }
 
     [Fact]

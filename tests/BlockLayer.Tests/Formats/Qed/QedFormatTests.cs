@@ -16,7 +16,8 @@ public sealed class QedFormatTests
     public void Create_options_are_read_as_qemu_img_spells_them()
     {
         var basic = new ImageCreateOptions { Length = 1 << 20, Backing = new BackingReference("b", "raw") };
-        ImageCreateOptions parsed = QedFormat.Instance.ParseCreateOptions(basic, new Dictionary<string, string> { ["cluster_size"] = "128k", ["table_size"] = "16" });
+        var options = new Dictionary<string, string> { ["cluster_size"] = "128k", ["table_size"] = "16" };
+        ImageCreateOptions parsed = QedFormat.Instance.ParseCreateOptions(basic, options);
         Assert.Equal(new QedCreateOptions { Length = 1 << 20, Backing = basic.Backing, ClusterSize = 131072, TableSize = 16 }, parsed);
     }
 
@@ -81,5 +82,6 @@ public sealed class QedFormatTests
         Assert.Equal("QED\0"u8.ToArray(), found);
     }
 
-    private ValueTask<BlockNode> OpenChainAsync() => new ImageOpener(BuiltInFormats.All, _world.Environment).OpenAsync("/top.qed", new ImageOpenOptions { Format = "qed" });
+    private ValueTask<BlockNode> OpenChainAsync()
+        => new ImageOpener(BuiltInFormats.All, _world.Environment).OpenAsync("/top.qed", new ImageOpenOptions { Format = "qed" });
 }

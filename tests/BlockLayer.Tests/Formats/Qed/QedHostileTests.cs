@@ -53,6 +53,18 @@ public sealed class QedHostileTests
     }
 
     [Fact]
+    public async Task The_largest_offset_does_not_make_its_unallocated_neighbour_bad()
+    {
+        await MakeImageAsync();
+        await _world.PatchEntryAsync("/disk.qed", L2 + 8, unchecked((ulong)-Cluster));
+        await using QedNode node = await _world.OpenAsync("/disk.qed");
+        byte[] found = new byte[Cluster];
+        await node.ReadAsync(2 * Cluster, found);
+        Assert.Equal(new byte[Cluster], found);
+        Assert.Equal(1, (await node.CheckAsync(progress: null, CancellationToken.None)).Corruptions);
+    }
+
+    [Fact]
     public async Task A_write_next_to_a_bad_entry_keeps_that_entry_as_it_is()
     {
         await MakeImageAsync();
@@ -75,7 +87,8 @@ public sealed class QedHostileTests
         await _world.PatchEntryAsync("/disk.qed", second, 11 * Cluster); // the file ends at 10
         await using QedNode node = await _world.OpenAsync("/disk.qed", cacheLength: 1);
         await node.WriteAsync(3 * Cluster, Pattern.Of(3 * Cluster, 5 * Cluster, writer: 2));
-        await AssertCorruptAsync($"L2 entry at byte {second} holds 0xb000, which does not lie wholly inside the file, which ended at 40960.", () => node.WriteAsync(Reach, new byte[1]));
+        string message = $"L2 entry at byte {second} holds 0xb000, which does not lie wholly inside the file, which ended at 40960.";
+        await AssertCorruptAsync(message, () => node.WriteAsync(Reach, new byte[1]));
     }
 
     [Theory]

@@ -39,7 +39,8 @@ public sealed class QedModelTests
     [InlineData(1048576, 16, 3_000_320, 5_000_000)]
     public void Random_operations_match_a_byte_array(int clusterSize, int tableSize, int length, int baseLength)
     {
-        Gen<int> at = Gen.OneOf(Gen.Choose(0, length - 1), Gen.Select(Gen.Choose(0, length / clusterSize), cluster => Math.Min(cluster * clusterSize, length - 1)));
+        Gen<int> clusterStart = Gen.Select(Gen.Choose(0, length / clusterSize), cluster => Math.Min(cluster * clusterSize, length - 1));
+        Gen<int> at = Gen.OneOf(Gen.Choose(0, length - 1), clusterStart);
         Gen<int> span = Gen.OneOf(Gen.Choose(1, 600), Gen.Choose(1, clusterSize * 3), Gen.Constant(clusterSize));
         Gen<Step> step = Gen.Frequency(
             (8, from o in at from n in span from w in Gen.Choose(1, 200) select (Step)new Step.Write(o, n, w)),

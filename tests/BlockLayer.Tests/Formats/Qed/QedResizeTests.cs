@@ -93,12 +93,16 @@ public sealed class QedResizeTests
     [Theory]
     [InlineData(512, BlockErrorKind.Unsupported, "'/disk.qed' is a QED image and can only grow: 4096 bytes cannot become 512.")]
     [InlineData(5000, BlockErrorKind.OutOfRange, "A length of 5000 bytes cannot be recorded in '/disk.qed': it takes multiples of 512 up to 4294967296.")]
-    [InlineData((4L << 30) + 512, BlockErrorKind.OutOfRange, "A length of 4294967808 bytes cannot be recorded in '/disk.qed': it takes multiples of 512 up to 4294967296.")]
+    [InlineData(
+        (4L << 30) + 512,
+        BlockErrorKind.OutOfRange,
+        "A length of 4294967808 bytes cannot be recorded in '/disk.qed': it takes multiples of 512 up to 4294967296.")]
     public async Task Sizes_that_the_format_does_not_take_are_refused(long length, BlockErrorKind kind, string message)
     {
         await _world.CreateAsync("/disk.qed", QedWorld.Small(Cluster));
         await using QedNode node = await _world.OpenAsync("/disk.qed");
-        BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(async () => await node.ResizeAsync(length, new ResizeOptions { AllowShrink = true }));
+        var options = new ResizeOptions { AllowShrink = true };
+        BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(async () => await node.ResizeAsync(length, options));
         Assert.Equal((kind, message), (error.Kind, error.Message));
     }
 

@@ -2,7 +2,9 @@ using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qed;
 
-/// <summary>Guest clusters, within one slice, that get host clusters: taken, being filled, not published yet. Readers still see what was there before.</summary>
+/// <summary>
+/// Guest clusters, within one slice, that get host clusters: taken, being filled, not published yet. Readers still see what was there before.
+/// </summary>
 internal sealed record Allocation
 {
     /// <summary>The first guest cluster.</summary>

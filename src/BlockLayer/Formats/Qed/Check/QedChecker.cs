@@ -4,7 +4,8 @@ using BlockLayer.Primitives;
 namespace BlockLayer.Formats.Qed;
 
 /// <summary>
-/// Walks the tables on disk and counts what is wrong: qed_spec, "Consistency checking". Reads only; nobody changes the image meanwhile. Every cluster is to have one owner,
+/// Walks the tables on disk and counts what is wrong: qed_spec, "Consistency checking". Reads only; nobody changes the image meanwhile. Every cluster is to
+/// have one owner,
 /// every offset is to lie inside the file.
 /// </summary>
 internal sealed class QedChecker
@@ -104,17 +105,48 @@ internal sealed class QedChecker
     /// <returns>The last data entry up to here.</returns>
     private ulong CheckClusters(TableChunk chunk, ulong previous, List<int> bad)
     {
-        for (int i = 0; i < chunk.Entries.Length; i++)
+        for (int i = 0; i < chunk.Entries.Length;)
         {
             ulong offset = chunk.Entries[i];
             if (new L2Entry(offset).Kind != ClusterKind.Data)
             {
+                i++;
                 continue;
             }
 
-            _allocated++;
+            int count = TableSector.CountContiguous(chunk.Entries.AsSpan(i), _geometry.ClusterSize);
+            _allocated += count;
             _fragmented += previous != 0 && previous + (ulong)_geometry.ClusterSize != offset ? 1 : 0;
-            previous = offset;
+            if (!TryOwnRun(offset, count))
+            {
+                CheckOneByOne(chunk, i, count, bad);
+            }
+
+            i += count;
+            previous = chunk.Entries[i - 1];
+        }
+
+        return previous;
+    }
+
+    /// <summary>Counts a run of data clusters as owned if nothing is wrong with any of it.</summary>
+    private bool TryOwnRun(ulong offset, int count)
+    {
+        long first = (long)offset >> _geometry.ClusterBits;
+        if (_extent.JudgePlace(offset, (long)count << _geometry.ClusterBits) != OffsetFault.None || !_owned.TryAddRange(first, count))
+        {
+            return false;
+        }
+
+        _end = Math.Max(_end, first + count);
+        return true;
+    }
+
+    private void CheckOneByOne(TableChunk chunk, int first, int count, List<int> bad)
+    {
+        for (int i = first; i < first + count; i++)
+        {
+            ulong offset = chunk.Entries[i];
             if (!IsSound("L2 entry", chunk.EntryAt(i), offset, _geometry.ClusterSize))
             {
                 bad.Add(i);
@@ -125,8 +157,6 @@ internal sealed class QedChecker
                 AddFinding($"The cluster at byte {offset}, which the L2 entry at byte {chunk.EntryAt(i)} holds, has another owner.");
             }
         }
-
-        return previous;
     }
 
     private bool IsSound(string subject, long entryAt, ulong offset, long length)

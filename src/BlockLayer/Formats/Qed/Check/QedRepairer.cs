@@ -3,7 +3,10 @@ using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qed;
 
-/// <summary>Clears table entries that cannot be followed, durably. Clearing removes references and adds none, so a crash in between leaves fewer of them and nothing new.</summary>
+/// <summary>
+/// Clears table entries that cannot be followed, durably. Clearing removes references and adds none, so a crash in between leaves fewer of them and nothing
+/// new.
+/// </summary>
 internal sealed class QedRepairer(BlockEdge file, QedHeader header)
 {
     /// <summary>Checks the image and clears as it goes.</summary>

@@ -9,6 +9,8 @@ namespace BlockLayer.Formats.Qed;
 /// <param name="Entries">Valid until the next chunk is asked for.</param>
 internal readonly record struct TableChunk(HostOffset At, ulong[] Entries)
 {
+    private const int MaxLength = 256 << 10; // bytes
+
     /// <summary>Byte position of an entry of the chunk.</summary>
     internal long EntryAt(int index) => At.Value + ((long)index * L2Entry.Size);
 
@@ -23,22 +25,24 @@ internal readonly record struct TableChunk(HostOffset At, ulong[] Entries)
         QedGeometry geometry,
         [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        ulong[] entries = new ulong[geometry.SliceEntries];
-        using PooledBuffer bytes = file.Parent.Environment.Buffers.Rent(geometry.SliceLength);
+        int chunk = (int)Math.Min(geometry.TableLength, MaxLength);
+        ulong[] entries = new ulong[chunk / L2Entry.Size];
+        using PooledBuffer bytes = file.Parent.Environment.Buffers.Rent(chunk);
         long end = table.Value + geometry.TableLength;
         for (long at = table.Value; at < end;)
         {
-            BlockStatus status = await file.GetStatusAsync(at, end - at, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
-            if (status.IsZero && status.Length >= geometry.SliceLength)
+            await file.ReadAsync(at, bytes.Memory, cancellationToken).ConfigureAwait(false);
+            if (ZeroBytes.IsAllZero(bytes.Span))
             {
-                at += Alignment.RoundDown(status.Length, geometry.SliceLength);
+                // Only now: a full table would pay for the question and learn nothing.
+                BlockStatus status = await file.GetStatusAsync(at, end - at, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
+                at += Math.Max(chunk, status.IsZero ? Alignment.RoundDown(status.Length, chunk) : 0);
                 continue;
             }
 
-            await file.ReadAsync(at, bytes.Memory, cancellationToken).ConfigureAwait(false);
             TableSector.Decode(bytes.Span, entries);
             yield return new TableChunk(new HostOffset(at), entries);
-            at += geometry.SliceLength;
+            at += chunk;
         }
     }
 }

@@ -8,7 +8,9 @@ namespace BlockLayer.Formats.Qed;
 /// Owns the first 512 bytes of the image, where the header fields are. A change is one write of that sector, which a crash leaves old or new, and is durable
 /// when the call returns. Bytes after the fields are kept.
 /// </summary>
-/// <remarks>Every change clears the autoclear bits, all of which are unknown here: whoever set them must see that the image was written by a stranger.</remarks>
+/// <remarks>
+/// Every change clears the autoclear bits, all of which are unknown here: whoever set them must see that the image was written by a stranger.
+/// </remarks>
 internal sealed class HeaderSector
 {
     private readonly BlockEdge _file;
@@ -44,7 +46,9 @@ internal sealed class HeaderSector
     /// <summary>Clears unknown autoclear bits, durably, unless that was done already.</summary>
     internal ValueTask ClearAutoclearAsync() => HasStaleAutoclear ? UpdateAsync(static header => header) : ValueTask.CompletedTask;
 
-    /// <summary>Writes what <paramref name="change"/> makes of the fields, and flushes. On failure the fields here stay as they were; those on disk are old or new.</summary>
+    /// <summary>
+    /// Writes what <paramref name="change"/> makes of the fields, and flushes. On failure the fields here stay as they were; those on disk are old or new.
+    /// </summary>
     internal async ValueTask UpdateAsync(Func<QedHeader, QedHeader> change)
     {
         using AsyncLock.Releaser turn = await _turn.EnterAsync().ConfigureAwait(false);

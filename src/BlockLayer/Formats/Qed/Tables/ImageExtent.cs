@@ -1,7 +1,8 @@
 namespace BlockLayer.Formats.Qed;
 
 /// <summary>
-/// What of the image file an offset may point to: whole clusters between the header and the end of the file, as the file was when it was opened. Offsets read from
+/// What of the image file an offset may point to: whole clusters between the header and the end of the file, as the file was when it was opened. Offsets read
+/// from
 /// disk are judged against that, not against the present length, because clusters that were added since belong to somebody we know.
 /// </summary>
 internal sealed class ImageExtent
@@ -24,7 +25,16 @@ internal sealed class ImageExtent
     internal OffsetFault JudgeCluster(ulong offset)
     {
         OffsetFault fault = JudgePlace(offset, _geometry.ClusterSize);
-        return fault == OffsetFault.None && IsInTable((long)offset) ? OffsetFault.InTable : fault;
+        return fault == OffsetFault.None && OverlapsTable((long)offset, _geometry.ClusterSize) ? OffsetFault.InTable : fault;
+    }
+
+    /// <summary>
+    /// True when <paramref name="count"/> data clusters from <paramref name="offset"/> on are all sound; asked for runs, because one answer costs a search.
+    /// </summary>
+    internal bool AreClustersSound(ulong offset, int count)
+    {
+        long length = (long)count << _geometry.ClusterBits;
+        return JudgePlace(offset, length) == OffsetFault.None && !OverlapsTable((long)offset, length);
     }
 
     /// <summary>Judges the place of an L2 table, apart from its overlapping other tables.</summary>
@@ -65,15 +75,16 @@ internal sealed class ImageExtent
         return _end < length || offset > (ulong)(_end - length) ? OffsetFault.PastEnd : OffsetFault.None;
     }
 
-    private bool IsInTable(long offset)
+    private bool OverlapsTable(long offset, long length)
     {
-        if (offset >= _l1Table.Value && offset - _l1Table.Value < _geometry.TableLength)
+        if (offset < _l1Table.Value + _geometry.TableLength && offset + length > _l1Table.Value)
         {
             return true;
         }
 
-        int found = Array.BinarySearch(_tables, offset);
-        int before = found >= 0 ? found : ~found - 1;
-        return before >= 0 && offset - _tables[before] < _geometry.TableLength;
+        // The last table that starts before the end of the range is the only one that can reach into it.
+        int found = Array.BinarySearch(_tables, offset + length);
+        int before = (found >= 0 ? found : ~found) - 1;
+        return before >= 0 && _tables[before] + _geometry.TableLength > offset;
     }
 }

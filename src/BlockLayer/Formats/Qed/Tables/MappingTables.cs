@@ -180,12 +180,23 @@ internal sealed class MappingTables
     private BitArray? Judge(ulong[] entries)
     {
         BitArray? bad = null;
-        for (int i = 0; i < entries.Length; i++)
+        for (int i = 0; i < entries.Length;)
         {
-            if (new L2Entry(entries[i]).Kind == ClusterKind.Data && _extent.JudgeCluster(entries[i]) != OffsetFault.None)
+            if (new L2Entry(entries[i]).Kind != ClusterKind.Data)
             {
-                bad ??= new BitArray(entries.Length);
-                bad[i] = true;
+                i++;
+                continue;
+            }
+
+            int end = i + TableSector.CountContiguous(entries.AsSpan(i), Geometry.ClusterSize);
+            bool sound = _extent.AreClustersSound(entries[i], end - i);
+            for (; i < end; i++)
+            {
+                if (!sound && _extent.JudgeCluster(entries[i]) != OffsetFault.None)
+                {
+                    bad ??= new BitArray(entries.Length);
+                    bad[i] = true;
+                }
             }
         }
 

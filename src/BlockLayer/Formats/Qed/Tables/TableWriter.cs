@@ -13,7 +13,8 @@ namespace BlockLayer.Formats.Qed;
 ///                        new    are zero or old           are durable
 ///                        tables
 /// </code>
-/// What becomes dirty after the copy belongs to the next round: its data may not be durable yet. Rounds run one at a time; callers that come while one runs share the next
+/// What becomes dirty after the copy belongs to the next round: its data may not be durable yet. Rounds run one at a time; callers that come while one runs
+/// share the next
 /// one, because that one may have copied before their writes completed. Without anything dirty a flush is the file's flush alone.
 /// </remarks>
 internal sealed class TableWriter(BlockEdge file, MappingTables tables)
@@ -22,7 +23,9 @@ internal sealed class TableWriter(BlockEdge file, MappingTables tables)
     private Completion? _running; // guarded by _gate: the round that runs now
     private Completion? _next;    // guarded by _gate: the round that starts after it
 
-    /// <summary>Makes everything durable that completed before the call. After a failure what was dirty is dirty still, and the next flush tries again.</summary>
+    /// <summary>
+    /// Makes everything durable that completed before the call. After a failure what was dirty is dirty still, and the next flush tries again.
+    /// </summary>
     internal ValueTask FlushAsync(CancellationToken cancellationToken)
     {
         Completion mine;
