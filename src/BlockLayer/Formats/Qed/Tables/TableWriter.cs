@@ -4,18 +4,16 @@ using BlockLayer.Primitives;
 namespace BlockLayer.Formats.Qed;
 
 /// <summary>
-/// Makes the image durable in the order that a crash may cut anywhere: guest data and the zeroes of new tables, then L2 entries, then L1 entries.
+/// Makes the image durable in an order that a crash may cut anywhere: guest data and the zeroes of new tables first, then the entries that lead to them.
 /// </summary>
 /// <remarks>
 /// <code>
-///   copy dirty sectors | sync | write L2 sectors | sync | write L1 sectors | sync
-///                        data   to tables that     L2     to tables that     L1
-///                        new    are zero or old           are durable
-///                        tables
+///   copy dirty sectors | sync: data, new tables | write L2 and L1 sectors | sync: entries
 /// </code>
-/// What becomes dirty after the copy belongs to the next round: its data may not be durable yet. Rounds run one at a time; callers that come while one runs
-/// share the next
-/// one, because that one may have copied before their writes completed. Without anything dirty a flush is the file's flush alone.
+/// <para>The entries need no order among themselves. An L2 entry without its L1 entry is a leak. An L1 entry without the L2 entries leads to a table of zeroes,
+/// which reads as before. What becomes dirty after the copy belongs to the next round: its data may not be durable yet.</para>
+/// <para>Rounds run one at a time. Callers that come while one runs share the next one, because that one may have copied before their writes completed. Without
+/// anything dirty a flush is the file's flush alone.</para>
 /// </remarks>
 internal sealed class TableWriter(BlockEdge file, MappingTables tables)
 {
@@ -104,22 +102,20 @@ internal sealed class TableWriter(BlockEdge file, MappingTables tables)
 
     private async ValueTask RunRoundAsync()
     {
-        var l2Writes = new List<TableWrite>();
-        var l1Writes = new List<TableWrite>();
+        var writes = new List<TableWrite>();
         List<(L2Slice Slice, ulong Sectors)> slices;
         int[] l1Sectors;
         lock (tables.Lock)
         {
-            slices = tables.Slices.TakeDirtyLocked(l2Writes);
-            l1Sectors = tables.L1.TakeDirtyLocked(l1Writes);
+            slices = tables.Slices.TakeDirtyLocked(writes);
+            l1Sectors = tables.L1.TakeDirtyLocked(writes);
         }
 
         bool written = false;
         try
         {
             await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
-            await WriteAsync(l2Writes).ConfigureAwait(false);
-            await WriteAsync(l1Writes).ConfigureAwait(false);
+            await WriteAsync(writes).ConfigureAwait(false);
             written = true;
         }
         finally
