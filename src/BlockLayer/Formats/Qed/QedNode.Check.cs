@@ -19,8 +19,7 @@ internal sealed partial class QedNode
 
     /// <summary>
     /// Clears offsets that cannot be followed: those clusters are left to the backing file from now on. Clusters with two owners stay as they are, because
-    /// nobody can say
-    /// whose they are, and so do leaks. Runs drained.
+    /// nobody can say whose they are, and so do leaks. Runs drained.
     /// </summary>
     /// <returns>What was found; its bad offsets are gone.</returns>
     /// <exception cref="BlockLayerException">ReadOnly, Io.</exception>
@@ -41,8 +40,7 @@ internal sealed partial class QedNode
     }
 
     // The order of writes leaves leaks behind a crash, at worst offsets past the end of the file where an older program did not keep it. Anything else is
-    // damage that
-    // allocating would make worse.
+    // damage that allocating would make worse.
     private async ValueTask RepairAfterCrashAsync(CancellationToken cancellationToken)
     {
         QedCheckResult found = await new QedChecker(_file, Header).CheckAsync(cancellationToken).ConfigureAwait(false);

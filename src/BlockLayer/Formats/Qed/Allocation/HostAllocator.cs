@@ -4,8 +4,7 @@ namespace BlockLayer.Formats.Qed;
 
 /// <summary>
 /// Hands out clusters of the image file: past its end, always. QED keeps no record of free clusters, and none is freed while an image is open; what comes
-/// back here was never
-/// published, so nobody has seen it. Guarded by the mapping lock.
+/// back here was never published, so nobody has seen it. Guarded by the mapping lock.
 /// </summary>
 internal sealed class HostAllocator
 {

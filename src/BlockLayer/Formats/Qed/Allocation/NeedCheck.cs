@@ -4,8 +4,7 @@ namespace BlockLayer.Formats.Qed;
 
 /// <summary>
 /// The NEED_CHECK bit: on disk before the first cluster is allocated, off again when none has been allocated for a while or the image is closed. It costs a
-/// flush each way,
-/// so it is never touched by a flush of the guest.
+/// flush each way, so it is never touched by a flush of the guest.
 /// </summary>
 /// <remarks>
 /// <code>

@@ -5,8 +5,7 @@ namespace BlockLayer.Formats.Qed;
 
 /// <summary>
 /// Walks the tables on disk and counts what is wrong: qed_spec, "Consistency checking". Reads only; nobody changes the image meanwhile. Every cluster is to
-/// have one owner,
-/// every offset is to lie inside the file.
+/// have one owner, every offset is to lie inside the file.
 /// </summary>
 internal sealed class QedChecker
 {

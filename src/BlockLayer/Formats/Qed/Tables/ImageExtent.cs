@@ -2,8 +2,7 @@ namespace BlockLayer.Formats.Qed;
 
 /// <summary>
 /// What of the image file an offset may point to: whole clusters between the header and the end of the file, as the file was when it was opened. Offsets read
-/// from
-/// disk are judged against that, not against the present length, because clusters that were added since belong to somebody we know.
+/// from disk are judged against that, not against the present length, because clusters that were added since belong to somebody we know.
 /// </summary>
 internal sealed class ImageExtent
 {

@@ -7,8 +7,7 @@ namespace BlockLayer.Formats.Qed;
 
 /// <summary>
 /// The part of the L1 table that the disk uses, at most 16 MiB whatever the geometry. Entries are read freely, written under the mapping lock. An entry goes
-/// to disk
-/// only after the table it leads to is durable.
+/// to disk only after the table it leads to is durable.
 /// </summary>
 internal sealed class L1Table
 {
