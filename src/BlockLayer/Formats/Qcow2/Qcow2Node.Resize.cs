@@ -138,9 +138,19 @@ internal sealed partial class Qcow2Node
         WordTable old = _tables.L1;
         HostOffset start = place.First.Offset(_geometry);
         var longer = new WordTable(start, old.CopyTo(count));
-        _guard.Add(start, (long)count * L1Entry.Size, MetadataKind.L1Table);
-        await _file.WriteAsync(start.Value, WordTable.ToBytes(longer.CopyTo(count)), CancellationToken.None).ConfigureAwait(false);
-        await _writeBack.FlushLockedAsync().ConfigureAwait(false); // the counts of the new place too
+        try
+        {
+            _guard.Add(start, (long)count * L1Entry.Size, MetadataKind.L1Table);
+            await _file.WriteAsync(start.Value, WordTable.ToBytes(longer.CopyTo(count)), CancellationToken.None).ConfigureAwait(false);
+            await _writeBack.FlushLockedAsync().ConfigureAwait(false); // the counts of the new place too
+        }
+        catch
+        {
+            ReturnTable(start, (long)count * L1Entry.Size);
+            throw;
+        }
+
+        // If this fails, the disk may refer to either place until the next flush has settled it: the new place then stays taken.
         await _header.UpdateAsync(header => header with { L1Size = (uint)count, L1TableOffset = start }).ConfigureAwait(false);
         _tables.ReplaceL1(longer);
         if (old.Count > 0)

@@ -90,9 +90,18 @@ internal sealed partial class Qcow2Node
 
             WordTable old = _refcounts.Table;
             WordTable longer = await _refcounts.WriteLongerTableAsync().ConfigureAwait(false);
-            await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
-            uint clusters = (uint)_geometry.ClustersFor((long)longer.Count * RefcountTableEntry.Size);
-            await _header.UpdateAsync(header => header with { RefcountTableOffset = longer.Start, RefcountTableClusters = clusters }).ConfigureAwait(false);
+            int clusters = (int)_geometry.ClustersFor((long)longer.Count * RefcountTableEntry.Size);
+            try
+            {
+                await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+                await _header.UpdateAsync(header => header with { RefcountTableOffset = longer.Start, RefcountTableClusters = (uint)clusters }).ConfigureAwait(false);
+            }
+            catch
+            {
+                _refcounts.ForgetLongerTable(longer.Start.Cluster(_geometry), clusters);
+                throw;
+            }
+
             _refcounts.ReplaceTable(longer);
             ReturnTable(old.Start, (long)old.Count * RefcountTableEntry.Size);
         }).ConfigureAwait(false);

@@ -52,7 +52,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         _refcounts = new RefcountTable(_file, _geometry, image.RefcountTable, _guard);
         _allocator = new ClusterAllocator(_geometry, _refcounts, _guard, Gate, options.ReusePolicy, file.Length);
         _packer = new StreamPacker(_geometry, _allocator, _refcounts);
-        _writeBack = new WriteBack(_file, _allocationLock, _tables, _refcounts, _allocator);
+        _writeBack = new WriteBack(_file, _header, _allocationLock, _tables, _refcounts, _allocator);
         SetLength(header.VirtualSize);
         SetLimits(new BlockLimits
         {

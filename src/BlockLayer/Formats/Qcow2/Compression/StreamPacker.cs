@@ -20,6 +20,7 @@ internal sealed class StreamPacker(ClusterGeometry geometry, ClusterAllocator al
             ? geometry.ClusterSize - (int)(_end.Value & geometry.ClusterMask)
             : 0;
         HostOffset start = _end;
+        HostRun? next = null;
         if (length > room)
         {
             if (await allocator.AllocateAsync(1).ConfigureAwait(false) is not { } fresh)
@@ -32,10 +33,21 @@ internal sealed class StreamPacker(ClusterGeometry geometry, ClusterAllocator al
                 Remember(fresh.First.Offset(geometry), length);
                 return fresh.First.Offset(geometry);
             }
+
+            next = fresh;
         }
 
-        RefcountPage page = (await refcounts.LoadPageAsync(current).ConfigureAwait(false))!;
-        refcounts.Set(page, current, page[current] + 1);
+        try
+        {
+            RefcountPage page = (await refcounts.LoadPageAsync(current).ConfigureAwait(false))!;
+            refcounts.Set(page, current, page[current] + 1);
+        }
+        catch when (next is not null)
+        {
+            allocator.Return(next.Value);
+            throw;
+        }
+
         Remember(start, length);
         return start;
     }

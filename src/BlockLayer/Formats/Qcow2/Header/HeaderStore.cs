@@ -11,6 +11,7 @@ internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] fir
 {
     private readonly byte[] _firstCluster = firstCluster; // as on disk; changed only by the one change that runs
     private Qcow2Header _current = header;
+    private bool _isUncertain; // a write failed
 
     /// <summary>The header as it is on disk.</summary>
     internal Qcow2Header Current => Volatile.Read(ref _current);
@@ -39,10 +40,28 @@ internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] fir
         Volatile.Write(ref _current, plan.Header);
     }
 
+    /// <summary>
+    /// After a write that failed the disk may hold the old sector or the new one, while the node goes on with the old: puts the old one back, durably, before anything
+    /// else is called durable.
+    /// </summary>
+    internal async ValueTask SettleAsync()
+    {
+        if (_isUncertain)
+        {
+            int sector = Math.Min(Qcow2Limits.SectorLength, _firstCluster.Length);
+            await file.WriteAsync(0, _firstCluster.AsMemory(0, sector), CancellationToken.None).ConfigureAwait(false);
+            await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            _isUncertain = false;
+        }
+    }
+
     private async ValueTask WriteAsync(HeaderWrite write)
     {
+        await SettleAsync().ConfigureAwait(false);
+        _isUncertain = true;
         await file.WriteAsync(write.Offset.Value, write.Bytes, CancellationToken.None).ConfigureAwait(false);
-        write.Bytes.Span.CopyTo(_firstCluster.AsSpan((int)write.Offset.Value)); // what a retry after a failed flush starts from
         await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+        write.Bytes.Span.CopyTo(_firstCluster.AsSpan((int)write.Offset.Value));
+        _isUncertain = false;
     }
 }

@@ -137,18 +137,14 @@ internal sealed class RefcountTable : IDirtyTable
             _guard.ThrowIfMetadata(start.Plus(i), "A refcount table entry without a block");
         }
 
-        for (int block = 0; block < blocks; block++)
+        try
         {
-            HostCluster at = start.Plus(block);
-            _guard.Add(at, MetadataKind.RefcountBlock);
-            byte[] content = new byte[_geometry.ClusterSize];
-            int used = (int)Math.Clamp(blocks + clusters - ((long)block * perBlock), 0, perBlock);
-            for (int i = 0; i < used; i++)
-            {
-                new RefcountBlock(content, _geometry.RefcountOrder)[i] = 1;
-            }
-
-            await _file.WriteAsync(at.Offset(_geometry).Value, content, CancellationToken.None).ConfigureAwait(false);
+            await WriteBlocksAsync(start, blocks, clusters).ConfigureAwait(false);
+        }
+        catch
+        {
+            ForgetRegion(start, blocks);
+            throw;
         }
 
         for (int block = 0; block < blocks; block++)
@@ -188,9 +184,25 @@ internal sealed class RefcountTable : IDirtyTable
             ulong[] words = draft.CopyTo(draft.Count);
             HostOffset start = place.Offset(_geometry);
             _guard.Add(start, length, MetadataKind.RefcountTable);
-            await _file.WriteAsync(start.Value, WordTable.ToBytes(words), CancellationToken.None).ConfigureAwait(false);
+            try
+            {
+                await _file.WriteAsync(start.Value, WordTable.ToBytes(words), CancellationToken.None).ConfigureAwait(false);
+            }
+            catch
+            {
+                ForgetLongerTable(place, clusters);
+                throw;
+            }
+
             return new WordTable(start, words);
         }
+    }
+
+    /// <summary>Undoes <see cref="WriteLongerTableAsync"/> when the header was not changed: the clusters lie where this table does not reach, so nobody can have them.</summary>
+    internal void ForgetLongerTable(HostCluster table, int clusters)
+    {
+        HostCluster start = Reach;
+        ForgetRegion(start, (int)(table.Index - start.Index) + clusters);
     }
 
     /// <summary>Takes a longer table, already durable, whose new blocks are durable too.</summary>
@@ -217,6 +229,32 @@ internal sealed class RefcountTable : IDirtyTable
     }
 
     private long NumberOf(RefcountPage page) => page.First.Index >> _pageBits;
+
+    private async ValueTask WriteBlocksAsync(HostCluster start, int blocks, int clusters)
+    {
+        int perBlock = _geometry.RefcountBlockEntries;
+        for (int block = 0; block < blocks; block++)
+        {
+            HostCluster at = start.Plus(block);
+            _guard.Add(at, MetadataKind.RefcountBlock);
+            byte[] content = new byte[_geometry.ClusterSize];
+            int used = (int)Math.Clamp(blocks + clusters - ((long)block * perBlock), 0, perBlock);
+            for (int i = 0; i < used; i++)
+            {
+                new RefcountBlock(content, _geometry.RefcountOrder)[i] = 1;
+            }
+
+            await _file.WriteAsync(at.Offset(_geometry).Value, content, CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    private void ForgetRegion(HostCluster start, int clusters)
+    {
+        for (int i = 0; i < clusters; i++)
+        {
+            _guard.Remove(start.Plus(i));
+        }
+    }
 
     private HostOffset PositionOf(HostOffset block, HostCluster first)
         => block.Plus(((long)first.RefcountBlockIndex(_geometry) << _geometry.RefcountOrder) / 8);

@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Formats.Raw;
 using BlockLayer.Graph;
@@ -5,7 +6,7 @@ using BlockLayer.Primitives;
 using BlockLayer.Storage;
 using Xunit;
 
-namespace BlockLayer.Simulation.Tests.Qcow2;
+namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
 
 /// <summary>
 /// One seeded run: guests write, zero, discard, read and flush one image at the same time, on simulated storage with a volatile cache. Reads are checked
@@ -22,6 +23,7 @@ internal sealed class Qcow2World : IDisposable
     private readonly ClusterReusePolicy _policy;
     private readonly byte[] _base;
     private readonly SectorOracle _oracle;
+    private readonly BufferPool _buffers = new();
 
     internal Qcow2World(SimulationScheduler scheduler, ImageGeometry geometry, ClusterReusePolicy? policy = null)
     {
@@ -38,6 +40,17 @@ internal sealed class Qcow2World : IDisposable
     }
 
     internal CrashRecorder Recorder { get; }
+
+    /// <summary>Makes requests to the file fail now and then until the guests are done; requests of guests may then fail too.</summary>
+    internal void AddFaults(double probability)
+    {
+        foreach (FaultEffect effect in new[] { FaultEffect.Fail, FaultEffect.FailPartly, FaultEffect.FailAfterwards })
+        {
+            _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = "disk", Probability = probability, Effect = effect, Kind = BlockErrorKind.NoSpace });
+        }
+
+        _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Read, Path = "disk", Probability = probability });
+    }
 
     public void Dispose() => Recorder.Dispose();
 
@@ -57,6 +70,7 @@ internal sealed class Qcow2World : IDisposable
         }
 
         _scheduler.Run();
+        _storage.Faults.Clear();
         _scheduler.Run(async () =>
         {
             await ReadAsync(node, new ByteRange(0, _geometry.Length));
@@ -67,9 +81,12 @@ internal sealed class Qcow2World : IDisposable
             await using Qcow2Node again = await OpenAsync(_storage, _scheduler, NodeAccess.ReadOnly);
             byte[] content = new byte[again.Length];
             await again.ReadAsync(0, content);
+            ImageCheckReport report = await again.CheckAsync(progress: null, CancellationToken.None);
+            Assert.True(report is { Corruptions: 0, Leaks: 0 }, string.Join('\n', report.Findings));
             return content;
         });
         _oracle.Check(reopened);
+        Assert.Equal(0, _buffers.Outstanding);
     }
 
     /// <summary>Tries every state that a crash could have left: the disk holds what it may hold, and goes on to take writes without losing anything.</summary>
@@ -96,16 +113,17 @@ internal sealed class Qcow2World : IDisposable
         return files.ReadFile("disk");
     }
 
-    private static BlockEnvironment EnvironmentOf(StorageProvider files, SimulationScheduler? scheduler) => new()
+    private static BlockEnvironment EnvironmentOf(StorageProvider files, SimulationScheduler? scheduler, BufferPool? buffers = null) => new()
     {
         Files = files,
         Work = scheduler?.Work ?? (WorkScheduler)InlineWorkScheduler.Instance,
         Time = scheduler?.Time ?? TimeProvider.System,
+        Buffers = buffers ?? BufferPool.Shared,
     };
 
     private async ValueTask<Qcow2Node> OpenAsync(StorageProvider files, SimulationScheduler? scheduler, NodeAccess access)
     {
-        BlockEnvironment environment = EnvironmentOf(files, scheduler);
+        BlockEnvironment environment = EnvironmentOf(files, scheduler, _buffers);
         var file = new StorageNode(await files.OpenAsync("disk", new StorageOpenOptions { Writable = access == NodeAccess.ReadWrite }, CancellationToken.None), environment);
         var format = new Qcow2Format(new Qcow2OpenOptions { ReusePolicy = _policy, TableCacheLength = 8 * 4096 });
         var node = (Qcow2Node)await format.OpenAsync(file, new FormatOpenContext { NodeName = "disk", Access = access }, CancellationToken.None);
@@ -142,30 +160,28 @@ internal sealed class Qcow2World : IDisposable
                 break;
             case < 5:
                 byte[] data = new byte[range.Length];
-                OracleWrite write = _oracle.BeginStampedWrite(range.Offset, data);
-                await node.WriteAsync(range.Offset, data);
-                _oracle.Complete(write);
+                await ChangeAsync(_oracle.BeginStampedWrite(range.Offset, data), () => node.WriteAsync(range.Offset, data));
                 break;
             case 5 or 6:
-                OracleWrite zeroes = _oracle.BeginWriteZeroes(range.Offset, range.Length);
-                await node.WriteZeroesAsync(range.Offset, range.Length, _random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
-                _oracle.Complete(zeroes);
+                ZeroFlags flags = _random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None;
+                await ChangeAsync(_oracle.BeginWriteZeroes(range.Offset, range.Length), () => node.WriteZeroesAsync(range.Offset, range.Length, flags));
                 break;
             case 7 or 8:
-                OracleWrite discard = _oracle.BeginDiscard(range.Offset, range.Length);
-                await node.DiscardAsync(range.Offset, range.Length);
-                _oracle.Complete(discard);
+                await ChangeAsync(_oracle.BeginDiscard(range.Offset, range.Length), () => node.DiscardAsync(range.Offset, range.Length));
                 break;
             case 9:
-                await PopulateAsync(node, range);
+                await SucceedsAsync(() => PopulateAsync(node, range));
                 break;
             case 10 or 11:
                 long flush = _oracle.BeginFlush();
-                await node.FlushAsync();
-                _oracle.CompleteFlush(flush);
+                if (await SucceedsAsync(() => node.FlushAsync()))
+                {
+                    _oracle.CompleteFlush(flush);
+                }
+
                 break;
             default:
-                await ReadAsync(node, range);
+                await SucceedsAsync(() => ReadAsync(node, range));
                 break;
         }
     }
@@ -178,11 +194,42 @@ internal sealed class Qcow2World : IDisposable
         byte[] data = new byte[Math.Min(size, _geometry.Length - offset)];
         OracleWrite stamped = _oracle.BeginStampedWrite(offset, data.AsSpan(0, 512));
         OracleWrite? zeroes = data.Length > 512 ? _oracle.BeginWriteZeroes(offset + 512, data.Length - 512) : null;
-        await node.WriteAsync(offset, data, WriteFlags.Compressed);
-        _oracle.Complete(stamped);
+        bool succeeds = await ChangeAsync(stamped, () => node.WriteAsync(offset, data, WriteFlags.Compressed));
         if (zeroes is not null)
         {
-            _oracle.Complete(zeroes);
+            Settle(zeroes, succeeds);
+        }
+    }
+
+    private async ValueTask<bool> ChangeAsync(OracleWrite write, Func<ValueTask> request)
+    {
+        bool succeeds = await SucceedsAsync(request);
+        Settle(write, succeeds);
+        return succeeds;
+    }
+
+    private void Settle(OracleWrite write, bool succeeds)
+    {
+        if (succeeds)
+        {
+            _oracle.Complete(write);
+        }
+        else
+        {
+            _oracle.Fail(write);
+        }
+    }
+
+    private static async ValueTask<bool> SucceedsAsync(Func<ValueTask> request)
+    {
+        try
+        {
+            await request();
+            return true;
+        }
+        catch (BlockLayerException error) when (error.Message.StartsWith("Injected fault", StringComparison.Ordinal))
+        {
+            return false;
         }
     }
 

@@ -1,7 +1,7 @@
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 
-namespace BlockLayer.Simulation.Tests.Qcow2;
+namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
 
 /// <summary>The image of one simulated run.</summary>
 /// <param name="Version">2 or 3.</param>

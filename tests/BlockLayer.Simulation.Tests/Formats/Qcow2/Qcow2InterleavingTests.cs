@@ -1,7 +1,7 @@
 using BlockLayer.Formats.Qcow2;
 using Xunit;
 
-namespace BlockLayer.Simulation.Tests.Qcow2;
+namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
 
 /// <summary>Guests that work on one image at the same time, under many schedules, and the crashes in between.</summary>
 public sealed class Qcow2InterleavingTests
@@ -25,6 +25,29 @@ public sealed class Qcow2InterleavingTests
             using var world = new Qcow2World(scheduler, s_geometries[geometry]);
             world.Run(requestsPerGuest: 40);
         });
+
+    [Theory]
+    [MemberData(nameof(Geometries))]
+    public void Guests_whose_requests_fail_now_and_then_lose_nothing_that_was_acknowledged(int geometry)
+        => SimulationSearch.Run(seeds: 40, scheduler =>
+        {
+            using var world = new Qcow2World(scheduler, s_geometries[geometry]);
+            world.AddFaults(probability: 0.03);
+            world.Run(requestsPerGuest: 40);
+        });
+
+    [Theory]
+    [MemberData(nameof(Geometries))]
+    public async Task After_any_crash_of_a_disk_with_faults_it_holds_what_was_promised(int geometry)
+    {
+        for (ulong seed = 100; seed < 104; seed++)
+        {
+            using var world = new Qcow2World(new SimulationScheduler(seed), s_geometries[geometry]);
+            world.AddFaults(probability: 0.05);
+            world.Run(requestsPerGuest: 7);
+            await world.CheckCrashesAsync(new CrashEnumeration { ExhaustiveLimit = 6, RandomSubsets = 24, TornWrites = false });
+        }
+    }
 
     [Theory]
     [MemberData(nameof(Geometries))]
