@@ -22,14 +22,21 @@ public sealed class ImageOpener
     /// <param name="options">How.</param>
     /// <param name="cancellationToken">Honoured between the images of the chain.</param>
     /// <returns>The top image, owned by the caller.</returns>
-    /// <exception cref="OpenDeniedException">An image refers to a file that the policy does not allow; nothing of that file was opened.</exception>
+    /// <exception cref="OpenDeniedException">An image refers to a file that the policy does not allow, or a format would have to be guessed; nothing was read of that file.</exception>
     /// <exception cref="BlockLayerException">
     /// NotFound, Denied, Conflict (locked by somebody else), InvalidFormat (a loop, an unknown format, a bad header), Corrupt, Unsupported, Io.
     /// </exception>
     public async ValueTask<BlockNode> OpenAsync(string path, ImageOpenOptions options, CancellationToken cancellationToken = default)
     {
         var resolver = new ReferenceResolver(_environment.Files, options.Policy, path);
-        BlockNode top = await OpenOneAsync(path, options.Format, options.Access, resolver, DepthInChain.Top, cancellationToken).ConfigureAwait(false);
+        if (options.Format is null && options.Policy.Probing == ProbingPolicy.Never)
+        {
+            throw new OpenDeniedException(
+                options.Policy.Name, path, $"The format of '{path}' is not given, and the policy {options.Policy.Name} does not allow to guess it; give the format.") { Path = path };
+        }
+
+        Guess guess = options.Policy.Probing == ProbingPolicy.MagicOrRaw ? Guess.MagicOrRaw : Guess.Magic;
+        BlockNode top = await OpenOneAsync(path, options.Format, guess, options.Access, resolver, cancellationToken).ConfigureAwait(false);
         try
         {
             BlockNode image = top;
@@ -38,13 +45,13 @@ public sealed class ImageOpener
                 cancellationToken.ThrowIfCancellationRequested();
                 string target = resolver.Resolve(image, reference);
                 string? format = reference.DecidedByMagic ? null : reference.Format;
-                DepthInChain depth = reference.DecidedByMagic ? DepthInChain.DecidedByMagic : DepthInChain.Backing;
                 BlockNode backing;
                 try
                 {
-                    backing = await OpenOneAsync(target, format, NodeAccess.ReadOnly, resolver, depth, cancellationToken).ConfigureAwait(false);
+                    backing = await OpenOneAsync(
+                        target, format, reference.DecidedByMagic ? Guess.Magic : guess, NodeAccess.ReadOnly, resolver, cancellationToken).ConfigureAwait(false);
                 }
-                catch (BlockLayerException error) when (error is not OpenDeniedException && error.Path == target)
+                catch (BlockLayerException error) when (error is not OpenDeniedException)
                 {
                     throw new BlockLayerException(error.Kind, $"The backing file '{target}' of '{image.NodeName}' cannot be opened: {error.Message}", error)
                     {
@@ -70,57 +77,41 @@ public sealed class ImageOpener
     private async ValueTask<BlockNode> OpenOneAsync(
         string path,
         string? format,
+        Guess guess,
         NodeAccess access,
         ReferenceResolver resolver,
-        DepthInChain depth,
         CancellationToken cancellationToken)
     {
-        bool writable = access == NodeAccess.ReadWrite;
-        BlockStorage storage = await _environment.Files.OpenAsync(
-            path,
-            new StorageOpenOptions { Writable = writable, Lock = writable ? ImageLock.Writer : ImageLock.Reader },
-            cancellationToken).ConfigureAwait(false);
-        var file = new StorageNode(storage, _environment);
         try
         {
-            resolver.ThrowIfOpenAbove(storage, path);
-            ImageFormat driver = format is null
-                ? await RecogniseAsync(file, resolver.Policy, depth, cancellationToken).ConfigureAwait(false)
-                : _formats.Get(format);
-            var context = new FormatOpenContext { NodeName = path, Access = access };
-            return await driver.OpenAsync(file, context, cancellationToken).ConfigureAwait(false);
+            ImageFormat? driver = format is null ? null : _formats.Get(format);
+            bool writable = access == NodeAccess.ReadWrite;
+            BlockStorage storage = await _environment.Files.OpenAsync(
+                path,
+                new StorageOpenOptions { Writable = writable, Lock = writable ? ImageLock.Writer : ImageLock.Reader },
+                cancellationToken).ConfigureAwait(false);
+            StorageNode? file = null;
+            try
+            {
+                resolver.ThrowIfNotAllowed(storage, path);
+                file = new StorageNode(storage, _environment);
+                driver ??= await RecogniseAsync(file, guess, cancellationToken).ConfigureAwait(false);
+                return await driver.OpenAsync(file, new FormatOpenContext { NodeName = path, Access = access }, cancellationToken).ConfigureAwait(false);
+            }
+            catch
+            {
+                await (file?.DisposeAsync() ?? storage.DisposeAsync()).ConfigureAwait(false);
+                throw;
+            }
         }
         catch (BlockLayerException error) when (error.Path is null)
         {
-            await file.DisposeAsync().ConfigureAwait(false);
             throw error.WithPath(path);
-        }
-        catch
-        {
-            await file.DisposeAsync().ConfigureAwait(false);
-            throw;
         }
     }
 
-    private async ValueTask<ImageFormat> RecogniseAsync(BlockNode file, OpenPolicy policy, DepthInChain depth, CancellationToken cancellationToken)
+    private async ValueTask<ImageFormat> RecogniseAsync(BlockNode file, Guess guess, CancellationToken cancellationToken)
     {
-        bool allowed = depth switch
-        {
-            DepthInChain.DecidedByMagic => true,
-            DepthInChain.Top => policy.Probing != ProbingPolicy.Never,
-            _ => policy.Probing is ProbingPolicy.AllByMagic or ProbingPolicy.MagicOrRaw,
-        };
-        if (!allowed)
-        {
-            throw new OpenDeniedException(
-                policy.Name,
-                file.NodeName,
-                $"The format of '{file.NodeName}' is neither given nor recorded, and the policy {policy.Name} does not allow to guess it; give the format, or record it in the overlay.")
-            {
-                Path = file.Path,
-            };
-        }
-
         using PooledBuffer head = _environment.Buffers.Rent((int)Math.Min(ImageFormat.ProbeLength, file.Length));
         await file.ReadAsync(0, head.Memory, cancellationToken: cancellationToken).ConfigureAwait(false);
         if (_formats.Probe(head.Span) is { } format)
@@ -128,17 +119,17 @@ public sealed class ImageOpener
             return format;
         }
 
-        return policy.Probing == ProbingPolicy.MagicOrRaw && depth != DepthInChain.DecidedByMagic
+        return guess == Guess.MagicOrRaw
             ? _formats.Get("raw")
             : throw new BlockLayerException(
                 BlockErrorKind.InvalidFormat,
                 "It does not start with the magic of a known format, and raw is never guessed; if it is a raw disk, say so (-f raw).") { Path = file.Path };
     }
 
-    private enum DepthInChain
+    /// <summary>What may be concluded where a format is neither given nor recorded.</summary>
+    private enum Guess
     {
-        Top,
-        Backing,
-        DecidedByMagic,
+        Magic,
+        MagicOrRaw,
     }
 }

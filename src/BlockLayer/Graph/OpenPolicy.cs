@@ -11,10 +11,13 @@ public sealed record OpenPolicy
     /// </summary>
     public static OpenPolicy Default { get; } = new() { Name = "Default" };
 
-    /// <summary>Nothing but the named file itself: no backing files.</summary>
+    /// <summary>Nothing but the named file itself: an image that records a backing file is refused, unless it is opened without (<see cref="BackingMode.Ignore"/>).</summary>
     public static OpenPolicy Untrusted { get; } = new() { Name = "Untrusted", References = ReferencePolicy.Refuse };
 
-    /// <summary>What qemu-img does: any path, and formats guessed where they are not recorded, raw included. For images you made yourself.</summary>
+    /// <summary>
+    /// What qemu-img does with files: any path, also as <c>file:</c>, and formats guessed where they are not recorded, raw included. Other protocols are
+    /// refused all the same. For images you made yourself.
+    /// </summary>
     public static OpenPolicy QemuCompatible { get; } = new()
     {
         Name = "QemuCompatible",

@@ -42,12 +42,26 @@ internal sealed class ReferenceResolver
             throw Denied(image, reference, $"The policy {Policy.Name} opens no backing files.");
         }
 
+        if (reference.Name.Contains('\0', StringComparison.Ordinal))
+        {
+            throw new BlockLayerException(BlockErrorKind.InvalidFormat, $"'{image.NodeName}' names a backing file with a NUL in its name, which no file has.")
+            {
+                NodeName = image.NodeName,
+                Path = image.Path,
+            };
+        }
+
+        if (reference.Format is null && !reference.DecidedByMagic && Policy.Probing is ProbingPolicy.TopByMagic or ProbingPolicy.Never)
+        {
+            throw Denied(image, reference, $"Its format is not recorded, and the policy {Policy.Name} does not allow to guess it; record it in the overlay.");
+        }
+
         string name = WithoutProtocol(image, reference);
         string path = PathOf(image.Path ?? image.NodeName, name);
         if (Policy.References == ReferencePolicy.UnderRoots)
         {
-            string real = _files.GetRealPath(path);
-            if (!_roots.Exists(root => IsUnder(real, root)))
+            string real = RealPathOf(path);
+            if (!IsUnderRoots(real))
             {
                 throw Denied(image, reference, $"It lies in '{DirectoryOf(real)}', outside {string.Join(", ", _roots.Select(root => $"'{root}'"))}; allow that directory to open it.");
             }
@@ -75,12 +89,47 @@ internal sealed class ReferenceResolver
         return path;
     }
 
-    /// <summary>Remembers an opened file, and refuses one that is open already further up.</summary>
+    /// <summary>
+    /// Remembers an opened file, and refuses one that is open already further up, or that is not the file which lies under the roots: its path may have been
+    /// made to lead elsewhere since it was resolved.
+    /// </summary>
+    /// <exception cref="OpenDeniedException">The path does not lead to this file under an allowed root.</exception>
     /// <exception cref="BlockLayerException">InvalidFormat: the chain loops.</exception>
-    internal void ThrowIfOpenAbove(BlockStorage storage, string path)
+    internal void ThrowIfNotAllowed(BlockStorage storage, string path)
     {
+        if (_above.Count > 0 && Policy.References == ReferencePolicy.UnderRoots)
+        {
+            string real = RealPathOf(path);
+            if (!IsUnderRoots(real) || _files.GetInfo(real)?.Identity != storage.Identity)
+            {
+                throw new OpenDeniedException(Policy.Name, path, $"'{path}' was replaced while it was opened; the policy {Policy.Name} cannot tell where its file lies.")
+                {
+                    Path = path,
+                };
+            }
+        }
+
         ThrowIfAbove(storage.Identity, path);
         _above.Add(storage.Identity);
+    }
+
+    private bool IsUnderRoots(string real) => _roots.Exists(root => IsUnder(real, root));
+
+    // Where the path leads; if nothing is there, where the part of it leads that exists. So a name outside the roots is refused alike whether it exists or
+    // not, and nobody learns from the answer what lies there.
+    private string RealPathOf(string path)
+    {
+        for (string part = path; ; part = DirectoryOf(part))
+        {
+            try
+            {
+                return _files.GetRealPath(part);
+            }
+            catch (BlockLayerException error) when (error.Kind == BlockErrorKind.NotFound && part is not ("." or "/"))
+            {
+                // Look one directory up.
+            }
+        }
     }
 
     private static bool IsUnder(string path, string root)
