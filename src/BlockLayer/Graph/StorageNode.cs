@@ -141,6 +141,12 @@ internal sealed class StorageNode : BlockNode
     {
         try
         {
+            // A flush whose caller gave up waiting is no request any more, but its sync still uses the file.
+            while (RunningSync is { } running)
+            {
+                await running.WaitAsync().ConfigureAwait(false);
+            }
+
             bool changedByUs = Interlocked.Read(ref _written) > Math.Max(1, _synced);
             if (changedByUs && _fatal is null)
             {
@@ -150,6 +156,17 @@ internal sealed class StorageNode : BlockNode
         finally
         {
             await _storage.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private Completion? RunningSync
+    {
+        get
+        {
+            lock (_flushGate)
+            {
+                return _running;
+            }
         }
     }
 
