@@ -41,10 +41,19 @@ internal static class FilterInsertion
     /// <summary>Gives the parents of <paramref name="filter"/> back to what it stands on. The caller still owns the filter, and disposes it.</summary>
     /// <param name="change">A change that has drained the filter.</param>
     /// <param name="filter">The filter.</param>
+    /// <exception cref="Errors.BlockLayerException">Conflict: a link to a parent is frozen; nothing has changed.</exception>
     internal static async ValueTask RemoveAsync(GraphChange change, FilterNode filter)
     {
         ArgumentNullException.ThrowIfNull(change);
         BlockNode node = filter.Filtered.Child;
+        lock (node.Environment.TopologyLock)
+        {
+            foreach (BlockEdge edge in filter.Parents)
+            {
+                edge.ThrowIfFrozen();
+            }
+        }
+
         filter.ChangePermissions(filter.Filtered, ImagePermissions.ConsistentRead, ImagePermissions.All);
         foreach (BlockEdge edge in filter.Parents)
         {
