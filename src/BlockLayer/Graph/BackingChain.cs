@@ -57,29 +57,24 @@ public static class BackingChain
         => GetStatusAsync(Origin.Door, top, bottom, offset, length, cancellationToken);
 
     /// <summary>The same for a request that is inside already; without a <paramref name="bottom"/> the whole chain is asked.</summary>
-    internal static async ValueTask<BlockStatus> GetStatusAsync(
+    internal static ValueTask<BlockStatus> GetStatusAsync(
         Origin origin,
         BlockNode top,
         BlockNode? bottom,
         long offset,
         long length,
         CancellationToken cancellationToken)
-    {
-        BlockStatus status = await top.GetStatusAsync(origin, offset, length, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
-        return status.IsAllocated || top.SkipFilters() == bottom?.SkipFilters() || top.Backing is not { } backing
-            ? status
-            : await GetStatusBelowAsync(backing, offset, status.Length, depthOfBacking: 1, bottom, cancellationToken).ConfigureAwait(false);
-    }
+        => top.GetStatusDownToAsync(origin, offset, length, bottom, cancellationToken);
 
+    /// <summary>What the images from <paramref name="backing"/> down say, on behalf of a request inside the image above it.</summary>
     internal static async ValueTask<BlockStatus> GetStatusBelowAsync(
         BlockNode backing,
         long offset,
         long length,
-        int depthOfBacking,
         BlockNode? bottom,
         CancellationToken cancellationToken)
     {
-        int depth = depthOfBacking;
+        int depth = 1;
         for (BlockNode? node = backing; node is not null; node = node.Backing, depth++)
         {
             if (offset >= node.Length)

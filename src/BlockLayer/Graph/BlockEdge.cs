@@ -73,15 +73,23 @@ internal sealed class BlockEdge
 
     internal ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken, WriteFlags flags = WriteFlags.None)
     {
-        Debug.Assert((Needs & (ImagePermissions.Write | ImagePermissions.WriteUnchanged)) != 0, "the parent holds no permission to write");
+        AssertHolds((flags & WriteFlags.Unchanged) != 0 ? ImagePermissions.Write | ImagePermissions.WriteUnchanged : ImagePermissions.Write);
+        AssertMayGrow(offset, buffer.Length);
         return Child.WriteAsync(Origin.Edge, offset, buffer, flags, cancellationToken);
     }
 
     internal ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => Child.WriteZeroesAsync(Origin.Edge, offset, length, flags, cancellationToken);
+    {
+        AssertHolds(ImagePermissions.Write);
+        AssertMayGrow(offset, length);
+        return Child.WriteZeroesAsync(Origin.Edge, offset, length, flags, cancellationToken);
+    }
 
     internal ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken)
-        => Child.DiscardAsync(Origin.Edge, offset, length, cancellationToken);
+    {
+        AssertHolds(ImagePermissions.Write);
+        return Child.DiscardAsync(Origin.Edge, offset, length, cancellationToken);
+    }
 
     internal ValueTask FlushAsync(CancellationToken cancellationToken) => Child.FlushAsync(Origin.Edge, cancellationToken);
 
@@ -89,16 +97,30 @@ internal sealed class BlockEdge
         => Child.GetStatusAsync(Origin.Edge, offset, length, depth, cancellationToken);
 
     internal ValueTask PopulateAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
-        => Child.PopulateAsync(Origin.Edge, offset, buffer, cancellationToken);
+    {
+        AssertHolds(ImagePermissions.Write | ImagePermissions.WriteUnchanged);
+        return Child.PopulateAsync(Origin.Edge, offset, buffer, cancellationToken);
+    }
 
     internal ValueTask PopulateZeroesAsync(long offset, long length, CancellationToken cancellationToken)
-        => Child.PopulateZeroesAsync(Origin.Edge, offset, length, cancellationToken);
+    {
+        AssertHolds(ImagePermissions.Write | ImagePermissions.WriteUnchanged);
+        return Child.PopulateZeroesAsync(Origin.Edge, offset, length, cancellationToken);
+    }
 
     internal ValueTask ResizeAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
     {
-        Debug.Assert((Needs & ImagePermissions.Resize) != 0, "the parent holds no permission to resize");
+        AssertHolds(ImagePermissions.Resize);
         return Child.ResizeFromEdgeAsync(length, options, cancellationToken);
     }
+
+    [Conditional("DEBUG")]
+    private void AssertHolds(ImagePermissions any)
+        => Debug.Assert((Needs & any) != 0, "the parent does what it holds no permission for");
+
+    [Conditional("DEBUG")]
+    private void AssertMayGrow(long offset, long length)
+        => Debug.Assert((Needs & ImagePermissions.Resize) != 0 || length <= Child.Length - offset, "only a parent that may resize writes past the end");
 
     /// <summary>Keeps an edge as it is until disposed.</summary>
     internal sealed class Freeze(BlockEdge edge, string by) : IDisposable

@@ -3,7 +3,10 @@ namespace BlockLayer.Graph;
 /// <summary>What a node can take, in bytes. Generic code reads limits; it never asks which format it talks to.</summary>
 public sealed record BlockLimits
 {
-    /// <summary>Offsets and lengths of requests that reach the driver are multiples of this; the base reads and writes around others. A power of two.</summary>
+    /// <summary>
+    /// Requests that reach the driver begin at a multiple of this and end at one or at the end of the node; the base reads and writes around others. A
+    /// power of two.
+    /// </summary>
     public int RequestAlignment { get; init; } = 1;
 
     /// <summary>The unit in which the format allocates; 0 where it does not allocate. A power of two.</summary>

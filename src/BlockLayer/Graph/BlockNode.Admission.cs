@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using BlockLayer.Errors;
 using BlockLayer.Primitives;
 using BlockLayer.Requests;
+using BlockLayer.Storage;
 
 namespace BlockLayer.Graph;
 
@@ -42,10 +43,13 @@ public abstract partial class BlockNode
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         => WriteAsync(Origin.Door, offset, buffer, flags, cancellationToken);
 
-    /// <summary>Serves an admitted read: in bounds, aligned to the limits, not empty.</summary>
+    /// <summary>Serves an admitted read: in bounds, whole units of <see cref="BlockLimits.RequestAlignment"/>, not empty.</summary>
     private protected abstract ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken);
 
-    /// <summary>Serves an admitted write: in bounds (or past the end of a node that grows), aligned, not empty, never with <see cref="WriteFlags.Fua"/>.</summary>
+    /// <summary>
+    /// Serves an admitted write: in bounds (or past the end of a node that grows), whole units of <see cref="BlockLimits.RequestAlignment"/>, not empty,
+    /// never with <see cref="WriteFlags.Fua"/>.
+    /// </summary>
     private protected abstract ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken);
 
     /// <summary>True when a write past the end grows the node, as a file does.</summary>
@@ -185,19 +189,19 @@ public abstract partial class BlockNode
         try
         {
             ThrowIfOutside(offset, buffer.Length, Length); // a resize may have come first
-            int alignment = Limits.RequestAlignment;
             while (!buffer.IsEmpty)
             {
-                int piece = Math.Min(buffer.Length, _maxTransfer);
-                if (Alignment.IsAligned(offset | (uint)piece, alignment))
+                int piece = WholePiece(offset, buffer.Length);
+                if (piece > 0)
                 {
                     await ReadCoreAsync(offset, buffer[..piece], flags, cancellationToken).ConfigureAwait(false);
                 }
                 else
                 {
-                    piece = await ReadAroundAsync(new ByteRange(offset, piece), buffer, flags, cancellationToken).ConfigureAwait(false);
+                    piece = await ReadUnitAsync(offset, buffer, flags, cancellationToken).ConfigureAwait(false);
                 }
 
+                cancellationToken = CancellationToken.None; // begun, so carried to its end
                 offset += piece;
                 buffer = buffer[piece..];
             }
@@ -215,6 +219,11 @@ public abstract partial class BlockNode
         try
         {
             ThrowIfUnwritable(origin, offset, buffer.Length, flags);
+            if (buffer.IsEmpty)
+            {
+                return;
+            }
+
             await WritePiecesAsync(offset, buffer, flags & ~WriteFlags.Fua, cancellationToken).ConfigureAwait(false);
             if ((flags & WriteFlags.Fua) != 0)
             {
@@ -229,22 +238,22 @@ public abstract partial class BlockNode
 
     private async ValueTask WritePiecesAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
     {
-        int alignment = Limits.RequestAlignment;
-        using RangeClaims.Claim? claim = alignment > 1
+        using RangeClaims.Claim? claim = Limits.RequestAlignment > 1
             ? await ClaimAsync(new ByteRange(offset, buffer.Length), cancellationToken).ConfigureAwait(false)
             : null;
         while (!buffer.IsEmpty)
         {
-            int piece = Math.Min(buffer.Length, _maxTransfer);
-            if (Alignment.IsAligned(offset | (uint)piece, alignment))
+            int piece = WholePiece(offset, buffer.Length);
+            if (piece > 0)
             {
                 await WriteCoreAsync(offset, buffer[..piece], flags, cancellationToken).ConfigureAwait(false);
             }
             else
             {
-                piece = await WriteAroundAsync(new ByteRange(offset, piece), buffer, flags, cancellationToken).ConfigureAwait(false);
+                piece = await WriteUnitAsync(offset, buffer, flags, cancellationToken).ConfigureAwait(false);
             }
 
+            cancellationToken = CancellationToken.None; // begun, so carried to its end
             offset += piece;
             buffer = buffer[piece..];
         }
@@ -258,47 +267,59 @@ public abstract partial class BlockNode
         return claims.EnterAsync(aligned, aligned == range ? ClaimMode.Shared : ClaimMode.Exclusive, cancellationToken);
     }
 
-    // The head or tail of an unaligned read: at most one alignment unit, or the aligned middle.
-    private async ValueTask<int> ReadAroundAsync(ByteRange range, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
+    // How many of the next bytes the driver takes as they are: none where they begin or end inside a unit. The end of the node ends a unit.
+    private int WholePiece(long offset, int length)
     {
         int alignment = Limits.RequestAlignment;
-        int skip = (int)(range.Offset - Alignment.RoundDown(range.Offset, alignment));
-        if (skip == 0 && range.Length >= alignment)
+        if (!Alignment.IsAligned(offset, alignment))
         {
-            int whole = (int)Alignment.RoundDown(range.Length, alignment);
-            await ReadCoreAsync(range.Offset, buffer[..whole], flags, cancellationToken).ConfigureAwait(false);
-            return whole;
+            return 0;
         }
 
-        using PooledBuffer unit = Environment.Buffers.Rent(alignment);
-        await ReadCoreAsync(range.Offset - skip, unit.Memory, flags, cancellationToken).ConfigureAwait(false);
-        int wanted = (int)Math.Min(alignment - skip, range.Length);
-        unit.Span.Slice(skip, wanted).CopyTo(buffer.Span);
+        return length > _maxTransfer ? _maxTransfer : length >= Length - offset ? length : (int)Alignment.RoundDown(length, alignment);
+    }
+
+    // The part of a range that is whole units of this node; the end of the node ends a unit.
+    private ByteRange WholeUnits(ByteRange range, int unit)
+    {
+        long skip = -range.Offset & (unit - 1);
+        long end = range.End >= Length ? range.End : Alignment.RoundDown(range.End, unit);
+        long length = end - range.Offset - skip;
+        return length > 0 ? new ByteRange(range.Offset + skip, length) : new ByteRange(range.Offset, 0);
+    }
+
+    // Reads the unit that a request begins or ends in, and takes the part that was asked for.
+    private async ValueTask<int> ReadUnitAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
+    {
+        int alignment = Limits.RequestAlignment;
+        long start = Alignment.RoundDown(offset, alignment);
+        using PooledBuffer unit = Environment.Buffers.Rent((int)Math.Min(alignment, Length - start));
+        await ReadCoreAsync(start, unit.Memory, flags, cancellationToken).ConfigureAwait(false);
+        ReadOnlySpan<byte> found = unit.Span[(int)(offset - start)..];
+        int wanted = Math.Min(found.Length, buffer.Length);
+        found[..wanted].CopyTo(buffer.Span);
         return wanted;
     }
 
-    private async ValueTask<int> WriteAroundAsync(ByteRange range, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
+    // Reads the unit that a request begins or ends in, changes it and writes it back, under the claim of the request. Past the end it is zeroes, and the
+    // node grows no further than the request asks.
+    private async ValueTask<int> WriteUnitAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
     {
         int alignment = Limits.RequestAlignment;
-        int skip = (int)(range.Offset - Alignment.RoundDown(range.Offset, alignment));
-        if (skip == 0 && range.Length >= alignment)
+        long start = Alignment.RoundDown(offset, alignment);
+        long present = Math.Max(0, Length - start);
+        long needed = offset - start + buffer.Length;
+        using PooledBuffer unit = Environment.Buffers.Rent((int)Math.Min(alignment, Math.Max(present, needed)));
+        Memory<byte> old = unit.Memory[..(int)Math.Min(unit.Memory.Length, present)];
+        if (!old.IsEmpty)
         {
-            int whole = (int)Alignment.RoundDown(range.Length, alignment);
-            await WriteCoreAsync(range.Offset, buffer[..whole], flags, cancellationToken).ConfigureAwait(false);
-            return whole;
+            await ReadCoreAsync(start, old, ReadFlags.None, cancellationToken).ConfigureAwait(false);
         }
 
-        using PooledBuffer unit = Environment.Buffers.Rent(alignment);
-        long start = range.Offset - skip;
-        int present = (int)Math.Clamp(Length - start, 0, alignment);
-        unit.Span[present..].Clear();
-        if (present > 0)
-        {
-            await ReadCoreAsync(start, unit.Memory[..present], ReadFlags.None, cancellationToken).ConfigureAwait(false);
-        }
-
-        int wanted = (int)Math.Min(alignment - skip, range.Length);
-        buffer.Span[..wanted].CopyTo(unit.Span[skip..]);
+        unit.Span[old.Length..].Clear();
+        Span<byte> changed = unit.Span[(int)(offset - start)..];
+        int wanted = Math.Min(changed.Length, buffer.Length);
+        buffer.Span[..wanted].CopyTo(changed);
         await WriteCoreAsync(start, unit.Memory, flags, cancellationToken).ConfigureAwait(false);
         return wanted;
     }
@@ -321,8 +342,13 @@ public abstract partial class BlockNode
             DoorFlags refusal = (flags & WriteFlags.Unchanged) != 0 ? DoorFlags.NoWriteUnchanged : DoorFlags.NoWrite;
             if ((Volatile.Read(ref _door) & (int)refusal) != 0)
             {
-                throw WriteRefused("written");
+                throw Refused((flags & WriteFlags.Unchanged) != 0 ? ImagePermissions.WriteUnchanged : ImagePermissions.Write, "written");
             }
+        }
+
+        if ((flags & WriteFlags.Compressed) != 0 && !Limits.SupportsCompressedWrites)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' ({DriverName}) cannot store compressed data.", offset);
         }
 
         ThrowIfOutside(offset, length, origin == Origin.Edge && GrowsOnWrite ? long.MaxValue : Length);

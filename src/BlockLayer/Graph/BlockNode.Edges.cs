@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using BlockLayer.Errors;
 using BlockLayer.Storage;
 
@@ -31,6 +32,7 @@ public abstract partial class BlockNode
     internal void AttachBacking(BlockNode backing)
     {
         const ImagePermissions Reads = ImagePermissions.ConsistentRead;
+        Debug.Assert(BackingEdge is null, "a node has one backing node at most");
         Attach(backing, EdgeRole.Backing, Reads, Reads | ImagePermissions.WriteUnchanged);
     }
 
@@ -54,14 +56,7 @@ public abstract partial class BlockNode
         lock (Environment.TopologyLock)
         {
             edge.ThrowIfFrozen();
-            child = edge.Child;
-            _children.Remove(edge);
-            if (edge == _backingEdge)
-            {
-                Volatile.Write(ref _backingEdge, null);
-            }
-
-            child.DismissParentLocked(edge);
+            child = UnlinkLocked(edge);
         }
 
         await child.DisposeAsync().ConfigureAwait(false);
@@ -76,20 +71,11 @@ public abstract partial class BlockNode
         lock (Environment.TopologyLock)
         {
             edge.ThrowIfFrozen();
+            replacement.ThrowIfRefusedLocked(edge, edge.Needs, edge.Shares);
             BlockNode previous = edge.Child;
             previous.DismissParentLocked(edge);
-            try
-            {
-                edge.Child = replacement;
-                replacement.AdmitParentLocked(edge);
-            }
-            catch
-            {
-                edge.Child = previous;
-                previous.AdmitParentLocked(edge);
-                throw;
-            }
-
+            edge.Child = replacement;
+            replacement.AdmitParentLocked(edge);
             return previous;
         }
     }
@@ -101,22 +87,7 @@ public abstract partial class BlockNode
         lock (Environment.TopologyLock)
         {
             edge.ThrowIfFrozen();
-            if (replacement is null || replacement == edge.Child)
-            {
-                return;
-            }
-
-            BlockNode current = edge.Child;
-            current.DismissParentLocked(edge);
-            try
-            {
-                replacement.AdmitParentLocked(edge);
-                replacement.DismissParentLocked(edge);
-            }
-            finally
-            {
-                current.AdmitParentLocked(edge);
-            }
+            replacement?.ThrowIfRefusedLocked(edge, edge.Needs, edge.Shares);
         }
     }
 
@@ -125,19 +96,9 @@ public abstract partial class BlockNode
     {
         lock (Environment.TopologyLock)
         {
-            (ImagePermissions oldNeeds, ImagePermissions oldShares) = (edge.Needs, edge.Shares);
-            edge.Child.DismissParentLocked(edge);
+            edge.Child.ThrowIfRefusedLocked(edge, needs, shares);
             (edge.Needs, edge.Shares) = (needs, shares);
-            try
-            {
-                edge.Child.AdmitParentLocked(edge);
-            }
-            catch
-            {
-                (edge.Needs, edge.Shares) = (oldNeeds, oldShares);
-                edge.Child.AdmitParentLocked(edge);
-                throw;
-            }
+            edge.Child.RefreshDoor();
         }
     }
 
@@ -170,30 +131,42 @@ public abstract partial class BlockNode
         reopened?.Complete();
     }
 
-    private async ValueTask DetachAllAsync()
+    private BlockNode UnlinkLocked(BlockEdge edge)
     {
-        foreach (BlockEdge edge in Children)
+        _children.Remove(edge);
+        if (edge == _backingEdge)
         {
-            await DetachAsync(edge).ConfigureAwait(false);
+            Volatile.Write(ref _backingEdge, null);
         }
+
+        edge.Child.DismissParentLocked(edge);
+        return edge.Child;
     }
 
     private void AdmitParentLocked(BlockEdge edge)
     {
+        ThrowIfRefusedLocked(edge, edge.Needs, edge.Shares);
+        _parents.Add(edge);
+        RefreshDoor();
+    }
+
+    // Asked before anything changes: an edge that is taken away to see whether it could come back leaves the door open to others meanwhile.
+    private void ThrowIfRefusedLocked(BlockEdge edge, ImagePermissions needs, ImagePermissions shares)
+    {
         const ImagePermissions Writes = ImagePermissions.Write | ImagePermissions.WriteUnchanged | ImagePermissions.Resize;
-        if (IsReadOnly && (edge.Needs & Writes) != 0)
+        if (IsReadOnly && (needs & Writes) != 0)
         {
             throw Error(BlockErrorKind.ReadOnly, $"'{edge.Parent.NodeName}' needs to write '{NodeName}', which is open read-only.");
         }
 
         foreach (BlockEdge other in _parents)
         {
-            ThrowIfRefused(edge, other, edge.Needs & ~other.Shares);
-            ThrowIfRefused(other, edge, other.Needs & ~edge.Shares);
+            if (other != edge)
+            {
+                ThrowIfRefused(edge, other, needs & ~other.Shares);
+                ThrowIfRefused(other, edge, other.Needs & ~shares);
+            }
         }
-
-        _parents.Add(edge);
-        RefreshDoor();
     }
 
     private void DismissParentLocked(BlockEdge edge)
@@ -231,14 +204,14 @@ public abstract partial class BlockNode
         SetDoorFlag(DoorFlags.NoResize, (shared & ImagePermissions.Resize) == 0);
     }
 
-    private BlockLayerException WriteRefused(string what)
+    private BlockLayerException Refused(ImagePermissions permission, string what)
     {
         if (IsReadOnly)
         {
             return Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is open read-only and cannot be {what}.");
         }
 
-        BlockEdge? owner = Parents.FirstOrDefault(edge => (edge.Shares & ImagePermissions.Write) == 0);
+        BlockEdge? owner = Parents.FirstOrDefault(edge => (edge.Shares & permission) == 0);
         return Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot be {what}: '{owner?.Parent.NodeName}' uses it as its {owner?.Role} child.");
     }
 }

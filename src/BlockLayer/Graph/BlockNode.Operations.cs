@@ -2,6 +2,7 @@ using System.Diagnostics;
 using BlockLayer.Errors;
 using BlockLayer.Primitives;
 using BlockLayer.Requests;
+using BlockLayer.Storage;
 
 namespace BlockLayer.Graph;
 
@@ -57,12 +58,9 @@ public abstract partial class BlockNode
     public async ValueTask ResizeAsync(long length, ResizeOptions? options = null, CancellationToken cancellationToken = default)
     {
         options ??= ResizeOptions.GrowOnly;
-        if ((Volatile.Read(ref _door) & (int)DoorFlags.NoResize) != 0)
-        {
-            throw WriteRefused("resized");
-        }
-
+        ThrowIfNotResizable();
         using GraphChange change = await GraphChange.BeginAsync(SkipFilters(), cancellationToken).ConfigureAwait(false);
+        ThrowIfNotResizable(); // somebody may have come first
         if (length < Length && !options.AllowShrink)
         {
             throw Error(BlockErrorKind.OutOfRange, $"'{NodeName}' is {Length} bytes long and would shrink to {length}, which was not allowed.");
@@ -73,7 +71,7 @@ public abstract partial class BlockNode
             throw Error(BlockErrorKind.OutOfRange, $"A length of {length} bytes is negative.");
         }
 
-        await ResizeCoreAsync(length, options, cancellationToken).ConfigureAwait(false);
+        await ResizeFromEdgeAsync(length, options, cancellationToken).ConfigureAwait(false);
     }
 
     internal async ValueTask WriteZeroesAsync(Origin origin, long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
@@ -83,12 +81,12 @@ public abstract partial class BlockNode
         try
         {
             ThrowIfUnwritable(origin, offset, length, WriteFlags.None);
-            var range = new ByteRange(offset, length);
-            if (!range.IsEmpty)
+            if (length == 0)
             {
-                await ZeroPiecesAsync(range, flags & ~ZeroFlags.Fua, cancellationToken).ConfigureAwait(false);
+                return;
             }
 
+            await ZeroPiecesAsync(new ByteRange(offset, length), flags & ~ZeroFlags.Fua, cancellationToken).ConfigureAwait(false);
             if ((flags & ZeroFlags.Fua) != 0)
             {
                 await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
@@ -107,13 +105,10 @@ public abstract partial class BlockNode
         try
         {
             ThrowIfUnwritable(origin, offset, length, WriteFlags.None);
-            long end = offset + length;
-            long unit = Math.Max(Limits.DiscardGranularity, Limits.RequestAlignment);
-            long first = Alignment.RoundUp(offset, unit);
-            long last = end == Length ? end : Alignment.RoundDown(end, unit);
-            if (last > first)
+            ByteRange whole = WholeUnits(new ByteRange(offset, length), Math.Max(Limits.DiscardGranularity, Limits.RequestAlignment));
+            if (!whole.IsEmpty)
             {
-                await DiscardCoreAsync(first, last - first, cancellationToken).ConfigureAwait(false);
+                await DiscardCoreAsync(whole.Offset, whole.Length, cancellationToken).ConfigureAwait(false);
             }
         }
         finally
@@ -135,7 +130,14 @@ public abstract partial class BlockNode
         }
     }
 
-    internal async ValueTask<BlockStatus> GetStatusAsync(Origin origin, long offset, long length, StatusDepth depth, CancellationToken cancellationToken)
+    internal ValueTask<BlockStatus> GetStatusAsync(Origin origin, long offset, long length, StatusDepth depth, CancellationToken cancellationToken)
+        => GetStatusDownToAsync(origin, offset, length, depth == StatusDepth.Node ? this : null, cancellationToken);
+
+    /// <summary>
+    /// The status by the images down to <paramref name="bottom"/>, which may be this node; without one, by the whole chain. The question counts as
+    /// a request inside this node to its end, so the chain below stays as it is meanwhile.
+    /// </summary>
+    internal async ValueTask<BlockStatus> GetStatusDownToAsync(Origin origin, long offset, long length, BlockNode? bottom, CancellationToken cancellationToken)
     {
         ThrowIfOutside(offset, length, Length);
         ArgumentOutOfRangeException.ThrowIfZero(length);
@@ -145,14 +147,15 @@ public abstract partial class BlockNode
             ThrowIfOutside(offset, length, Length);
             BlockStatus status = await GetStatusCoreAsync(offset, length, cancellationToken).ConfigureAwait(false);
             Debug.Assert(status.Length > 0 && status.Length <= length, "a status run is at least one byte and at most what was asked for");
-            if (status.IsAllocated || depth == StatusDepth.Node)
+            Debug.Assert(!status.IsAllocated || status.Provider is not null, "what is allocated has a provider");
+            if (status.IsAllocated || bottom == this || bottom?.SkipFilters() == SkipFilters())
             {
                 return status;
             }
 
             return Backing is { } backing
-                ? await BackingChain.GetStatusBelowAsync(backing, offset, status.Length, depthOfBacking: 1, bottom: null, cancellationToken).ConfigureAwait(false)
-                : status with { Flags = StatusFlags.Zero };
+                ? await BackingChain.GetStatusBelowAsync(backing, offset, status.Length, bottom, cancellationToken).ConfigureAwait(false)
+                : status with { Flags = bottom is null ? StatusFlags.Zero : StatusFlags.None };
         }
         finally
         {
@@ -214,8 +217,11 @@ public abstract partial class BlockNode
     }
 
     /// <summary>Changes the length on behalf of a parent that holds the resize permission.</summary>
-    internal ValueTask ResizeFromEdgeAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
-        => ResizeCoreAsync(length, options, cancellationToken);
+    internal async ValueTask ResizeFromEdgeAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
+    {
+        await ResizeCoreAsync(length, options, cancellationToken).ConfigureAwait(false);
+        TellParentsOfLength();
+    }
 
     /// <summary>Serves admitted zeroes, aligned to <see cref="BlockLimits.RequestAlignment"/>. The default writes zeroes as data.</summary>
     private protected virtual async ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
@@ -229,6 +235,7 @@ public abstract partial class BlockNode
         {
             int piece = (int)Math.Min(Math.Min(length, _maxTransfer), ZeroBytes.Block.Length);
             await WriteCoreAsync(offset, ZeroBytes.Block[..piece], WriteFlags.None, cancellationToken).ConfigureAwait(false);
+            cancellationToken = CancellationToken.None; // begun, so carried to its end
             offset += piece;
             length -= piece;
         }
@@ -263,26 +270,45 @@ public abstract partial class BlockNode
             return;
         }
 
+        ByteRange whole = WholeUnits(range, Limits.RequestAlignment);
+        if (whole != range && (flags & ZeroFlags.NoFallback) != 0)
+        {
+            throw Error(
+                BlockErrorKind.Unsupported,
+                $"{range} is not whole units of {Limits.RequestAlignment} bytes, so '{NodeName}' ({DriverName}) would have to write zeroes.",
+                range.Offset);
+        }
+
         using RangeClaims.Claim claim = await ClaimAsync(range, cancellationToken).ConfigureAwait(false);
-        ByteRange whole = range.RoundIn(Limits.RequestAlignment);
-        long head = whole.IsEmpty ? range.Length : whole.Offset - range.Offset;
-        for (long at = range.Offset; head > 0;)
+        long tail = range.Offset;
+        if (!whole.IsEmpty)
         {
-            int piece = await WriteAroundAsync(new ByteRange(at, head), ZeroBytes.Block, WriteFlags.None, cancellationToken).ConfigureAwait(false);
-            at += piece;
-            head -= piece;
+            await WriteZeroesCoreAsync(whole.Offset, whole.Length, flags, cancellationToken).ConfigureAwait(false);
+            cancellationToken = CancellationToken.None; // begun, so carried to its end
+            await ZeroAroundAsync(range.Offset, whole.Offset, cancellationToken).ConfigureAwait(false);
+            tail = whole.End;
         }
 
-        if (whole.IsEmpty)
-        {
-            return;
-        }
+        await ZeroAroundAsync(tail, range.End, cancellationToken).ConfigureAwait(false);
+    }
 
-        await WriteZeroesCoreAsync(whole.Offset, whole.Length, flags, cancellationToken).ConfigureAwait(false);
-        if (range.End > whole.End)
+    private async ValueTask ZeroAroundAsync(long offset, long end, CancellationToken cancellationToken)
+    {
+        while (offset < end)
         {
-            var tail = new ByteRange(whole.End, range.End - whole.End);
-            await WriteAroundAsync(tail, ZeroBytes.Block, WriteFlags.None, cancellationToken).ConfigureAwait(false);
+            int piece = (int)Math.Min(end - offset, ZeroBytes.Block.Length);
+            offset += await WriteUnitAsync(offset, ZeroBytes.Block[..piece], WriteFlags.None, cancellationToken).ConfigureAwait(false);
+            cancellationToken = CancellationToken.None;
+        }
+    }
+
+    private void ThrowIfNotResizable()
+    {
+        var door = (DoorFlags)Volatile.Read(ref _door);
+        ObjectDisposedException.ThrowIf((door & DoorFlags.Disposed) != 0, this);
+        if ((door & DoorFlags.NoResize) != 0)
+        {
+            throw Refused(ImagePermissions.Resize, "resized");
         }
     }
 

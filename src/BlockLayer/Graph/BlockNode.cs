@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Numerics;
+using System.Runtime.ExceptionServices;
 using BlockLayer.Errors;
 using BlockLayer.Primitives;
 using BlockLayer.Requests;
@@ -111,29 +113,48 @@ public abstract partial class BlockNode : IAsyncDisposable
     }
 
     /// <summary>
-    /// Lets the node go. The last owner's call waits for requests, flushes, closes the driver and lets the children go. A failure while closing is
-    /// thrown after everything has been let go.
+    /// Lets the node go. The last owner's call waits for requests, writes back what is dirty, closes the driver and lets the children go; calls after
+    /// that do nothing. If closing fails, the first failure is thrown after everything has been let go.
     /// </summary>
     public async ValueTask DisposeAsync()
     {
-        if (Interlocked.Decrement(ref _references) > 0)
+        GC.SuppressFinalize(this);
+        if (Interlocked.Decrement(ref _references) != 0)
         {
             return;
         }
 
-        Debug.Assert(Volatile.Read(ref _references) == 0, "let go more often than taken");
         SetDoorFlag(DoorFlags.Disposed, set: true);
         await Gate.WhenIdleAsync().ConfigureAwait(false);
+        ExceptionDispatchInfo? failure = null;
         try
         {
             await CloseCoreAsync().ConfigureAwait(false);
         }
-        finally
+        catch (Exception error)
         {
-            await DetachAllAsync().ConfigureAwait(false);
+            failure = ExceptionDispatchInfo.Capture(error);
         }
 
-        GC.SuppressFinalize(this);
+        foreach (BlockEdge edge in Children)
+        {
+            BlockNode child;
+            lock (Environment.TopologyLock)
+            {
+                child = UnlinkLocked(edge); // frozen or not: the parent is gone
+            }
+
+            try
+            {
+                await child.DisposeAsync().ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                failure ??= ExceptionDispatchInfo.Capture(error); // one is told; what follows a failure usually follows from it
+            }
+        }
+
+        failure?.Throw();
     }
 
     /// <inheritdoc/>
@@ -154,6 +175,11 @@ public abstract partial class BlockNode : IAsyncDisposable
     /// <summary>Announces the length; call it before the node is used, and under drain when it changes.</summary>
     private protected void SetLength(long length) => Volatile.Write(ref _length, length);
 
+    /// <summary>Hears that a child was resized; the child, and so this node, is drained.</summary>
+    private protected virtual void OnChildLengthChanged(BlockEdge edge)
+    {
+    }
+
     /// <summary>Announces that a write grew the node to at least <paramref name="end"/>.</summary>
     private protected void RaiseLength(long end)
     {
@@ -173,9 +199,25 @@ public abstract partial class BlockNode : IAsyncDisposable
     /// <summary>Announces the limits; call it before the node is used.</summary>
     private protected void SetLimits(BlockLimits limits)
     {
+        Debug.Assert(BitOperations.IsPow2(limits.RequestAlignment), "an alignment is a power of two");
+        Debug.Assert(limits.MaxTransfer >= limits.RequestAlignment, "a transfer holds at least one unit");
         Limits = limits;
-        _maxTransfer = limits.MaxTransfer;
+        _maxTransfer = (int)Alignment.RoundDown(limits.MaxTransfer, limits.RequestAlignment);
         SetDoorFlag(DoorFlags.Unaligned, limits.RequestAlignment > 1);
+    }
+
+    // A filter shows its child's length, and the child may have been resized by somebody else than the filter.
+    private void TellParentsOfLength()
+    {
+        foreach (BlockEdge edge in Parents)
+        {
+            long before = edge.Parent.Length;
+            edge.Parent.OnChildLengthChanged(edge);
+            if (edge.Parent.Length != before)
+            {
+                edge.Parent.TellParentsOfLength();
+            }
+        }
     }
 
     /// <summary>An error of this node, with its name and path filled in.</summary>

@@ -74,11 +74,10 @@ public abstract class FilterNode : BlockNode
     private protected override ValueTask PopulateZeroesCoreAsync(long offset, long length, CancellationToken cancellationToken)
         => Filtered.PopulateZeroesAsync(offset, length, cancellationToken);
 
-    private protected override async ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
-    {
-        await Filtered.ResizeAsync(length, options, cancellationToken).ConfigureAwait(false);
-        SetLength(length);
-    }
+    private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
+        => Filtered.ResizeAsync(length, options, cancellationToken); // the child tells its new length
+
+    private protected override void OnChildLengthChanged(BlockEdge edge) => SetLength(edge.Child.Length);
 
     private async ValueTask GrowAfterAsync(ValueTask write, long end)
     {
