@@ -14,6 +14,10 @@ namespace BlockLayer.Graph;
 /// </remarks>
 internal sealed class StorageNode : BlockNode
 {
+    // Where a file is one long run of data, tmpfs looks at every page up to its end to say so. Asking for the run once instead of once a step keeps a
+    // walk over the file from being quadratic.
+    private const long StatusLookAhead = 1L << 30;
+
     private readonly BlockStorage _storage;
     private readonly Lock _flushGate = new();
     private Completion? _running;       // guarded by _flushGate: the sync that runs now
@@ -21,6 +25,7 @@ internal sealed class StorageNode : BlockNode
     private BlockLayerException? _fatal; // set once, by the sync that failed
     private long _written = 1;          // interlocked: moves on with every change
     private long _synced;               // guarded by _flushGate: value of _written that is durable
+    private KnownData? _knownData;      // volatile: the run of data that was found last
 
     internal StorageNode(BlockStorage storage, BlockEnvironment environment)
         : base(storage.Name, environment, storage.IsReadOnly ? NodeAccess.ReadOnly : NodeAccess.ReadWrite)
@@ -85,9 +90,21 @@ internal sealed class StorageNode : BlockNode
 
     private protected override async ValueTask<BlockStatus> GetStatusCoreAsync(long offset, long length, CancellationToken cancellationToken)
     {
-        StorageExtent extent = await _storage.GetExtentAsync(offset, length, cancellationToken).ConfigureAwait(false);
-        StatusFlags content = extent.IsHole ? StatusFlags.Zero : StatusFlags.Data;
-        return new BlockStatus(content | StatusFlags.Allocated | StatusFlags.HostOffsetValid, extent.Length, offset, this);
+        const StatusFlags Here = StatusFlags.Allocated | StatusFlags.HostOffsetValid;
+        long version = Interlocked.Read(ref _written);
+        if (Volatile.Read(ref _knownData) is { } known && known.Version == version && known.Range.Offset <= offset && offset < known.Range.End)
+        {
+            return new BlockStatus(StatusFlags.Data | Here, Math.Min(length, known.Range.End - offset), offset, this);
+        }
+
+        long asked = Math.Max(length, Math.Min(StatusLookAhead, Length - offset));
+        StorageExtent extent = await _storage.GetExtentAsync(offset, asked, cancellationToken).ConfigureAwait(false);
+        if (!extent.IsHole)
+        {
+            Volatile.Write(ref _knownData, new KnownData(new ByteRange(offset, extent.Length), version));
+        }
+
+        return new BlockStatus((extent.IsHole ? StatusFlags.Zero : StatusFlags.Data) | Here, Math.Min(length, extent.Length), offset, this);
     }
 
     private protected override async ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
@@ -252,4 +269,7 @@ internal sealed class StorageNode : BlockNode
 
     private BlockLayerException Refusal(BlockLayerException fatal)
         => Error(fatal.Kind, $"'{NodeName}' failed to flush and takes no more writes until it is reopened: {fatal.Message}", cause: fatal);
+
+    /// <summary>A run of data, as long as nothing has been written since. Calling zeroes data is allowed, so another program that punches a hole does no harm.</summary>
+    private sealed record KnownData(ByteRange Range, long Version);
 }
