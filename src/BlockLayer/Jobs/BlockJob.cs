@@ -170,6 +170,18 @@ public abstract class BlockJob
     /// <summary>Gives back what <see cref="PrepareAsync"/> took, as far as the work has not; after success, failure and cancellation alike.</summary>
     private protected abstract ValueTask CleanUpAsync();
 
+    /// <summary>True when the next checkpoint will wait: a job that has several steps under way ends them first.</summary>
+    private protected bool IsToPause
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _resumed is not null;
+            }
+        }
+    }
+
     /// <summary>Between two steps: waits while the job is paused, and throws if it is to end.</summary>
     private protected async ValueTask CheckpointAsync(CancellationToken cancellationToken)
     {

@@ -10,68 +10,110 @@ namespace BlockLayer.Jobs;
 public sealed partial class StreamJob
 {
     private const long ZeroStep = 2L * CopyQueue.ZeroStoreLength; // bytes of zeroes copied in one step
+    private const int OverlappingSteps = 4;                       // steps under way at once while no guest waits: reads and stores overlap
 
     /// <summary>Goes once over the disk and copies what is lacking, except what guests are writing just then.</summary>
     /// <param name="origin">
     /// From the door, the pass makes way for pauses, the rate limit and guests. From an edge, the job itself holds guests back: it waits for nobody, and an
     /// error that stops the job ends the pass.
     /// </param>
-    /// <param name="cancellationToken">Ends the pass after the step under way.</param>
+    /// <param name="cancellationToken">Ends the pass after the steps under way.</param>
     private async ValueTask CopyPassAsync(Origin origin, CancellationToken cancellationToken)
     {
-        CopyOnReadNode filter = _filter!;
-        for (long at = 0; at < End;)
+        var underWay = new Queue<Step>();
+        try
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            if (origin == Origin.Door)
+            for (long at = 0; at < End || underWay.Count > 0;)
             {
-                await CheckpointAsync(cancellationToken).ConfigureAwait(false);
-            }
+                if (underWay.Count > 0 && (at >= End || underWay.Count >= StepsAllowed(origin) || IsToPause))
+                {
+                    Step first = underWay.Dequeue();
+                    await first.Task.ConfigureAwait(false);
+                    if (IsSettled(first))
+                    {
+                        ReportProgress(underWay.Count == 0 ? at : first.Range.End);
+                    }
+                    else
+                    {
+                        await EndAsync(underWay).ConfigureAwait(false);
+                        at = first.Range.Offset;
+                        if (origin == Origin.Edge && at >= _carefulUntil)
+                        {
+                            return;
+                        }
+                    }
 
-            BlockStatus status = await filter.GetCopyStatusAsync(origin, at, cancellationToken).ConfigureAwait(false);
-            if (!CopyPlan.IsLacking(status))
-            {
-                at += status.Length;
-                ReportProgress(at);
-                continue;
-            }
+                    continue;
+                }
 
-            if (origin == Origin.Door)
-            {
-                await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
-                await filter.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
-            }
+                cancellationToken.ThrowIfCancellationRequested();
+                if (origin == Origin.Door)
+                {
+                    await CheckpointAsync(cancellationToken).ConfigureAwait(false);
+                }
 
-            (ByteRange step, long memory) = NextStep(at, status);
-            if (await StepSucceedsAsync(origin, step, memory, cancellationToken).ConfigureAwait(false))
-            {
-                at = step.End;
-                ReportProgress(at);
+                at = await AdvanceAsync(origin, at, underWay, cancellationToken).ConfigureAwait(false);
             }
-            else if (origin == Origin.Edge && _carefulUntil <= at)
-            {
-                return;
-            }
+        }
+        finally
+        {
+            await EndAsync(underWay).ConfigureAwait(false);
         }
     }
 
-    // False: the same place is tried again, after the job was stopped or in smaller steps.
-    private async ValueTask<bool> StepSucceedsAsync(Origin origin, ByteRange step, long memory, CancellationToken cancellationToken)
+    // Skips a run that lacks nothing, or starts a step on one that does. Returns where to go on.
+    private async ValueTask<long> AdvanceAsync(Origin origin, long at, Queue<Step> underWay, CancellationToken cancellationToken)
     {
-        CopyOutcome outcome = await _filter!.CopyUpAsync(origin, step, memory, cancellationToken).ConfigureAwait(false);
-        Limiter.Account(outcome.StoredBytes);
-        if (outcome.Error is not { } error)
+        CopyOnReadNode filter = _filter!;
+        BlockStatus status = await filter.GetCopyStatusAsync(origin, at, cancellationToken).ConfigureAwait(false);
+        if (!CopyPlan.IsLacking(status))
+        {
+            if (underWay.Count == 0)
+            {
+                ReportProgress(at + status.Length);
+            }
+
+            return at + status.Length;
+        }
+
+        if (origin == Origin.Door)
+        {
+            await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
+            await filter.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        Step step = NextStep(at, status);
+        step.Task = _image.Environment.Work.StartAsync(async () =>
+            step.Outcome = await filter.CopyUpAsync(origin, step.Range, step.Memory, cancellationToken).ConfigureAwait(false));
+        underWay.Enqueue(step);
+        return step.Range.End;
+    }
+
+    // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
+    private int StepsAllowed(Origin origin)
+    {
+        long arrivals = _filter!.Guests.Arrivals;
+        bool alone = arrivals == _arrivalsSeen;
+        _arrivalsSeen = arrivals;
+        return origin == Origin.Door && BytesPerSecond == 0 && alone && _carefulUntil == 0 ? OverlappingSteps : 1;
+    }
+
+    // Decides about a step that is over. False: its place is tried again, after the job was stopped or in smaller steps.
+    private bool IsSettled(Step step)
+    {
+        Limiter.Account(step.Outcome.StoredBytes);
+        if (step.Outcome.Error is not { } error)
         {
             return true;
         }
 
-        if (_options.OnError == JobErrorPolicy.Ignore && step.Length > _filter.CopyUnit)
+        if (_options.OnError == JobErrorPolicy.Ignore && step.Range.Length > _filter!.CopyUnit)
         {
-            _carefulUntil = step.End; // only what really fails is left out
+            _carefulUntil = step.Range.End; // only what really fails is left out
             return false;
         }
 
-        switch (HandleError(outcome.FailedStep, error, _options.OnError))
+        switch (HandleError(step.Outcome.FailedStep, error, _options.OnError))
         {
             case JobErrorAction.Ignore:
                 _ignored ??= error;
@@ -84,24 +126,46 @@ public sealed partial class StreamJob
         }
     }
 
+    // Waits for steps that are under way. What fails in them is met again where it stands.
+    private async ValueTask EndAsync(Queue<Step> underWay)
+    {
+        while (underWay.TryDequeue(out Step? step))
+        {
+            await step.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            Limiter.Account(step.Outcome.StoredBytes);
+        }
+    }
+
     // Zeroes need no memory and go far; data goes as far as a guest may have to wait for.
-    private (ByteRange Step, long Memory) NextStep(long at, BlockStatus status)
+    private Step NextStep(long at, BlockStatus status)
     {
         int unit = _filter!.CopyUnit;
         long first = Alignment.RoundDown(at, unit);
         if (at < _carefulUntil)
         {
-            return (new ByteRange(first, unit).ClampTo(End), unit);
+            return new Step(new ByteRange(first, unit).ClampTo(End), unit);
         }
 
         long end = at + status.Length == End ? End : Alignment.RoundDown(at + status.Length, unit);
         if (status.IsZero && at == first && end > first)
         {
-            return (new ByteRange(first, Math.Min(ZeroStep, end - first)), 0);
+            return new Step(new ByteRange(first, Math.Min(ZeroStep, end - first)), memory: 0);
         }
 
         long most = Math.Min(Math.Max(CopyQueue.StoreLength, unit), Alignment.RoundDown(_filter.Queue.Memory.Limit, unit));
-        ByteRange step = new ByteRange(first, most).ClampTo(End);
-        return (step, Alignment.RoundUp(step.Length, unit));
+        ByteRange range = new ByteRange(first, most).ClampTo(End);
+        return new Step(range, Alignment.RoundUp(range.Length, unit));
+    }
+
+    /// <summary>A copy of a range that the loop has started.</summary>
+    private sealed class Step(ByteRange range, long memory)
+    {
+        internal ByteRange Range => range;
+
+        internal long Memory => memory;
+
+        internal Task Task { get; set; } = Task.CompletedTask;
+
+        internal CopyOutcome Outcome { get; set; }
     }
 }

@@ -12,6 +12,7 @@ internal sealed class GuestPriority
     private readonly WakeableDelay _delay;
     private readonly int _limit;
     private int _guests;     // interlocked; requests that did not complete at once
+    private long _arrivals;  // interlocked; how many there have been
     private bool _jobWaits;  // volatile
     private long _lastStep;  // of the one job; timestamp of the provider
 
@@ -28,8 +29,15 @@ internal sealed class GuestPriority
     /// <summary>Guest requests that wait now.</summary>
     internal int Guests => Volatile.Read(ref _guests);
 
+    /// <summary>Guest requests that have waited so far; unchanged between two looks: nobody did.</summary>
+    internal long Arrivals => Interlocked.Read(ref _arrivals);
+
     /// <summary>Counts a guest's request that did not complete at once.</summary>
-    internal void Enter() => Interlocked.Increment(ref _guests);
+    internal void Enter()
+    {
+        Interlocked.Increment(ref _arrivals);
+        Interlocked.Increment(ref _guests);
+    }
 
     /// <summary>Counts it out.</summary>
     internal void Leave()
