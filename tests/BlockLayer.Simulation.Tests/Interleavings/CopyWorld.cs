@@ -25,9 +25,9 @@ internal sealed class CopyWorld
     private readonly RandomSteps _steps;
     private readonly BlockNode? _bottom;
 
-    internal CopyWorld(ulong seed, CopyStrategy strategy, CopyWorldFaults faults)
+    internal CopyWorld(SimulationScheduler scheduler, CopyStrategy strategy, CopyWorldFaults faults)
     {
-        _scheduler = new SimulationScheduler(seed);
+        _scheduler = scheduler;
         _random = _scheduler.CreateRandom(1);
         _environment = TestEnvironment.Of(_scheduler);
         _chain = new ChainPlan(_environment, _random);

@@ -26,9 +26,9 @@ internal sealed class StreamWorld
     private readonly CopyStrategy _strategy;
     private readonly BlockNode? _base;
 
-    internal StreamWorld(ulong seed, CopyStrategy strategy, CopyWorldFaults faults)
+    internal StreamWorld(SimulationScheduler scheduler, CopyStrategy strategy, CopyWorldFaults faults)
     {
-        _scheduler = new SimulationScheduler(seed);
+        _scheduler = scheduler;
         _random = _scheduler.CreateRandom(1);
         _environment = TestEnvironment.Of(_scheduler);
         _chain = new ChainPlan(_environment, _random);
