@@ -1,6 +1,5 @@
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
-using BlockLayer.Primitives;
 using BlockLayer.Simulation;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
