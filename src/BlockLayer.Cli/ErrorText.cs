@@ -28,8 +28,10 @@ internal static class ErrorText
         => error switch
         {
             OpenDeniedException => "Use --allow DIR for a directory you trust, or --trust for images you made yourself.",
-            ImageFormatException { Kind: BlockErrorKind.Corrupt } => $"'blk check {subject}' tells how much is damaged.",
+            ImageFormatException { Field: "magic" } => "Say another format, or none to have it recognised.",
+            { Kind: BlockErrorKind.Corrupt } => $"'blk check {subject}' tells how much is damaged.",
             { Kind: BlockErrorKind.Conflict } => "Wait until the other user is done, or close it.",
+            { Kind: BlockErrorKind.NotFound } => "Check the name and the directory.",
             { Kind: BlockErrorKind.NoSpace } => "Make room and run it again.",
             _ => null,
         };

@@ -5,7 +5,7 @@ namespace BlockLayer.Cli.CommandLine;
 /// <summary>A command line taken apart: which options were given with which values, and what is left.</summary>
 internal sealed class ParsedArguments
 {
-    private readonly List<(Option Option, string? Value)> _given = [];
+    private readonly List<Given> _given = [];
 
     /// <summary>What is not an option, in order.</summary>
     internal List<string> Operands { get; } = [];
@@ -13,7 +13,7 @@ internal sealed class ParsedArguments
     internal bool Has(Option option) => _given.Exists(given => given.Option == option);
 
     /// <summary>The value of an option, the last one where it was repeated; null if it was not given.</summary>
-    internal string? Get(Option option) => _given.FindLast(given => given.Option == option).Value;
+    internal string? Get(Option option) => _given.FindLast(given => given.Option == option)?.Value;
 
     /// <summary>All values of an option that may be repeated.</summary>
     internal IEnumerable<string> GetAll(Option option) => _given.Where(given => given.Option == option).Select(given => given.Value!);
@@ -51,5 +51,7 @@ internal sealed class ParsedArguments
             ? bytes
             : throw new UsageException($"{what}: '{text}' is no size; write bytes or a number with K, M, G, T, P or E (powers of 1024), such as 64K or 1.5G.");
 
-    internal void Add(Option option, string? value) => _given.Add((option, value));
+    internal void Add(Option option, string? value) => _given.Add(new Given(option, value));
+
+    private sealed record Given(Option Option, string? Value);
 }

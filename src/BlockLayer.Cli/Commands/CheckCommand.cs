@@ -17,7 +17,10 @@ internal sealed class CheckCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (1, 1);
 
-    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Output, CommonOptions.Progress, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options =>
+    [
+        CommonOptions.Format, CommonOptions.Output, CommonOptions.ForceShare, CommonOptions.Progress, CommonOptions.Quiet,
+    ];
 
     internal override string Example => "blk check current.qcow2";
 
@@ -27,7 +30,7 @@ internal sealed class CheckCommand : Command
     {
         bool json = arguments.GetChoice(CommonOptions.Output, "human", "json") == "json";
         string path = arguments.Operands[0];
-        var options = new ImageOpenOptions { Format = arguments.Get(CommonOptions.Format), Policy = context.PolicyFor(path), Backing = BackingMode.Ignore };
+        var options = new ImageOpenOptions { Format = arguments.Get(CommonOptions.Format), Backing = BackingMode.Ignore, Locking = context.Locking };
         BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (image.ConfigureAwait(false))
         {

@@ -37,6 +37,9 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
         return OpenPolicy.Default with { AllowedRoots = roots };
     }
 
+    /// <summary>Whether images are opened with their locks.</summary>
+    internal ImageLocking Locking => arguments.Has(CommonOptions.ForceShare) ? ImageLocking.Ignore : ImageLocking.Take;
+
     /// <summary>Shows progress as the user wants it, until it is disposed.</summary>
     internal ProgressLine ShowProgress()
     {

@@ -13,6 +13,8 @@ internal static class CommonOptions
 
     internal static Option Format { get; } = Option.Value('f', "format", "FMT", "format of the image: raw, qcow2 or qed; raw has to be said");
 
+    internal static Option ForceShare { get; } = Option.Flag('U', "force-share", "open it although somebody writes it; what is shown may be half of a change");
+
     internal static Option Output { get; } = Option.Value(null, "output", "human|json", "how the result is printed");
 
     internal static Option Progress { get; } = Option.Flag('p', "progress", "show progress even when standard error is no terminal");

@@ -21,7 +21,7 @@ internal sealed class CompareCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (2, 2);
 
-    internal override IReadOnlyList<Option> Options => [s_first, s_second, s_strict, CommonOptions.Progress, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [s_first, s_second, s_strict, CommonOptions.ForceShare, CommonOptions.Progress, CommonOptions.Quiet];
 
     internal override string Example => "blk compare -f raw disk.raw -F qcow2 disk.qcow2";
 
@@ -33,11 +33,11 @@ internal sealed class CompareCommand : Command
     {
         (string first, string second) = (arguments.Operands[0], arguments.Operands[1]);
         OpenPolicy policy = context.PolicyFor(first, second);
-        var openFirst = new ImageOpenOptions { Format = arguments.Get(s_first), Policy = policy };
+        var openFirst = new ImageOpenOptions { Format = arguments.Get(s_first), Policy = policy, Locking = context.Locking };
         BlockNode left = await context.Opener.OpenAsync(first, openFirst).ConfigureAwait(false);
         await using (left.ConfigureAwait(false))
         {
-            var openSecond = new ImageOpenOptions { Format = arguments.Get(s_second), Policy = policy };
+            var openSecond = new ImageOpenOptions { Format = arguments.Get(s_second), Policy = policy, Locking = context.Locking };
             BlockNode right = await context.Opener.OpenAsync(second, openSecond).ConfigureAwait(false);
             await using (right.ConfigureAwait(false))
             {

@@ -18,7 +18,7 @@ internal sealed class InfoCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (1, 1);
 
-    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Output, s_chain];
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Output, s_chain, CommonOptions.ForceShare];
 
     internal override string Example => "blk info --backing-chain current.qcow2";
 
@@ -31,6 +31,7 @@ internal sealed class InfoCommand : Command
         {
             Format = arguments.Get(CommonOptions.Format),
             Policy = context.PolicyFor(path),
+            Locking = context.Locking,
             Backing = chain ? BackingMode.Open : BackingMode.Ignore,
         };
         BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);

@@ -12,6 +12,9 @@ public sealed record ImageOpenOptions
     /// <summary>Which other files may be opened.</summary>
     public OpenPolicy Policy { get; init; } = OpenPolicy.Default;
 
+    /// <summary>Whether image locks are taken.</summary>
+    public ImageLocking Locking { get; init; }
+
     /// <summary>Whether the backing chain is opened.</summary>
     public BackingMode Backing { get; init; } = BackingMode.Open;
 }

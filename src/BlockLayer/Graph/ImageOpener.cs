@@ -22,6 +22,7 @@ public sealed class ImageOpener
     /// <param name="options">How.</param>
     /// <param name="cancellationToken">Honoured between the images of the chain.</param>
     /// <returns>The top image, owned by the caller.</returns>
+    /// <exception cref="ArgumentException">Writing without the image's locks.</exception>
     /// <exception cref="OpenDeniedException">An image refers to a file that the policy does not allow, or a format would have to be guessed; nothing was read of that file.</exception>
     /// <exception cref="BlockLayerException">
     /// NotFound, Denied, Conflict (locked by somebody else), InvalidFormat (a loop, an unknown format, a bad header), Corrupt, Unsupported, Io.
@@ -35,8 +36,10 @@ public sealed class ImageOpener
                 options.Policy.Name, path, $"The format of '{path}' is not given, and the policy {options.Policy.Name} does not allow to guess it; give the format.") { Path = path };
         }
 
+        StorageOpenOptions topFile = FileOptions(options.Access, options.Locking);
+        StorageOpenOptions backingFile = FileOptions(NodeAccess.ReadOnly, options.Locking);
         Guess guess = options.Policy.Probing == ProbingPolicy.MagicOrRaw ? Guess.MagicOrRaw : Guess.Magic;
-        BlockNode top = await OpenOneAsync(path, options.Format, guess, options.Access, resolver, cancellationToken).ConfigureAwait(false);
+        BlockNode top = await OpenOneAsync(path, options.Format, guess, topFile, resolver, cancellationToken).ConfigureAwait(false);
         try
         {
             BlockNode image = top;
@@ -49,7 +52,7 @@ public sealed class ImageOpener
                 try
                 {
                     backing = await OpenOneAsync(
-                        target, format, reference.DecidedByMagic ? Guess.Magic : guess, NodeAccess.ReadOnly, resolver, cancellationToken).ConfigureAwait(false);
+                        target, format, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, resolver, cancellationToken).ConfigureAwait(false);
                 }
                 catch (BlockLayerException error) when (error is not OpenDeniedException)
                 {
@@ -74,29 +77,35 @@ public sealed class ImageOpener
         }
     }
 
+    private static StorageOpenOptions FileOptions(NodeAccess access, ImageLocking locking)
+        => (access, locking) switch
+        {
+            (NodeAccess.ReadWrite, ImageLocking.Take) => new StorageOpenOptions { Writable = true, Lock = ImageLock.Writer },
+            (NodeAccess.ReadOnly, ImageLocking.Take) => new StorageOpenOptions { Lock = ImageLock.Reader },
+            (NodeAccess.ReadOnly, _) => new StorageOpenOptions(),
+            _ => throw new ArgumentException("An image is not opened for writing without its locks."),
+        };
+
     private async ValueTask<BlockNode> OpenOneAsync(
         string path,
         string? format,
         Guess guess,
-        NodeAccess access,
+        StorageOpenOptions how,
         ReferenceResolver resolver,
         CancellationToken cancellationToken)
     {
         try
         {
             ImageFormat? driver = format is null ? null : _formats.Get(format);
-            bool writable = access == NodeAccess.ReadWrite;
-            BlockStorage storage = await _environment.Files.OpenAsync(
-                path,
-                new StorageOpenOptions { Writable = writable, Lock = writable ? ImageLock.Writer : ImageLock.Reader },
-                cancellationToken).ConfigureAwait(false);
+            BlockStorage storage = await _environment.Files.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
             StorageNode? file = null;
             try
             {
                 resolver.ThrowIfNotAllowed(storage, path);
                 file = new StorageNode(storage, _environment);
                 driver ??= await RecogniseAsync(file, guess, cancellationToken).ConfigureAwait(false);
-                return await driver.OpenAsync(file, new FormatOpenContext { NodeName = path, Access = access }, cancellationToken).ConfigureAwait(false);
+                var context = new FormatOpenContext { NodeName = path, Access = how.Writable ? NodeAccess.ReadWrite : NodeAccess.ReadOnly };
+                return await driver.OpenAsync(file, context, cancellationToken).ConfigureAwait(false);
             }
             catch
             {

@@ -63,7 +63,7 @@ public sealed class ImageCreator
         string target = ReferenceResolver.PathOf(path, reference.Name);
         if (_environment.Files.GetInfo(path) is { } existing && _environment.Files.GetInfo(target)?.Identity == existing.Identity)
         {
-            throw new BlockLayerException(BlockErrorKind.Conflict, "It would be its own backing file.") { Path = path };
+            throw new BlockLayerException(BlockErrorKind.InvalidFormat, "It would be its own backing file.") { Path = path };
         }
 
         var opener = new ImageOpener(_formats, _environment);

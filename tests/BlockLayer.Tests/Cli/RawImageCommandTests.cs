@@ -138,6 +138,26 @@ public sealed class RawImageCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task An_image_in_use_can_be_looked_at_when_asked_to()
+    {
+        await _blk.SucceedAsync("create", "@a.raw", "1M");
+        await using Disk user = await Disk.OpenAsync(_blk.Folder.File("a.raw"), new DiskOptions { Format = "raw" });
+        Assert.Equal(ExitCode.InUse, (await _blk.RunAsync("info", "-f", "raw", "@a.raw")).Code);
+        Assert.StartsWith("image: @a.raw\n", await _blk.SucceedAsync("info", "-U", "-f", "raw", "@a.raw"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("blk: @absent.raw: Open failed: No such file or directory. Check the name and the directory.\n", "info", "@absent.raw")]
+    [InlineData("blk: @a.raw: magic is 0x00000000 at byte 0; expected is 0x514649fb. Say another format, or none to have it recognised.\n", "info", "-f", "qcow2", "@a.raw")]
+    [InlineData("blk: @a.raw: 'vmdk' is no known image format; known are qcow2, qed, raw.\n", "info", "-f", "vmdk", "@a.raw")]
+    [InlineData("blk: @: The file is a directory; allowed are regular files and block devices.\n", "info", "@")]
+    public async Task An_error_is_one_line_that_names_the_file_and_what_to_do(string line, params string[] arguments)
+    {
+        await _blk.SucceedAsync("create", "-q", "@a.raw", "1M");
+        Assert.Equal(new BlkRun.Outcome(ExitCode.Failure, "", line), await _blk.RunAsync(arguments));
+    }
+
+    [Fact]
     public async Task Progress_is_printed_as_lines_when_asked_for_and_nobody_watches()
     {
         await WriteAsync("a.raw", 0, Length);
