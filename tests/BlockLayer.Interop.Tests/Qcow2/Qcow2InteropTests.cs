@@ -115,6 +115,28 @@ public sealed class Qcow2InteropTests
         Assert.Contains("\"compressed-clusters\"", qemuImg.RunOk("check", "--output=json", path), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("q7-lazy-dirty.qcow2")]
+    [InlineData("q11-lazy-dirty.qcow2")]
+    public async Task A_dirty_image_we_wrote_passes_their_check(string name)
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        string path = folder.File(name);
+        File.Copy(GoldenImages.Get(name).Path, path);
+        byte[] model;
+        await using (BlockNode node = await OpenAsync(path))
+        {
+            model = new byte[node.Length];
+            await node.ReadAsync(0, model);
+        }
+
+        model = await WriteRandomlyAsync(path, model, seed: 5);
+
+        AssertClean(qemuImg, path);
+        AssertReadsInQemu(model, qemuImg, folder, path);
+    }
+
     [Fact]
     public async Task An_overlay_we_wrote_reads_the_same_through_its_backing_file()
     {

@@ -43,12 +43,6 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
             throw new BlockLayerException(
                 BlockErrorKind.Corrupt, "incompatible_features has the bit \"corrupt\": the image can be read, and must be repaired before it is written.");
         }
-
-        if (header.HasFeature(IncompatibleFeatures.Dirty))
-        {
-            throw new BlockLayerException(
-                BlockErrorKind.Corrupt, "incompatible_features has the bit \"dirty\": the image can be read, and its refcounts must be rebuilt by a repair before it is written.");
-        }
     }
 
     private static async ValueTask<WordTable> ReadTableAsync(BlockNode file, HostOffset start, int count, CancellationToken cancellationToken)

@@ -19,7 +19,8 @@ namespace BlockLayer.Formats.Qcow2;
 /// <para>Invariants: (1) a mapping is published only after its data was written; (2) the allocation lock is never held across guest data I/O; (3) opening
 /// changes nothing on disk, the first change does: see <see cref="PrepareToWriteAsync"/>; (4) with evidence that metadata could be hit,
 /// nothing is written any more, and the corrupt bit is set once.</para>
-/// <para>Lazy refcounts: an image that allows them is written with strict refcounts all the same, so the dirty bit is never set here.</para>
+/// <para>Lazy refcounts: an image that allows them is written with strict refcounts all the same, so the dirty bit is never set here. One that was left with
+/// the dirty bit set is read as it is; before the first change its refcounts are rebuilt.</para>
 /// </remarks>
 internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
 {
@@ -144,6 +145,11 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
             return;
         }
 
+        if (Header.HasFeature(IncompatibleFeatures.Dirty))
+        {
+            await RebuildRefcountsLockedAsync().ConfigureAwait(false);
+        }
+
         try
         {
             await MetadataMap.FillAsync(_guard, _file, _geometry, Header, _tables.L1, _refcounts.Table).ConfigureAwait(false);
@@ -161,6 +167,31 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         }
 
         _isPrepared = true;
+    }
+
+    /// <summary>
+    /// Replaces the refcounts of an image that was left with postponed ones: new blocks and a new table behind everything, durable, and then one write of the header
+    /// that refers to them and clears the dirty bit. A crash before that leaves the image as it was.
+    /// </summary>
+    private async ValueTask RebuildRefcountsLockedAsync()
+    {
+        ReferenceCounter references = await Qcow2Checker.CountReferencesAsync(new EdgeMetadataReader(_file), Header, CancellationToken.None).ConfigureAwait(false);
+        try
+        {
+            WordTable table = await RefcountRebuilder.WriteAsync(_file, _geometry, references).ConfigureAwait(false);
+            await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            await _header.UpdateAsync(header => header with
+            {
+                RefcountTableOffset = table.Start,
+                RefcountTableClusters = (uint)_geometry.ClustersFor((long)table.Count * RefcountTableEntry.Size),
+                Incompatible = header.Incompatible & ~IncompatibleFeatures.Dirty,
+            }).ConfigureAwait(false);
+            _refcounts.ReplaceTable(table);
+        }
+        finally
+        {
+            _allocator.NoteFileLength(_file.Child.Length);
+        }
     }
 
     /// <summary>Stops writing and says so on disk, once. The caller holds the allocation lock.</summary>

@@ -2,6 +2,7 @@ using BlockLayer.Formats.Qcow2;
 using BlockLayer.Formats.Raw;
 using BlockLayer.Graph;
 using BlockLayer.Storage;
+using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
@@ -151,6 +152,38 @@ public sealed class Qcow2StructureCrashTests
                 await AssertSoundAsync(node);
             },
             s_enumeration);
+    }
+
+    [Fact]
+    public async Task A_crash_while_refcounts_are_rebuilt_leaves_the_dirty_image_or_a_sound_one()
+    {
+        var storage = new SimulatedStorageProvider();
+        storage.AddFile("disk", await File.ReadAllBytesAsync(GoldenImages.Get("q7-lazy-dirty.qcow2").Path));
+        byte[] content;
+        CrashRecorder recorder;
+        await using (Qcow2Node node = await OpenAsync(storage, NodeAccess.ReadWrite))
+        {
+            content = new byte[node.Length];
+            await node.ReadAsync(0, content);
+            recorder = new CrashRecorder(storage);
+            await node.WriteZeroesAsync(0, 65536);
+        }
+
+        using (recorder)
+        {
+            await CrashCheck.RunAsync(
+                recorder,
+                async (_, crashed) =>
+                {
+                    await using Qcow2Node node = await OpenAsync(crashed, NodeAccess.ReadWrite);
+                    byte[] found = new byte[node.Length];
+                    await node.ReadAsync(0, found);
+                    Assert.True(found.AsSpan(65536).SequenceEqual(content.AsSpan(65536)), "what nobody wrote has changed");
+                    await node.WriteAsync(0, new byte[] { 1 });
+                    await AssertSoundAsync(node);
+                },
+                s_enumeration);
+        }
     }
 
     [Fact]

@@ -54,15 +54,27 @@ internal sealed class Qcow2Checker
             : throw new BlockLayerException(BlockErrorKind.Unsupported, $"The file has {checker._g.ClustersFor(file.Length)} clusters; a check counts at most {MaxClusters}.");
     }
 
+    /// <summary>Counts how often everything but the refcount table and its blocks refers to each cluster: what the refcounts of a dirty image have to become.</summary>
+    /// <exception cref="BlockLayerException">Corrupt: a part of the image could not be looked at, or a count does not fit; Unsupported, Io.</exception>
+    public static async ValueTask<ReferenceCounter> CountReferencesAsync(IMetadataReader file, Qcow2Header header, CancellationToken cancellationToken)
+    {
+        Qcow2Checker checker = new(file, header);
+        StoredRefcounts stale = await StoredRefcounts.LoadAsync(file, header, checker._g, cancellationToken).ConfigureAwait(false);
+        await checker.CountUsersAsync(stale, progress: null, cancellationToken).ConfigureAwait(false);
+        if (checker._tally[ImageFaultKind.NotChecked] > 0 || checker._references.HasOverflown)
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.Corrupt, $"The refcounts cannot be rebuilt: {checker._tally.Findings.FirstOrDefault()?.Message ?? "a part of the image cannot be read."}");
+        }
+
+        return checker._references;
+    }
+
     private async ValueTask<ImageCheckReport> RunAsync(IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
         StoredRefcounts stored = await StoredRefcounts.LoadAsync(_file, _header, _g, cancellationToken).ConfigureAwait(false);
-        _references.Add(new HostOffset(0), _g.ClusterSize);
-        L2TableSet tables = await CheckL1TablesAsync(stored, cancellationToken).ConfigureAwait(false);
-        L2TableCheck entries = await CheckL2TablesAsync(tables, stored, progress, cancellationToken).ConfigureAwait(false);
+        L2TableCheck entries = await CountUsersAsync(stored, progress, cancellationToken).ConfigureAwait(false);
         _references.Add(_header.RefcountTableOffset, (long)_header.RefcountTableClusters * _g.ClusterSize);
-        AddEncryptionHeader();
-        await new BitmapCheck(_file, _g, _header, _references, _tally).CheckAsync(cancellationToken).ConfigureAwait(false);
         CheckRefcountTable(stored.Table);
         long lastUsed = Compare(stored);
         return new ImageCheckReport
@@ -77,6 +89,17 @@ internal sealed class Qcow2Checker
             ImageEndOffset = (lastUsed + 1) << _g.ClusterBits,
             Findings = _tally.Findings,
         };
+    }
+
+    /// <summary>Counts every reference but those of the refcount table and its blocks.</summary>
+    private async ValueTask<L2TableCheck> CountUsersAsync(StoredRefcounts stored, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
+    {
+        _references.Add(new HostOffset(0), _g.ClusterSize);
+        L2TableSet tables = await CheckL1TablesAsync(stored, cancellationToken).ConfigureAwait(false);
+        L2TableCheck entries = await CheckL2TablesAsync(tables, stored, progress, cancellationToken).ConfigureAwait(false);
+        AddEncryptionHeader();
+        await new BitmapCheck(_file, _g, _header, _references, _tally).CheckAsync(cancellationToken).ConfigureAwait(false);
+        return entries;
     }
 
     private async ValueTask<L2TableSet> CheckL1TablesAsync(StoredRefcounts stored, CancellationToken cancellationToken)

@@ -8,6 +8,9 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
     /// <summary>The counts so far.</summary>
     public ClusterCounts Counts { get; } = new();
 
+    /// <summary>True when a cluster has more references than a refcount of this image can say.</summary>
+    public bool HasOverflown { get; private set; }
+
     /// <summary>One past the last cluster that the file or a reference reaches.</summary>
     public long End => Math.Max(g.ClustersFor(fileLength), Counts.End);
 
@@ -46,6 +49,7 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
             ulong count = Counts[cluster];
             ulong room = g.MaxRefcount - count;
             Counts[cluster] = count + Math.Min(weight, room);
+            HasOverflown |= weight > room;
             if (weight > room && tally.Corruption(weight - room))
             {
                 tally.Describe(

@@ -126,6 +126,9 @@ internal sealed class ClusterAllocator
     /// <summary>Takes back one reference to a cluster; the entry that held it has been changed in memory.</summary>
     internal void Release(HostCluster cluster) => _quarantine.Enqueue(new ReleasedCluster(cluster, NextFlush, _gate.Epoch));
 
+    /// <summary>Notes that the file became longer by other means: what lies inside it may hold anything.</summary>
+    internal void NoteFileLength(long length) => _freshFrom = new HostCluster(Math.Max(_geometry.ClustersFor(length), _freshFrom.Index));
+
     /// <summary>Begins a flush: what is released from now on belongs to the one after it.</summary>
     internal long BeginFlush() => NextFlush++;
 
