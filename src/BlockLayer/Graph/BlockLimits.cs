@@ -15,7 +15,10 @@ public sealed record BlockLimits
     /// <summary>The unit in which content is copied up and zeroes are kept; equals <see cref="ClusterSize"/> without subclusters.</summary>
     public int SubclusterSize { get; init; }
 
-    /// <summary>The longest read or write that the driver is handed at once; the base splits longer ones.</summary>
+    /// <summary>
+    /// The longest read or write that the driver is handed at once, at least 512 and <see cref="RequestAlignment"/>; the base splits longer ones, between
+    /// sectors of 512 bytes.
+    /// </summary>
     public int MaxTransfer { get; init; } = int.MaxValue & ~0xfffff;
 
     /// <summary>Discards are effective in units of this; the rest of a discard is ignored. A power of two.</summary>

@@ -9,6 +9,8 @@ namespace BlockLayer.Graph;
 // The way in for reads and writes: a front without waiting or allocation for the plain case, one asynchronous path for everything else.
 public abstract partial class BlockNode
 {
+    private const int SectorSize = 512; // what a disk writes whole, as the contract puts it
+
     private RangeClaims? _claims; // made on first use; only nodes with an alignment have any
     private int _maxTransfer = int.MaxValue & ~0xfffff;
     private int _door; // interlocked; DoorFlags
@@ -276,7 +278,13 @@ public abstract partial class BlockNode
             return 0;
         }
 
-        return length > _maxTransfer ? _maxTransfer : length >= Length - offset ? length : (int)Alignment.RoundDown(length, alignment);
+        if (length > _maxTransfer)
+        {
+            // Cut between sectors: where writes overlap, every sector ends as one of the writers'.
+            return (int)(Alignment.RoundDown(offset + _maxTransfer, Math.Max(alignment, SectorSize)) - offset);
+        }
+
+        return length >= Length - offset ? length : (int)Alignment.RoundDown(length, alignment);
     }
 
     // The part of a range that is whole units of this node; the end of the node ends a unit.

@@ -200,7 +200,7 @@ public abstract partial class BlockNode : IAsyncDisposable
     private protected void SetLimits(BlockLimits limits)
     {
         Debug.Assert(BitOperations.IsPow2(limits.RequestAlignment), "an alignment is a power of two");
-        Debug.Assert(limits.MaxTransfer >= limits.RequestAlignment, "a transfer holds at least one unit");
+        Debug.Assert(limits.MaxTransfer >= Math.Max(limits.RequestAlignment, SectorSize), "a transfer holds at least one unit");
         Limits = limits;
         _maxTransfer = (int)Alignment.RoundDown(limits.MaxTransfer, limits.RequestAlignment);
         SetDoorFlag(DoorFlags.Unaligned, limits.RequestAlignment > 1);
