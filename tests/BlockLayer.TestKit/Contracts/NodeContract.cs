@@ -77,6 +77,133 @@ public abstract class NodeContract
         }
 
         await AssertReadsAsync(node, model);
+        if (node.Environment.Buffers != BufferPool.Shared)
+        {
+            Assert.Equal(0, node.Environment.Buffers.Outstanding);
+        }
+    }
+
+    // Regions begin and end at odd bytes, so that neighbours share sectors, units and clusters.
+    [Fact]
+    public async Task Writers_on_threads_of_their_own_do_not_disturb_their_neighbours()
+    {
+        await using BlockNode node = await CreateAsync(Length);
+        const int Writers = 4;
+        const int Region = 70_001;
+        byte[] model = new byte[Length];
+        Task[] writers = [.. Enumerable.Range(0, Writers).Select(writer => Task.Run(() => WriteRegionAsync(node, model, writer * Region, Region, writer + 1)))];
+        await Task.WhenAll(writers);
+        await AssertReadsAsync(node, model);
+    }
+
+    [Fact]
+    public async Task A_request_with_fua_does_what_it_does_without()
+    {
+        await using BlockNode node = await CreateAsync(Length);
+        byte[] model = new byte[Length];
+        Pattern.Fill(model.AsSpan(1001, 150_000), 1001, writer: 1);
+        await node.WriteAsync(1001, model.AsMemory(1001, 150_000), WriteFlags.Fua);
+        model.AsSpan(5001, 100_000).Clear();
+        await node.WriteZeroesAsync(5001, 100_000, ZeroFlags.Fua);
+        await node.FlushAsync();
+        await AssertReadsAsync(node, model);
+    }
+
+    [Fact]
+    public async Task A_compressed_write_is_refused_where_the_limits_do_not_promise_it()
+    {
+        await using BlockNode node = await CreateAsync(Length);
+        Assert.SkipWhen(node.Limits.SupportsCompressedWrites, "this node stores compressed data");
+        await AssertKindAsync(BlockErrorKind.Unsupported, () => node.WriteAsync(0, new byte[65_536], WriteFlags.Compressed));
+    }
+
+    [Fact]
+    public async Task A_copy_from_below_is_stored_only_where_nothing_is_allocated()
+    {
+        await using BlockNode node = await CreateAsync(Length);
+        if (!node.Limits.SupportsPopulate)
+        {
+            await AssertKindAsync(BlockErrorKind.Unsupported, () => node.PopulateAsync(0, new byte[512]));
+            await AssertKindAsync(BlockErrorKind.Unsupported, () => node.PopulateZeroesAsync(0, 512));
+            return;
+        }
+
+        byte[] model = new byte[Length];
+        foreach ((int offset, int length) in new[] { (10, 100), (300_000, 100_000), (Length - 1, 1) })
+        {
+            Pattern.Fill(model.AsSpan(offset, length), offset, writer: 1);
+            await node.WriteAsync(offset, model.AsMemory(offset, length));
+        }
+
+        await node.WriteZeroesAsync(500_000, 100_000);
+        for (long at = 0; at < Length;)
+        {
+            BlockStatus status = await node.GetStatusAsync(at, Length - at, StatusDepth.Node);
+            if (!status.IsAllocated)
+            {
+                Pattern.Fill(model.AsSpan((int)at, (int)status.Length), at, writer: 2);
+            }
+
+            at += status.Length;
+        }
+
+        await node.PopulateAsync(0, Pattern.Of(0, Length, writer: 2));
+        await AssertReadsAsync(node, model);
+        await node.PopulateZeroesAsync(0, Length);
+        await AssertReadsAsync(node, model);
+    }
+
+    [Fact]
+    public async Task What_grows_is_zero_and_what_shrinks_is_forgotten()
+    {
+        await using BlockNode node = await CreateAsync(Length);
+        await node.WriteAsync(0, Pattern.Of(0, Length, writer: 1));
+        await SkipIfUnsupportedAsync(() => node.ResizeAsync(Length + 102_400));
+        byte[] model = new byte[Length + 102_400];
+        Pattern.Fill(model.AsSpan(0, Length), 0, writer: 1);
+        await AssertReadsAsync(node, model);
+
+        await AssertKindAsync(BlockErrorKind.OutOfRange, () => node.ResizeAsync(Length));
+        await AssertKindAsync(BlockErrorKind.OutOfRange, () => node.ResizeAsync(-1, new ResizeOptions { AllowShrink = true }));
+        await SkipIfUnsupportedAsync(() => node.ResizeAsync(200_192, new ResizeOptions { AllowShrink = true }));
+        Assert.Equal(200_192, node.Length);
+        await node.ResizeAsync(Length);
+        model.AsSpan(200_192).Clear();
+        await AssertReadsAsync(node, model[..Length]);
+    }
+
+    [Fact]
+    public async Task A_status_question_is_about_one_byte_at_least()
+    {
+        await using BlockNode node = await CreateAsync(Length);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(async () => await node.GetStatusAsync(0, 0, StatusDepth.Node));
+        BlockStatus last = await node.GetStatusAsync(Length - 1, 1, StatusDepth.Node);
+        Assert.Equal(1, last.Length);
+    }
+
+    // What one image decides, the chain below it cannot change.
+    [Fact]
+    public async Task A_chain_says_of_what_is_allocated_what_the_node_says()
+    {
+        await using BlockNode node = await CreateAsync(Length);
+        await node.WriteAsync(100_000, Pattern.Of(100_000, 300_000, writer: 1));
+        await node.WriteZeroesAsync(200_000, 70_000);
+        for (long at = 0; at < Length;)
+        {
+            BlockStatus own = await node.GetStatusAsync(at, Length - at, StatusDepth.Node);
+            BlockStatus chain = await node.GetStatusAsync(at, own.Length, StatusDepth.Chain);
+            if (own.IsAllocated)
+            {
+                Assert.Equal((own.Flags, own.Provider, 0), (chain.Flags, chain.Provider, chain.Depth));
+                Assert.NotNull(own.Provider);
+            }
+            else
+            {
+                Assert.True(node.Backing is not null || chain.IsZero, $"{chain} at {at}: nothing lies below");
+            }
+
+            at += chain.Length;
+        }
     }
 
     [Theory]
@@ -174,7 +301,8 @@ public abstract class NodeContract
         Task held;
         using (await DrainScope.BeginAsync(node))
         {
-            Assert.True(Task.WhenAll(before).IsCompletedSuccessfully);
+            Assert.True(node.Gate.IsIdle);
+            await Task.WhenAll(before); // they have left, though their callers may still have to be told
             held = node.WriteAsync(0, Pattern.Of(0, 512, 2)).AsTask();
             Assert.False(held.IsCompleted);
         }
@@ -231,6 +359,42 @@ public abstract class NodeContract
     {
         BlockLayerException error = await Assert.ThrowsAnyAsync<BlockLayerException>(async () => await action());
         Assert.Equal(kind, error.Kind);
+    }
+
+    private static async Task WriteRegionAsync(BlockNode node, byte[] model, int start, int length, int seed)
+    {
+        var random = new Random(seed);
+        for (int i = 0; i < 60; i++)
+        {
+            int offset = start + random.Next(length);
+            Memory<byte> range = model.AsMemory(offset, random.Next(1, Math.Min(9000, start + length - offset) + 1));
+            if (random.Next(4) == 0)
+            {
+                range.Span.Clear();
+                await node.WriteZeroesAsync(offset, range.Length, random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
+            }
+            else
+            {
+                Pattern.Fill(range.Span, offset, (seed * 1000) + i);
+                await node.WriteAsync(offset, range);
+            }
+
+            byte[] found = new byte[range.Length];
+            await node.ReadAsync(offset, found);
+            Assert.True(range.Span.SequenceEqual(found), $"writer {seed} does not read what it wrote at {offset}");
+        }
+    }
+
+    private static async Task SkipIfUnsupportedAsync(Func<ValueTask> resize)
+    {
+        try
+        {
+            await resize();
+        }
+        catch (BlockLayerException error) when (error.Kind == BlockErrorKind.Unsupported)
+        {
+            Assert.Skip(error.Message);
+        }
     }
 
     private protected static async Task<byte[]> ReadAllAsync(BlockNode node)
