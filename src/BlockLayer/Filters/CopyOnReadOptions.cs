@@ -12,5 +12,5 @@ public sealed record CopyOnReadOptions
     public long MemoryLimit { get; init; } = 16 * 1024 * 1024;
 
     /// <summary>A background job starts its next step only while fewer guest requests than this are waiting, but at least one step every 100 ms.</summary>
-    public int GuestsFirst { get; init; } = 4;
+    public int GuestsFirst { get; init; } = 1;
 }

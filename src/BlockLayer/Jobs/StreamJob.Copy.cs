@@ -91,12 +91,7 @@ public sealed partial class StreamJob
 
     // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
     private int StepsAllowed(Origin origin)
-    {
-        long arrivals = _filter!.Guests.Arrivals;
-        bool alone = arrivals == _arrivalsSeen;
-        _arrivalsSeen = arrivals;
-        return origin == Origin.Door && BytesPerSecond == 0 && alone && _carefulUntil == 0 ? OverlappingSteps : 1;
-    }
+        => origin == Origin.Door && BytesPerSecond == 0 && _filter!.Guests.IsQuiet && _carefulUntil == 0 ? OverlappingSteps : 1;
 
     // Decides about a step that is over. False: its place is tried again, after the job was stopped or in smaller steps.
     private bool IsSettled(Step step)
@@ -136,7 +131,7 @@ public sealed partial class StreamJob
         }
     }
 
-    // Zeroes need no memory and go far; data goes as far as a guest may have to wait for.
+    // Zeroes need no memory and go far. Data goes as far as a guest may have to wait for, and where guests do wait, one unit.
     private Step NextStep(long at, BlockStatus status)
     {
         int unit = _filter!.CopyUnit;
@@ -152,7 +147,7 @@ public sealed partial class StreamJob
             return new Step(new ByteRange(first, Math.Min(ZeroStep, end - first)), memory: 0);
         }
 
-        long most = Math.Min(Math.Max(CopyQueue.StoreLength, unit), Alignment.RoundDown(_filter.Queue.Memory.Limit, unit));
+        long most = Math.Min(_filter.Guests.IsQuiet ? Math.Max(CopyQueue.StoreLength, unit) : unit, Alignment.RoundDown(_filter.Queue.Memory.Limit, unit));
         ByteRange range = new ByteRange(first, most).ClampTo(End);
         return new Step(range, Alignment.RoundUp(range.Length, unit));
     }

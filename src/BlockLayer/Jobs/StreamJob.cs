@@ -26,7 +26,6 @@ public sealed partial class StreamJob : BlockJob
     private CopyOnReadNode? _filter;  // from prepare to the switch or clean-up
     private Exception? _ignored;      // the first error that was ignored
     private long _carefulUntil;       // up to here units are copied one by one, because a larger step failed and errors are ignored
-    private long _arrivalsSeen;       // guests that had waited when the loop looked last
 
     /// <summary>A job to fill an image.</summary>
     /// <param name="disk">The image, or a filter above it such as the root of a disk.</param>

@@ -34,5 +34,5 @@ public sealed record StreamOptions
     public long MemoryLimit { get; init; } = 16 * 1024 * 1024;
 
     /// <summary>The job starts its next step only while fewer guest requests than this are waiting, but at least one step every 100 ms.</summary>
-    public int GuestsFirst { get; init; } = 4;
+    public int GuestsFirst { get; init; } = 1;
 }
