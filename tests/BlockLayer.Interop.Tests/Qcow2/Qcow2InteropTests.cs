@@ -115,6 +115,25 @@ public sealed class Qcow2InteropTests
         Assert.Contains("\"compressed-clusters\"", qemuImg.RunOk("check", "--output=json", path), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_disk_of_no_bytes_is_a_sound_image_and_can_grow()
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        string path = folder.File("empty.qcow2");
+        await new ImageCreator(BuiltInFormats.All, BlockEnvironment.Default).CreateAsync(path, new NewImage { Format = "qcow2", Length = 0 }, OpenPolicy.Default);
+        AssertClean(qemuImg, path);
+        byte[] model = Pattern.Of(0, 1 << 20, writer: 90);
+        await using (BlockNode node = await OpenAsync(path))
+        {
+            await node.ResizeAsync(model.Length);
+            await node.WriteAsync(0, model);
+        }
+
+        AssertClean(qemuImg, path);
+        AssertReadsInQemu(model, qemuImg, folder, path);
+    }
+
     [Theory]
     [InlineData("q7-lazy-dirty.qcow2")]
     [InlineData("q11-lazy-dirty.qcow2")]

@@ -36,7 +36,7 @@ internal sealed class Qcow2Creator
                 $"A disk of {options.Length} bytes is too large for clusters of {options.ClusterSize} bytes: at most {Qcow2Limits.MaxL1TableLength / L1Entry.Size * _geometry.L2TableReach}.");
         }
 
-        _l1Clusters = Math.Max(1, (int)_geometry.ClustersFor(l1Entries * L1Entry.Size));
+        _l1Clusters = (int)_geometry.ClustersFor(l1Entries * L1Entry.Size); // none for a disk of no bytes
         (_tableClusters, _blockClusters) = (1, 1);
         while (true)
         {

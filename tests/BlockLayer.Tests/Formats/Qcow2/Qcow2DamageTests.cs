@@ -45,10 +45,10 @@ public sealed class Qcow2DamageTests
         byte[] before = await ReadFileAsync();
         await using (Qcow2Node node = await _world.OpenAsync("disk"))
         {
-            await AssertCorruptAsync("holds a L1 table", () => node.WriteAsync(3 * ClusterSize, new byte[ClusterSize]));
-            await AssertCorruptAsync("holds a L1 table", () => node.WriteAsync(40 * ClusterSize, new byte[ClusterSize]));
-            await AssertCorruptAsync("holds a L1 table", () => node.WriteZeroesAsync(40 * ClusterSize, ClusterSize));
-            await AssertCorruptAsync("holds a L1 table", () => node.FlushAsync());
+            await AssertCorruptAsync("holds an L1 table", () => node.WriteAsync(3 * ClusterSize, new byte[ClusterSize]));
+            await AssertCorruptAsync("holds an L1 table", () => node.WriteAsync(40 * ClusterSize, new byte[ClusterSize]));
+            await AssertCorruptAsync("holds an L1 table", () => node.WriteZeroesAsync(40 * ClusterSize, ClusterSize));
+            await AssertCorruptAsync("holds an L1 table", () => node.FlushAsync());
             await node.ReadAsync(4 * ClusterSize, new byte[1]);
         }
 
@@ -68,7 +68,7 @@ public sealed class Qcow2DamageTests
         byte[] before = await ReadFileAsync();
         await using (Qcow2Node node = await _world.OpenAsync("disk"))
         {
-            await AssertCorruptAsync("holds a L2 table", () => node.WriteAsync(40 * ClusterSize, new byte[ClusterSize]));
+            await AssertCorruptAsync("holds an L2 table", () => node.WriteAsync(40 * ClusterSize, new byte[ClusterSize]));
         }
 
         byte[] after = await ReadFileAsync();
@@ -114,7 +114,7 @@ public sealed class Qcow2DamageTests
         DiskLayout layout = await CreateAsync(length: 8 << 20);
         await PatchAsync(layout.Header.L1TableOffset.Value + 8, Copied | (ulong)layout.L2Table.Value);
         await using Qcow2Node node = await _world.OpenAsync("disk");
-        await AssertCorruptAsync("overlaps a L2 table", () => node.WriteAsync(40 * ClusterSize, new byte[1]));
+        await AssertCorruptAsync("which is to hold an L2 table, holds an L2 table", () => node.WriteAsync(40 * ClusterSize, new byte[1]));
         await node.ReadAsync(0, new byte[1]);
     }
 

@@ -31,7 +31,7 @@ internal sealed class MetadataOverlapGuard(BlockEdge file, ClusterGeometry geome
     {
         if (!_clusters.TryAdd(cluster.Index, kind))
         {
-            throw Broken(cluster.Offset(geometry), $"The {Say(kind)} at {cluster} overlaps a {Say(_clusters[cluster.Index])}");
+            throw Broken(cluster.Offset(geometry), $"The {cluster}, which is to hold {Say(kind)}, holds {Say(_clusters[cluster.Index])}");
         }
 
         if (cluster.Offset(geometry).Value < file.Child.Length)
@@ -71,7 +71,7 @@ internal sealed class MetadataOverlapGuard(BlockEdge file, ClusterGeometry geome
     {
         if (_clusters.TryGetValue(cluster.Index, out MetadataKind kind))
         {
-            throw Broken(cluster.Offset(geometry), $"{what} leads to {cluster}, which holds a {Say(kind)}");
+            throw Broken(cluster.Offset(geometry), $"{what} leads to {cluster}, which holds {Say(kind)}");
         }
     }
 
@@ -81,12 +81,12 @@ internal sealed class MetadataOverlapGuard(BlockEdge file, ClusterGeometry geome
 
     private static string Say(MetadataKind kind) => kind switch
     {
-        MetadataKind.Header => "header",
-        MetadataKind.L1Table => "L1 table",
-        MetadataKind.L2Table => "L2 table",
-        MetadataKind.RefcountTable => "refcount table",
-        MetadataKind.RefcountBlock => "refcount block",
-        MetadataKind.SnapshotTable => "snapshot table",
+        MetadataKind.Header => "the header",
+        MetadataKind.L1Table => "an L1 table",
+        MetadataKind.L2Table => "an L2 table",
+        MetadataKind.RefcountTable => "the refcount table",
+        MetadataKind.RefcountBlock => "a refcount block",
+        MetadataKind.SnapshotTable => "the snapshot table",
         _ => throw new ArgumentOutOfRangeException(nameof(kind)),
     };
 }
