@@ -57,7 +57,10 @@ internal sealed class MapCommand : Command
             {
                 throw new BlockLayerException(
                     BlockErrorKind.Unsupported,
-                    $"The run at {extent.Start} is compressed, so it has no place that a table could show; use --output json.") { Path = path };
+                    $"The run at {extent.Start} is compressed, so it has no place that a table could show; use --output json.")
+                {
+                    Path = path,
+                };
             }
 
             writer.WriteLine($"{Hex(extent.Start),-16}{Hex(extent.Length),-16}{Hex(hostOffset),-16}{extent.Path}");

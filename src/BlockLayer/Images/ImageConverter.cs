@@ -62,7 +62,10 @@ public sealed class ImageConverter
         {
             throw new BlockLayerException(
                 BlockErrorKind.OutOfRange,
-                $"It holds {target.Length} bytes, and the source has {source.Length}.") { Path = target.Path };
+                $"It holds {target.Length} bytes, and the source has {source.Length}.")
+            {
+                Path = target.Path,
+            };
         }
 
         var converter = new ImageConverter(source, target, options, progress);
