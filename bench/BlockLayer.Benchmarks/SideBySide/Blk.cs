@@ -4,7 +4,7 @@ namespace BlockLayer.Benchmarks.SideBySide;
 internal static class Blk
 {
     private static readonly string s_path = Path.GetFullPath(
-        Path.Combine(AppContext.BaseDirectory, "../../../../../src/BlockLayer.Cli/bin/Release/net10.0/blk"));
+        Path.Combine(AppContext.BaseDirectory, "../../blk/blk"));
 
     /// <summary>Runs <c>blk</c> to its end and returns the seconds of the whole process.</summary>
     internal static async Task<double> RunAsync(params string[] arguments) => (await Tool.RunAsync(s_path, arguments)).Seconds;

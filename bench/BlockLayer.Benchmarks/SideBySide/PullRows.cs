@@ -11,17 +11,9 @@ internal static class PullRows
     internal static async IAsyncEnumerable<Row> MeasureAsync(Setting setting)
     {
         long length = (long)((1L << 30) * Math.Max(0.25, setting.Scale));
-        if (Directory.Exists("/dev/shm"))
+        using (var memory = new MemoryFolder(setting))
         {
-            string memory = Directory.CreateDirectory(Path.Combine("/dev/shm", Path.GetFileName(setting.Directory))).FullName;
-            try
-            {
-                yield return await AgainstDaemonAsync(setting, memory, length);
-            }
-            finally
-            {
-                Directory.Delete(memory, recursive: true);
-            }
+            yield return await AgainstDaemonAsync(setting, memory.Path, length);
         }
 
         yield return await AgainstCopyAsync(setting, length);

@@ -64,7 +64,7 @@ internal sealed class Qcow2Checker
         if (checker._tally[ImageFaultKind.NotChecked] > 0 || checker._references.HasOverflown)
         {
             throw new BlockLayerException(
-                BlockErrorKind.Corrupt, $"The refcounts cannot be rebuilt: {checker._tally.Findings.FirstOrDefault()?.Message ?? "a part of the image cannot be read."}");
+                BlockErrorKind.Corrupt, $"The refcounts cannot be rebuilt: {(checker._tally.Findings is [var first, ..] ? first.Message : "a part of the image cannot be read.")}");
         }
 
         return checker._references;
