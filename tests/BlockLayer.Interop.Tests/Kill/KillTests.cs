@@ -42,7 +42,7 @@ public sealed class KillTests
             string[] pull = ["pull", chain.Current, .. stopsAtTemplate ? ["--base", chain.Template] : Array.Empty<string>()];
             KilledProcess.Run("BlockLayer.KillHost", [point, $"{writesBefore}", chain.Current, "blk", .. pull], process => process.StandardOutput, IsStopped);
 
-            await AssertChainAsync(chain, point, stopsAtTemplate);
+            Assert.Equal(IsBeforeHeader(point) ? KillChain.Before : After(stopsAtTemplate), await ReadChainAsync(chain));
             await AssertSoundAndRerunsAsync(chain, chain.Expected, stopsAtTemplate);
         }
     }
@@ -60,7 +60,9 @@ public sealed class KillTests
 
             var report = new GuestReport(chain.Content, lines);
             Assert.True(report is { Writes: > 20, Flushes: > 1 }, $"{report.Writes} writes and {report.Flushes} flushes prove little");
-            await AssertChainAsync(chain, point, stopsAtTemplate);
+            string[] names = await ReadChainAsync(chain);
+            bool mayBeBefore = IsBeforeHeader(point) && !lines.Contains(GuestRun.Pulled); // on a slow disk the pull may be ahead of a late write
+            Assert.True(names.SequenceEqual(After(stopsAtTemplate)) || (mayBeBefore && names.SequenceEqual(KillChain.Before)), string.Join(" -> ", names));
             string found = chain.PathOf("found");
             _qemuImg.RunOk("convert", "-f", format, "-O", "raw", chain.Current, found);
             report.Check(await File.ReadAllBytesAsync(found));
@@ -82,7 +84,7 @@ public sealed class KillTests
             int progress = 0;
             KilledProcess.Run(
                 "blk",
-                ["pull", chain.Current, "--progress", "--bandwidth", "2M", .. stopsAtTemplate ? ["--base", chain.Template] : Array.Empty<string>()],
+                ["pull", chain.Current, "--progress", "--bandwidth", "1M", .. stopsAtTemplate ? ["--base", chain.Template] : Array.Empty<string>()],
                 process => process.StandardError,
                 line => line.Contains('%', StringComparison.Ordinal) && ++progress == reports);
             await AssertSoundAndRerunsAsync(chain, chain.Expected, stopsAtTemplate);
@@ -91,12 +93,8 @@ public sealed class KillTests
 
     private static bool IsStopped(string line) => line == Report.Stopped;
 
-    // What was written before a SIGKILL is in the page cache: the header that was changed is the header.
-    private static async Task AssertChainAsync(KillChain chain, string point, bool stopsAtTemplate)
-    {
-        bool isBefore = point is nameof(KillPoint.Copying) or nameof(KillPoint.BeforeHeader);
-        Assert.Equal(isBefore ? KillChain.Before : After(stopsAtTemplate), await ReadChainAsync(chain));
-    }
+    // What was written before a SIGKILL is in the page cache: a header that was changed is the header.
+    private static bool IsBeforeHeader(string point) => point is nameof(KillPoint.Copying) or nameof(KillPoint.BeforeHeader);
 
     private static string[] After(bool stopsAtTemplate) => stopsAtTemplate ? ["current", "template"] : ["current"];
 

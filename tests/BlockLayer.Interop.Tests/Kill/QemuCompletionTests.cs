@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using BlockLayer.KillHost;
 using BlockLayer.TestKit;
 using Xunit;
@@ -12,7 +11,6 @@ namespace BlockLayer.Interop.Tests.Kill;
 public sealed class QemuCompletionTests
 {
     private readonly QemuTool _qemuImg = QemuTool.Require("qemu-img");
-    private readonly QemuTool _daemon = QemuTool.Require("qemu-storage-daemon");
 
     [Theory]
     [InlineData("qcow2")]
@@ -21,7 +19,9 @@ public sealed class QemuCompletionTests
     {
         using (KillChain theirs = await KillChain.CreateAsync(format))
         {
-            StreamAndKill(theirs);
+            using var daemon = new StorageDaemon(theirs);
+            daemon.Stream();
+            daemon.Kill();
             QemuResult compared = Compare(theirs);
             TestContext.Current.TestOutputHelper?.WriteLine(
                 $"qemu-storage-daemon, {format}, killed at BLOCK_JOB_COMPLETED: {(compared.ExitCode == 0 ? "kept the disk" : "LOST the disk")}: {compared.Output.Trim()}{compared.Error.Trim()}");
@@ -39,29 +39,4 @@ public sealed class QemuCompletionTests
     }
 
     private QemuResult Compare(KillChain chain) => _qemuImg.Run("compare", "-f", "raw", "-F", chain.Format, chain.Expected, chain.Current);
-
-    private void StreamAndKill(KillChain chain)
-    {
-        using Process daemon = _daemon.Start(
-            "--chardev", "stdio,id=control",
-            "--monitor", "chardev=control",
-            "--blockdev", $"driver=file,node-name=template-file,filename={chain.Template},read-only=on",
-            "--blockdev", "driver=raw,node-name=template,file=template-file,read-only=on",
-            "--blockdev", $"driver=file,node-name=intermediate-file,filename={chain.PathOf("intermediate")},read-only=on",
-            "--blockdev", $"driver={chain.Format},node-name=intermediate,file=intermediate-file,backing=template,read-only=on",
-            "--blockdev", $"driver=file,node-name=current-file,filename={chain.Current}",
-            "--blockdev", $"driver={chain.Format},node-name=current,file=current-file,backing=intermediate");
-        daemon.StandardInput.WriteLine("""{"execute":"qmp_capabilities"}""");
-        daemon.StandardInput.WriteLine("""{"execute":"block-stream","arguments":{"job-id":"stream","device":"current"}}""");
-        daemon.StandardInput.Flush();
-        string? line;
-        do
-        {
-            line = daemon.StandardOutput.ReadLine();
-        }
-        while (line?.Contains("BLOCK_JOB_COMPLETED", StringComparison.Ordinal) == false && !line.Contains("\"error\"", StringComparison.Ordinal));
-        daemon.Kill(); // SIGKILL
-        daemon.WaitForExit();
-        Assert.True(line?.Contains("BLOCK_JOB_COMPLETED", StringComparison.Ordinal), $"block-stream: {line} {daemon.StandardError.ReadToEnd()}");
-    }
 }

@@ -14,9 +14,9 @@ public sealed class PullBadInputTests : IDisposable
     [Theory]
     [InlineData("qcow2", 10, "length of the file is 10 bytes at byte 0; expected is at least 72.")]
     [InlineData("qcow2", 300, "backing_file_offset is 528 at byte 8; expected is 0 or 112 to 300.")]
-    [InlineData("qcow2", 70000, "refcount table of 65536 bytes at byte 65536 does not end inside the file of 70000 bytes. 'blk check @current' tells how much is damaged.")]
+    [InlineData("qcow2", 70000, "refcount table of 65536 bytes at byte 65536 does not end inside the file of 70000 bytes.")]
     [InlineData("qed", 10, "The file is 10 bytes long; the header takes 64.")]
-    [InlineData("qed", 70000, "The L1 table is said to take 262144 bytes from byte 65536; the file ends at byte 70000. 'blk check @current' tells how much is damaged.")]
+    [InlineData("qed", 70000, "The L1 table is said to take 262144 bytes from byte 65536; the file ends at byte 70000.")]
     public async Task A_file_that_was_cut_off(string format, int length, string error)
     {
         CreateChain(format);
@@ -126,7 +126,10 @@ public sealed class PullBadInputTests : IDisposable
     private async Task AssertRefusedAsync(string error, params string[] arguments)
     {
         Dictionary<string, byte[]> before = ReadFiles();
-        Assert.Equal(new BlkRun.Outcome(ExitCode.Failure, "", error + "\n"), await _blk.RunAsync(arguments));
+        BlkRun.Outcome outcome = await _blk.RunAsync(arguments);
+        Assert.Equal((ExitCode.Failure, ""), (outcome.Code, outcome.Out));
+        Assert.StartsWith(error, outcome.Error, StringComparison.Ordinal); // advice may follow
+        Assert.Equal(outcome.Error.Length - 1, outcome.Error.IndexOf('\n', StringComparison.Ordinal));
         Assert.Equal(before, ReadFiles());
     }
 

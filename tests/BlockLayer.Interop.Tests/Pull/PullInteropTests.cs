@@ -1,3 +1,4 @@
+using BlockLayer.Interop.Tests.Kill;
 using BlockLayer.TestKit;
 using BlockLayer.Tests.Cli;
 using Xunit;
@@ -85,6 +86,33 @@ public sealed class PullInteropTests : IDisposable
         Assert.Equal(chain.Expect(images[^1], images[0]), chain.FollowWithQemu());
         AssertGoesOn(chain);
         Assert.Equal(template, await File.ReadAllBytesAsync(chain.Template));
+    }
+
+    // The other direction: what we made and wrote, QEMU streams, checks and writes, and we read.
+    [Theory]
+    [InlineData("qcow2", false)]
+    [InlineData("qcow2", true)]
+    [InlineData("qed", false)]
+    [InlineData("qed", true)]
+    public async Task A_chain_that_we_made_is_streamed_by_qemu_and_read_by_us(string format, bool stopsAtTemplate)
+    {
+        using KillChain chain = await KillChain.CreateAsync(format);
+        using (var daemon = new StorageDaemon(chain))
+        {
+            daemon.Stream(stopsAtTemplate ? ",\"base-node\":\"template\"" : "");
+            daemon.Quit();
+        }
+
+        QemuTool qemuIo = QemuTool.Require("qemu-io");
+        foreach ((string path, string image) in new[] { (chain.Current, format), (chain.Expected, "raw") })
+        {
+            qemuIo.RunOk("-f", image, "-c", "write -P 200 1000k 300k", "-c", "write -z 4M 64k", path);
+        }
+
+        File.Delete(chain.PathOf("intermediate"));
+        Assert.Equal("Images are identical.\n", await _blk.SucceedAsync("compare", "-f", "raw", "-F", format, chain.Expected, chain.Current));
+        Assert.Contains("No errors were found", await _blk.SucceedAsync("check", "-f", format, chain.Current), StringComparison.Ordinal);
+        QemuTool.Require("qemu-img").RunOk("check", "-f", format, chain.Current);
     }
 
     public void Dispose() => _blk.Dispose();

@@ -1,7 +1,6 @@
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
-using BlockLayer.Storage;
 
 namespace BlockLayer.Simulation.Tests.Crashes.Pulls;
 
@@ -43,34 +42,16 @@ internal static class PullChain
         return expected;
     }
 
-    /// <summary>Storage that answers at once needs no scheduler.</summary>
-    internal static ValueTask<Disk> OpenAsync(StorageProvider files, SimulationScheduler? scheduler = null, FormatRegistry? formats = null)
-        => Disk.OpenAsync(PullPlan.Current, new DiskOptions
-        {
-            Formats = formats ?? BuiltInFormats.All,
-            Environment = new BlockEnvironment
-            {
-                Files = files,
-                Work = scheduler?.Work ?? (WorkScheduler)InlineWorkScheduler.Instance,
-                Time = scheduler?.Time ?? TimeProvider.System,
-            },
-        });
+    internal static ValueTask<Disk> OpenAsync(BlockEnvironment environment, FormatRegistry? formats = null)
+        => Disk.OpenAsync(PullPlan.Current, new DiskOptions { Formats = formats ?? BuiltInFormats.All, Environment = environment });
 
     internal static StreamJob NewPull(this Disk disk, PullPlan plan)
-        => new(disk.Root, new StreamOptions { BaseName = plan.StopsAtTemplate ? PullPlan.Template : null });
-
-    internal static async Task<byte[]> ReadAllAsync(this Disk disk)
-    {
-        byte[] content = new byte[disk.Length];
-        await disk.ReadAsync(0, content);
-        return content;
-    }
+        => new(disk.Root, new StreamOptions { BaseName = plan.StopsAtTemplate ? PullPlan.Template : null, Strategy = plan.Strategy });
 
     private static async Task FillAsync(
         string path, NewImage image, SimulatedStorageProvider files, byte[] expected, int writer, (int FirstSector, int Sectors)[] runs)
     {
-        var environment = new BlockEnvironment { Files = files, Work = InlineWorkScheduler.Instance, Time = TimeProvider.System };
-        await using Disk disk = await Disk.CreateAsync(path, image, new DiskOptions { Environment = environment });
+        await using Disk disk = await Disk.CreateAsync(path, image, new DiskOptions { Environment = SimulatedEnvironment.Inline(files) });
         foreach ((int firstSector, int sectors) in runs)
         {
             byte[] data = GuestStamp.Create(firstSector * 512, sectors * 512, writer);

@@ -1,3 +1,5 @@
+using BlockLayer.Requests;
+
 namespace BlockLayer.Simulation.Tests.Crashes.Pulls;
 
 /// <summary>The chain of one simulated pull, template (raw) &lt;- intermediate &lt;- current, and what is done with it.</summary>
@@ -12,6 +14,9 @@ internal sealed record PullPlan(string Format, bool HasIntermediate, bool StopsA
 
     /// <summary>Bytes of the disk: several copy units, the last of them short.</summary>
     internal const int Length = (160 * 1024) + 512;
+
+    /// <summary>How guests and copies make way for each other.</summary>
+    internal CopyStrategy Strategy { get; init; } = CopyStrategy.Cancel;
 
     /// <summary>Guests at the same time.</summary>
     internal int GuestCount { get; init; } = 2;

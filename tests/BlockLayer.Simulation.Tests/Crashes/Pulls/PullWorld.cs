@@ -1,7 +1,6 @@
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
-using BlockLayer.Primitives;
 using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using Xunit;
@@ -14,6 +13,8 @@ namespace BlockLayer.Simulation.Tests.Crashes.Pulls;
 /// </summary>
 internal sealed class PullWorld : IDisposable
 {
+    private static readonly GuestProfile s_profile = new() { Zeroes = 1, Discards = 1, Flushes = 3, MaxLength = 24 * 1024 };
+
     private readonly PullPlan _plan;
     private readonly PullSabotage _sabotage;
     private readonly SimulationScheduler _scheduler;
@@ -52,17 +53,18 @@ internal sealed class PullWorld : IDisposable
     internal void Run()
     {
         StorageProvider files = _sabotage.Hook is { } hook ? new HookedStorageProvider(_storage, PullPlan.Current, hook) : _storage;
-        _disk = _scheduler.Run(() => PullChain.OpenAsync(files, _scheduler, _sabotage.Formats).AsTask());
+        BlockEnvironment environment = SimulatedEnvironment.Of(_scheduler, _storage) with { Files = files };
+        _disk = _scheduler.Run(() => PullChain.OpenAsync(environment, _sabotage.Formats).AsTask());
         for (int guest = 0; guest < _plan.GuestCount; guest++)
         {
-            _scheduler.Spawn($"guest {guest}", RunGuestAsync);
+            _scheduler.Spawn($"guest {guest}", () => RunGuestAsync(new OracleGuest(_disk.Root, _oracle)));
         }
 
         _scheduler.Spawn("pull", PullAsync);
         _scheduler.Run();
         _scheduler.Run(async () =>
         {
-            await ReadAsync(new ByteRange(0, PullPlan.Length));
+            await new OracleGuest(_disk.Root, _oracle).ReadAsync(0, PullPlan.Length);
             await _disk.DisposeAsync();
         });
     }
@@ -73,9 +75,9 @@ internal sealed class PullWorld : IDisposable
         => CrashCheck.RunAsync(_recorder, async (state, storage) =>
         {
             var promise = (PullPromise)state.Image.Observation!;
-            await using Disk disk = await PullChain.OpenAsync(storage);
+            await using Disk disk = await PullChain.OpenAsync(SimulatedEnvironment.Inline(storage));
             AssertChain(disk, promise.IsComplete);
-            promise.Disk.Check(await disk.ReadAllAsync());
+            promise.Disk.Check(await OracleGuest.ReadAllAsync(disk.Root));
             ImageCheckReport report = await ImageChecker.CheckAsync(disk.Root);
             Assert.True(report.Corruptions == 0, string.Join(Environment.NewLine, report.Findings));
         }, enumeration);
@@ -84,14 +86,14 @@ internal sealed class PullWorld : IDisposable
     internal Task<long> CheckRerunsAsync(CrashEnumeration enumeration)
         => CrashCheck.RunAsync(_recorder, async (state, storage) =>
         {
-            await using Disk disk = await PullChain.OpenAsync(storage);
-            byte[] before = await disk.ReadAllAsync();
+            await using Disk disk = await PullChain.OpenAsync(SimulatedEnvironment.Inline(storage));
+            byte[] before = await OracleGuest.ReadAllAsync(disk.Root);
             StreamJob job = disk.NewPull(_plan);
             await job.StartAsync();
             JobResult result = await job.Completion;
             Assert.True(result.Outcome == JobOutcome.Completed, result.Error?.ToString());
             AssertChain(disk, isComplete: true);
-            Assert.True((await disk.ReadAllAsync()).AsSpan().SequenceEqual(before), "the pull changed what the disk reads");
+            Assert.True((await OracleGuest.ReadAllAsync(disk.Root)).AsSpan().SequenceEqual(before), "the pull changed what the disk reads");
             ImageCheckReport report = await ImageChecker.CheckAsync(disk.Root);
             Assert.True(report.Corruptions == 0, string.Join(Environment.NewLine, report.Findings));
         }, enumeration);
@@ -142,63 +144,16 @@ internal sealed class PullWorld : IDisposable
         }
     }
 
-    private async Task RunGuestAsync()
+    // Guests rest between requests, so that some come after the pull.
+    private async Task RunGuestAsync(OracleGuest guest)
     {
         for (int i = 0; i < _plan.RequestsPerGuest; i++)
         {
-            await RequestAsync(NextRange());
-            for (int pause = _random.Next(20); pause > 0; pause--)
+            await guest.RunAsync(_random, requests: 1, s_profile);
+            for (int rest = _random.Next(20); rest > 0; rest--)
             {
                 await _scheduler.StepAsync();
             }
         }
-    }
-
-    private async ValueTask RequestAsync(ByteRange range)
-    {
-        switch (_random.Next(12))
-        {
-            case < 5:
-                byte[] data = new byte[range.Length];
-                OracleWrite write = _oracle.BeginStampedWrite(range.Offset, data);
-                await _disk!.WriteAsync(range.Offset, data);
-                _oracle.Complete(write);
-                break;
-            case 5:
-                OracleWrite zeroes = _oracle.BeginWriteZeroes(range.Offset, range.Length);
-                await _disk!.WriteZeroesAsync(range.Offset, range.Length, _random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
-                _oracle.Complete(zeroes);
-                break;
-            case 6:
-                OracleWrite discard = _oracle.BeginDiscard(range.Offset, range.Length);
-                await _disk!.DiscardAsync(range.Offset, range.Length);
-                _oracle.Complete(discard);
-                break;
-            case < 10:
-                long flush = _oracle.BeginFlush();
-                await _disk!.FlushAsync();
-                _oracle.CompleteFlush(flush);
-                break;
-            default:
-                await ReadAsync(range);
-                break;
-        }
-    }
-
-    private async ValueTask ReadAsync(ByteRange range)
-    {
-        OracleRead read = _oracle.BeginRead(range.Offset, range.Length);
-        byte[] found = new byte[range.Length];
-        await _disk!.ReadAsync(range.Offset, found);
-        _oracle.CompleteRead(read, found);
-    }
-
-    private ByteRange NextRange()
-    {
-        int sectors = PullPlan.Length / 512;
-        int first = _random.Next(sectors);
-        int most = _random.Next(3) == 0 ? 40 : 6;
-        int count = 1 + _random.Next(Math.Min(most, sectors - first));
-        return new ByteRange(first * 512L, count * 512L);
     }
 }
