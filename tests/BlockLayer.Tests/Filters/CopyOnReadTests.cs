@@ -288,6 +288,25 @@ public class CopyOnReadTests
     }
 
     [Fact]
+    public async Task A_strategy_may_widen_a_copy_within_one_piece_and_the_disk()
+    {
+        await using var disk = new CopyFixture(new Prefetching(units: 100, refused: -1));
+        await disk.ReadAsync(2L * Unit, 512);
+        Assert.Equal(14, disk.Image.AllocatedClusters); // from its own unit to the end of the disk, which is one piece
+        Assert.Equal(1, disk.Source.Count(OverlayStep.Read));
+    }
+
+    [Fact]
+    public async Task A_strategy_may_refuse_a_unit_which_is_then_read_through()
+    {
+        await using var disk = new CopyFixture(new Prefetching(units: 1, refused: 3));
+        Assert.All(await disk.ReadAsync(2L * Unit, 3 * Unit), writer => Assert.Equal(CopyFixture.BaseWriter, writer));
+        Assert.True(await disk.IsAllocatedAsync(2L * Unit));
+        Assert.False(await disk.IsAllocatedAsync(3L * Unit));
+        Assert.True(await disk.IsAllocatedAsync(4L * Unit));
+    }
+
+    [Fact]
     public async Task Requests_on_allocated_clusters_complete_at_once_and_allocate_nothing()
     {
         await using var disk = new CopyFixture();
@@ -298,17 +317,30 @@ public class CopyOnReadTests
         }
 
         disk.Image.Steps = OverlaySteps.None;
-        long before = 0;
-        for (int round = 0; round < 3; round++)
+        long least = long.MaxValue; // a garbage collection in another test may disturb the count of a round
+        for (int round = 0; round < 10; round++)
         {
-            before = GC.GetAllocatedBytesForCurrentThread();
+            long before = GC.GetAllocatedBytesForCurrentThread();
             for (int offset = 0; offset < CopyFixture.Length; offset += 4096)
             {
                 ValueTask read = disk.Filter.ReadAsync(offset, buffer);
                 Assert.True(read.IsCompletedSuccessfully);
             }
+
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(0, least);
+    }
+
+    private sealed class Prefetching(int units, int refused) : CopyStrategy
+    {
+        public override string Name => "prefetching";
+
+        public override CopyConflict OnGuestWrite(ByteRange unit) => CopyConflict.CancelCopy;
+
+        public override bool CopiesOnRead(ByteRange unit) => unit.Offset != refused * (long)Unit;
+
+        public override ByteRange Widen(ByteRange wanted) => new(wanted.Offset, Math.Max(wanted.Length, units * (long)Unit));
     }
 }
