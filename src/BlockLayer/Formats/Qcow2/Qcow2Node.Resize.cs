@@ -86,7 +86,7 @@ internal sealed partial class Qcow2Node
                         if (slice[at] != L2Entry.Unallocated)
                         {
                             _tables.MarkDirty(slice);
-                            ReplaceEntry(slice, at, L2Entry.Unallocated);
+                            ReplaceEntry(slice, at, L2Entry.Unallocated, ReleasedRoom.GiveBack);
                         }
                     }
                 }

@@ -67,7 +67,7 @@ internal sealed partial class Qcow2Node
         if (old.IsAllocated)
         {
             // A snapshot still has it, so it stays metadata as far as the guard is concerned.
-            _allocator.Release(old.L2Table.Cluster(_geometry));
+            _allocator.Release(old.L2Table.Cluster(_geometry), ReleasedRoom.Keep);
         }
 
         return true;

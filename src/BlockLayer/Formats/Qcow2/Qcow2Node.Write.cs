@@ -107,9 +107,9 @@ internal sealed partial class Qcow2Node
     {
         await _writeBack.FlushAsync(CancellationToken.None).ConfigureAwait(false);
         using AsyncLock.Releaser held = await _allocationLock.EnterAsync().ConfigureAwait(false);
-        int before = _allocator.QuarantinedCount;
+        long before = _allocator.ReuseGeneration;
         await _allocator.RetireAsync().ConfigureAwait(false);
-        return _allocator.QuarantinedCount < before;
+        return _allocator.ReuseGeneration != before;
     }
 
     /// <summary>Makes a plan under the allocation lock, and does what it asks for. Null when something was waited for or made meanwhile and the caller has to look again.</summary>
@@ -375,7 +375,7 @@ internal sealed partial class Qcow2Node
             {
                 GuestCluster cluster = allocation.First.Plus(i);
                 L2Entry entry = makeEntry(cluster, allocation.Host.First.Plus(i).Offset(_geometry));
-                ReplaceEntry(allocation.Slice, cluster, entry);
+                ReplaceEntry(allocation.Slice, cluster, entry, ReleasedRoom.Keep);
                 if (entry.IsCopied)
                 {
                     allocation.Slice.Trust(cluster, _guard.Generation);
@@ -392,7 +392,7 @@ internal sealed partial class Qcow2Node
     /// <summary>Gives up an allocation that could not be filled. True when another try may succeed: there was no room, and some could be freed.</summary>
     private async ValueTask<bool> AbandonAsync(InFlightAllocation allocation, Exception error)
     {
-        bool hasHope = error is BlockLayerException { Kind: BlockErrorKind.NoSpace } && _allocator.QuarantinedCount > 0;
+        bool hasHope = error is BlockLayerException { Kind: BlockErrorKind.NoSpace } && !_allocator.IsSettled;
         using (await _allocationLock.EnterAsync(CancellationToken.None).ConfigureAwait(false))
         {
             if (allocation.Host.Origin != HostOrigin.Own)
@@ -409,7 +409,7 @@ internal sealed partial class Qcow2Node
     }
 
     /// <summary>Changes an entry of a slice that is marked dirty, and releases the host clusters that the old one referred to and the new one does not.</summary>
-    private void ReplaceEntry(L2Slice slice, GuestCluster cluster, L2Entry entry)
+    private void ReplaceEntry(L2Slice slice, GuestCluster cluster, L2Entry entry, ReleasedRoom room)
     {
         L2Entry old = slice[cluster];
         slice.Set(cluster, entry);
@@ -421,7 +421,7 @@ internal sealed partial class Qcow2Node
         (HostCluster from, HostCluster to) = HostClustersOf(old);
         for (HostCluster host = from; host.Index <= to.Index; host = host.Plus(1))
         {
-            _allocator.Release(host);
+            _allocator.Release(host, room);
         }
     }
 }

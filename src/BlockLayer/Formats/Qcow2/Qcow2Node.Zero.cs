@@ -175,7 +175,7 @@ internal sealed partial class Qcow2Node
                 if (entry != old)
                 {
                     _tables.MarkDirty(slice);
-                    ReplaceEntry(slice, at, entry);
+                    ReplaceEntry(slice, at, entry, ReleasedRoom.GiveBack);
                 }
             }
 

@@ -51,7 +51,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         _guard = new MetadataOverlapGuard(_file, _geometry);
         _tables = new TableCache(_file, _geometry, header.Version, image.L1, options.TableCacheLength);
         _refcounts = new RefcountTable(_file, _geometry, image.RefcountTable, _guard);
-        _allocator = new ClusterAllocator(_geometry, _refcounts, _guard, Gate, options.ReusePolicy, file.Length);
+        _allocator = new ClusterAllocator(_file, _geometry, _refcounts, _guard, Gate, options.ReusePolicy);
         _packer = new StreamPacker(_geometry, _allocator, _refcounts);
         _writeBack = new WriteBack(_file, _header, _allocationLock, _tables, _refcounts, _allocator);
         SetLength(header.VirtualSize);
@@ -122,7 +122,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
                 await _allocator.RetireAsync().ConfigureAwait(false);
             }
         }
-        while (_refcounts.DirtyCount > 0 || _allocator.QuarantinedCount > 0);
+        while (_refcounts.DirtyCount > 0 || !_allocator.IsSettled);
     }
 
     /// <summary>

@@ -81,6 +81,6 @@ public sealed class PullSabotageTests
     /// <summary>The mistake that the quarantine of released clusters prevents.</summary>
     private sealed class AtOnce : ClusterReusePolicy
     {
-        internal override bool MayReuse(ReleasedCluster released, long durableDrop, long epoch) => true;
+        internal override bool MayReuse(ReleasedRun released, long durableDrop, long epoch) => true;
     }
 }

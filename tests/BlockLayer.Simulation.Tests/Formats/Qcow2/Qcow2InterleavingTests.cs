@@ -86,6 +86,6 @@ public sealed class Qcow2InterleavingTests
     /// <summary>The mistake the quarantine is there to prevent.</summary>
     private sealed class AtOnce : ClusterReusePolicy
     {
-        internal override bool MayReuse(ReleasedCluster released, long durableDrop, long epoch) => true;
+        internal override bool MayReuse(ReleasedRun released, long durableDrop, long epoch) => true;
     }
 }

@@ -41,6 +41,25 @@ public sealed class Qcow2WriteTests
     }
 
     [Fact]
+    public async Task Discarded_room_goes_back_to_the_file_system()
+    {
+        await _world.CreateAsync("disk", new Qcow2CreateOptions { Length = 64 * ClusterSize, ClusterSize = ClusterSize });
+        await using Qcow2Node node = await _world.OpenAsync("disk");
+        await node.WriteAsync(0, Pattern.Of(0, 32 * ClusterSize, writer: 1));
+        long used = _world.Files.UsedLength;
+
+        await node.DiscardAsync(0, 16 * ClusterSize);
+        await node.FlushAsync();
+        await node.FlushAsync();
+        await node.FlushAsync();
+
+        Assert.InRange(_world.Files.UsedLength, 0, used - (15 * ClusterSize));
+        byte[] kept = new byte[16 * ClusterSize];
+        await node.ReadAsync(16 * ClusterSize, kept);
+        Assert.Equal(Pattern.Of(16 * ClusterSize, kept.Length, writer: 1), kept);
+    }
+
+    [Fact]
     public async Task Opening_for_writing_and_closing_changes_nothing()
     {
         using var folder = new TemporaryFolder();
@@ -259,6 +278,6 @@ public sealed class Qcow2WriteTests
     /// <summary>The mistake that the quarantine is there to prevent.</summary>
     private sealed class AtOnce : ClusterReusePolicy
     {
-        internal override bool MayReuse(ReleasedCluster released, long durableDrop, long epoch) => true;
+        internal override bool MayReuse(ReleasedRun released, long durableDrop, long epoch) => true;
     }
 }

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using BlockLayer.Errors;
+using BlockLayer.Graph;
 using BlockLayer.Requests;
 
 namespace BlockLayer.Formats.Qcow2;
@@ -15,33 +17,37 @@ namespace BlockLayer.Formats.Qcow2;
 /// </remarks>
 internal sealed class ClusterAllocator
 {
+    private const int MaxGivenBackAtOnce = 256; // clusters; the lock is held meanwhile
+
+    private readonly BlockEdge _file;
     private readonly ClusterGeometry _geometry;
     private readonly RefcountTable _refcounts;
     private readonly MetadataOverlapGuard _guard;
     private readonly RequestGate _gate;
     private readonly ClusterReusePolicy _policy;
-    private readonly Queue<ReleasedCluster> _quarantine = new(); // in the order of release, so neither drop nor epoch ever falls
+    private readonly Quarantine _quarantine = new();
     private readonly Queue<HostCluster> _returned = new();       // never seen by anybody
     private HostCluster _searchFrom; // nothing below it is free
     private HostCluster _freshFrom;  // from here on nothing was ever taken, so nothing was written, not even by a write that failed
     private long _reuseGeneration;   // written under the allocation lock
 
     /// <summary>An allocator over these counts.</summary>
+    /// <param name="file">The image file, to give room back.</param>
     /// <param name="geometry">The image's.</param>
     /// <param name="refcounts">Who is in use.</param>
     /// <param name="guard">Who must not be handed out whatever the counts say.</param>
     /// <param name="gate">Tells who may still see a released cluster.</param>
     /// <param name="policy">When a released cluster is used again.</param>
-    /// <param name="fileLength">Bytes of the file now: what lies behind reads as zeroes until it is taken.</param>
     internal ClusterAllocator(
-        ClusterGeometry geometry, RefcountTable refcounts, MetadataOverlapGuard guard, RequestGate gate, ClusterReusePolicy policy, long fileLength)
+        BlockEdge file, ClusterGeometry geometry, RefcountTable refcounts, MetadataOverlapGuard guard, RequestGate gate, ClusterReusePolicy policy)
     {
+        _file = file;
         _geometry = geometry;
         _refcounts = refcounts;
         _guard = guard;
         _gate = gate;
         _policy = policy;
-        _freshFrom = new HostCluster(geometry.ClustersFor(fileLength));
+        _freshFrom = new HostCluster(geometry.ClustersFor(file.Child.Length));
     }
 
     /// <summary>Number that a drop gets which the next captured flush makes durable.</summary>
@@ -53,12 +59,12 @@ internal sealed class ClusterAllocator
     /// <summary>Moves on whenever a cluster becomes free, before anything else can be stored in it.</summary>
     internal long ReuseGeneration => Volatile.Read(ref _reuseGeneration);
 
-    /// <summary>References in quarantine.</summary>
-    internal int QuarantinedCount => _quarantine.Count + _returned.Count;
+    /// <summary>True when nothing waits to be counted down.</summary>
+    internal bool IsSettled => _quarantine.IsEmpty && _returned.Count == 0;
 
     /// <summary>Takes up to <paramref name="wanted"/> contiguous clusters, each counted once.</summary>
     /// <returns>At least one cluster; null when the refcount table has no room for more, so that it has to grow first.</returns>
-    /// <exception cref="Errors.BlockLayerException">Corrupt: what is counted as free holds metadata; NoSpace, Io.</exception>
+    /// <exception cref="BlockLayerException">Corrupt: what is counted as free holds metadata; NoSpace, Io.</exception>
     internal async ValueTask<HostRun?> AllocateAsync(int wanted)
     {
         await RetireAsync().ConfigureAwait(false);
@@ -88,7 +94,7 @@ internal sealed class ClusterAllocator
 
     /// <summary>Takes exactly <paramref name="count"/> contiguous clusters, each counted once: for tables, which are contiguous.</summary>
     /// <returns>Null when the refcount table has no room for them, so that it has to grow first.</returns>
-    /// <exception cref="Errors.BlockLayerException">Corrupt: what is counted as free holds metadata; NoSpace, Io.</exception>
+    /// <exception cref="BlockLayerException">Corrupt: what is counted as free holds metadata; NoSpace, Io.</exception>
     internal async ValueTask<HostRun?> AllocateContiguousAsync(int count)
     {
         HostCluster first = _searchFrom;
@@ -97,7 +103,14 @@ internal sealed class ClusterAllocator
             if (await _refcounts.LoadPageAsync(at).ConfigureAwait(false) is not { } page)
             {
                 int index = (int)at.RefcountTableIndex(_geometry);
-                return await _refcounts.CreateRegionAsync(_refcounts.Table, index, count).ConfigureAwait(false) is { } region ? new HostRun(region, count) : null;
+                if (_refcounts.IsEmptyFrom(index))
+                {
+                    return await _refcounts.CreateRegionAsync(_refcounts.Table, index, count).ConfigureAwait(false) is { } region ? new HostRun(region, count) : null;
+                }
+
+                // A hole in the table, which only other programs leave.
+                await _refcounts.CreateBlockAsync(at).ConfigureAwait(false);
+                page = (await _refcounts.LoadPageAsync(at).ConfigureAwait(false))!;
             }
 
             if (page[at] != 0)
@@ -124,7 +137,7 @@ internal sealed class ClusterAllocator
     }
 
     /// <summary>Takes back one reference to a cluster; the entry that held it has been changed in memory.</summary>
-    internal void Release(HostCluster cluster) => _quarantine.Enqueue(new ReleasedCluster(cluster, NextFlush, _gate.Epoch));
+    internal void Release(HostCluster cluster, ReleasedRoom room) => _quarantine.Add(new ReleasedRun(cluster, 1, NextFlush, _gate.Epoch, room));
 
     /// <summary>Notes that the file became longer by other means: what lies inside it may hold anything.</summary>
     internal void NoteFileLength(long length) => _freshFrom = new HostCluster(Math.Max(_geometry.ClustersFor(length), _freshFrom.Index));
@@ -144,16 +157,47 @@ internal sealed class ClusterAllocator
             _returned.Dequeue();
         }
 
-        if (_quarantine.Count > 0)
+        if (!_quarantine.IsEmpty)
         {
             _gate.TryAdvanceEpoch();
         }
 
-        while (_quarantine.TryPeek(out ReleasedCluster released) && _policy.MayReuse(released, DurableFlush, _gate.Epoch))
+        while (_quarantine.TryPeek(out ReleasedRun released) && _policy.MayReuse(released, DurableFlush, _gate.Epoch))
         {
-            await CountDownAsync(released.Cluster).ConfigureAwait(false);
-            _quarantine.Dequeue();
+            int clusters = released.Room == ReleasedRoom.GiveBack ? await GiveBackAsync(released).ConfigureAwait(false) : 1;
+            for (int i = 0; i < clusters; i++)
+            {
+                await CountDownAsync(released.First.Plus(i)).ConfigureAwait(false);
+                _quarantine.Remove(1);
+            }
         }
+    }
+
+    /// <summary>Gives the room of the first clusters of a run back, those that nobody else refers to, while they are still counted. Returns how many were looked at.</summary>
+    private async ValueTask<int> GiveBackAsync(ReleasedRun run)
+    {
+        int most = Math.Min(run.Count, MaxGivenBackAtOnce);
+        int clusters = 0;
+        while (clusters < most && await _refcounts.GetAsync(run.First.Plus(clusters)).ConfigureAwait(false) == 1)
+        {
+            clusters++;
+        }
+
+        if (clusters == 0)
+        {
+            return 1; // others still use it
+        }
+
+        try
+        {
+            await _file.DiscardAsync(run.First.Offset(_geometry).Value, (long)clusters << _geometry.ClusterBits, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (BlockLayerException)
+        {
+            // A favour that was refused: the clusters become free all the same, and the flush that pays for this must not fail for it.
+        }
+
+        return clusters;
     }
 
     private async ValueTask CountDownAsync(HostCluster cluster)

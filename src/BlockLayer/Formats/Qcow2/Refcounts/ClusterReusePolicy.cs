@@ -12,15 +12,15 @@ internal abstract class ClusterReusePolicy
     /// </summary>
     internal static ClusterReusePolicy Safe { get; } = new DurableAndUnseen();
 
-    /// <summary>Decides about one cluster.</summary>
-    /// <param name="released">The cluster.</param>
+    /// <summary>Decides about clusters that were released together.</summary>
+    /// <param name="released">The clusters.</param>
     /// <param name="durableDrop">The newest flush that has completed.</param>
     /// <param name="epoch">The gate's epoch now.</param>
-    internal abstract bool MayReuse(ReleasedCluster released, long durableDrop, long epoch);
+    internal abstract bool MayReuse(ReleasedRun released, long durableDrop, long epoch);
 
     private sealed class DurableAndUnseen : ClusterReusePolicy
     {
-        internal override bool MayReuse(ReleasedCluster released, long durableDrop, long epoch)
+        internal override bool MayReuse(ReleasedRun released, long durableDrop, long epoch)
             => released.Drop <= durableDrop && epoch >= released.Epoch + 2;
     }
 }

@@ -53,6 +53,17 @@ internal sealed class RefcountTable : IDirtyTable
     internal async ValueTask<ulong> GetAsync(HostCluster cluster)
         => cluster.Index < Reach.Index && await LoadPageAsync(cluster).ConfigureAwait(false) is { } page ? page[cluster] : 0;
 
+    /// <summary>True when no entry from this one on has a block.</summary>
+    internal bool IsEmptyFrom(int index)
+    {
+        while (index < Table.Count && Table[index] == 0)
+        {
+            index++;
+        }
+
+        return index == Table.Count;
+    }
+
     /// <summary>How often a cluster is referred to, if that is known without I/O.</summary>
     internal ulong? TryGetLoaded(HostCluster cluster)
         => _pages.TryGetValue(cluster.Index >> _pageBits, out RefcountPage? page) ? page[cluster] : null;

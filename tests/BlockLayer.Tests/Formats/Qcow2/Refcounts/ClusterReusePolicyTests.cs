@@ -11,5 +11,5 @@ public sealed class ClusterReusePolicyTests
     [InlineData(7, 12, true)]
     [InlineData(9, 15, true)]
     public void A_cluster_is_used_again_when_its_drop_is_durable_and_nobody_sees_it(long durableDrop, long epoch, bool expected)
-        => Assert.Equal(expected, ClusterReusePolicy.Safe.MayReuse(new ReleasedCluster(new HostCluster(5), Drop: 7, Epoch: 10), durableDrop, epoch));
+        => Assert.Equal(expected, ClusterReusePolicy.Safe.MayReuse(new ReleasedRun(new HostCluster(5), 1, Drop: 7, Epoch: 10, ReleasedRoom.Keep), durableDrop, epoch));
 }
