@@ -265,8 +265,11 @@ public abstract partial class BlockNode
     private ValueTask<RangeClaims.Claim> ClaimAsync(ByteRange range, CancellationToken cancellationToken)
     {
         RangeClaims claims = _claims ?? Interlocked.CompareExchange(ref _claims, new RangeClaims(), null) ?? _claims;
-        ByteRange aligned = range.RoundOut(Limits.RequestAlignment);
-        return claims.EnterAsync(aligned, aligned == range ? ClaimMode.Shared : ClaimMode.Exclusive, cancellationToken);
+        int unit = Limits.RequestAlignment;
+        ClaimMode mode = WholeUnits(range, unit) == range ? ClaimMode.Shared : ClaimMode.Exclusive;
+        long first = Alignment.RoundDown(range.Offset, unit);
+        long end = range.End <= long.MaxValue - unit ? Alignment.RoundUp(range.End, unit) : long.MaxValue;
+        return claims.EnterAsync(new ByteRange(first, end - first), mode, cancellationToken);
     }
 
     // How many of the next bytes the driver takes as they are: none where they begin or end inside a unit. The end of the node ends a unit.

@@ -20,7 +20,7 @@ public abstract partial class BlockNode
 
     /// <summary>
     /// Tells that a range is not needed. Afterwards it reads as before or as zeroes, never as backing data that was hidden. Partial units of
-    /// <see cref="BlockLimits.DiscardGranularity"/> at the ends are left alone.
+    /// <see cref="BlockLimits.DiscardGranularity"/> at the ends are left alone; the end of the node ends a unit.
     /// </summary>
     /// <exception cref="BlockLayerException">OutOfRange, ReadOnly, Conflict, Io.</exception>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
@@ -34,6 +34,7 @@ public abstract partial class BlockNode
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => FlushAsync(Origin.Door, cancellationToken);
 
     /// <summary>What is known of the run that starts at <paramref name="offset"/>; at least one byte, at most <paramref name="length"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="length"/> is 0: nothing was asked.</exception>
     /// <exception cref="BlockLayerException">OutOfRange, Io, Corrupt.</exception>
     public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, StatusDepth depth, CancellationToken cancellationToken = default)
         => GetStatusAsync(Origin.Door, offset, length, depth, cancellationToken);
@@ -53,8 +54,11 @@ public abstract partial class BlockNode
     public ValueTask PopulateZeroesAsync(long offset, long length, CancellationToken cancellationToken = default)
         => PopulateZeroesAsync(Origin.Door, offset, length, cancellationToken);
 
-    /// <summary>Changes the length of the virtual disk. Runs drained.</summary>
-    /// <exception cref="BlockLayerException">OutOfRange (would shrink), ReadOnly, Conflict (a job uses the range), Unsupported, NoSpace, Io.</exception>
+    /// <summary>
+    /// Changes the length of the virtual disk. Requests that are inside finish first, those that come meanwhile wait and meet the new length. What is added
+    /// reads as zeroes.
+    /// </summary>
+    /// <exception cref="BlockLayerException">OutOfRange (would shrink), ReadOnly, Conflict (a parent does not share resizing), Unsupported, NoSpace, Io.</exception>
     public async ValueTask ResizeAsync(long length, ResizeOptions? options = null, CancellationToken cancellationToken = default)
     {
         options ??= ResizeOptions.GrowOnly;
@@ -108,6 +112,8 @@ public abstract partial class BlockNode
             ByteRange whole = WholeUnits(new ByteRange(offset, length), Math.Max(Limits.DiscardGranularity, Limits.RequestAlignment));
             if (!whole.IsEmpty)
             {
+                // Else a read-modify-write under way could put back what has been seen as discarded.
+                using RangeClaims.Claim? claim = Limits.RequestAlignment > 1 ? await ClaimAsync(whole, cancellationToken).ConfigureAwait(false) : null;
                 await DiscardCoreAsync(whole.Offset, whole.Length, cancellationToken).ConfigureAwait(false);
             }
         }

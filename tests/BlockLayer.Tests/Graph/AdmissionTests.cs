@@ -73,6 +73,22 @@ public class AdmissionTests
     }
 
     [Fact]
+    public async Task A_discard_is_not_undone_by_a_write_beside_it_that_had_read_the_unit_before()
+    {
+        await using ScriptedNode node = await CreateAsync(20_480, new BlockLimits { RequestAlignment = 4096 });
+        await node.WriteAsync(0, Pattern.Of(0, 4096, 1));
+        TaskCompletionSource hold = node.Script.Hold("write");
+        Task write = node.WriteAsync(0, Pattern.Of(0, 512, 2)).AsTask(); // has read the unit
+        Task discard = node.DiscardAsync(0, 8192).AsTask();
+        Assert.False(discard.IsCompleted);
+        hold.SetResult();
+        await Task.WhenAll(write, discard);
+        byte[] found = new byte[4096];
+        await node.ReadAsync(0, found);
+        Assert.All(found, value => Assert.Equal(0, value));
+    }
+
+    [Fact]
     public async Task A_failed_read_before_a_write_writes_nothing_and_lets_everything_go()
     {
         await using ScriptedNode node = await CreateAsync(20_000, new BlockLimits { RequestAlignment = 4096 });
