@@ -41,7 +41,10 @@ public abstract partial class BlockNode
     /// <param name="buffer">Not to be changed before the call completes.</param>
     /// <param name="flags">How.</param>
     /// <param name="cancellationToken">Honoured until the write is submitted.</param>
-    /// <exception cref="BlockLayerException">OutOfRange, ReadOnly, Conflict, NoSpace, Io, Corrupt.</exception>
+    /// <exception cref="BlockLayerException">
+    /// OutOfRange, ReadOnly, Conflict (a parent does not share writing), NoSpace, Io, Corrupt; Unsupported with <see cref="WriteFlags.Compressed"/> where
+    /// the limits do not promise it.
+    /// </exception>
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         => WriteAsync(Origin.Door, offset, buffer, flags, cancellationToken);
 

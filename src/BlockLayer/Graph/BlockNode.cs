@@ -67,7 +67,9 @@ public abstract partial class BlockNode : IAsyncDisposable
     /// <summary>The child with the given role; null if there is none.</summary>
     public BlockNode? GetChild(EdgeRole role) => FindChild(role)?.Child;
 
-    /// <summary>The node below in the backing chain, filters looked through; null at the bottom.</summary>
+    /// <summary>
+    /// What stands below in the backing chain, an image or a filter in front of it; null at the bottom. A filter answers for what it filters.
+    /// </summary>
     public virtual BlockNode? Backing => BackingEdge?.Child;
 
     /// <summary>What the image records about its backing file, whether that was opened or not; null where it records none.</summary>

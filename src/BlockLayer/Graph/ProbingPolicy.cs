@@ -12,6 +12,9 @@ public enum ProbingPolicy
     /// <summary>As before, and what has no magic is raw. A guest that writes a magic into its raw disk then changes the format: only for images you trust.</summary>
     MagicOrRaw,
 
-    /// <summary>Nothing is recognised: every format must be given.</summary>
+    /// <summary>
+    /// Nothing is recognised: every format must be given or recorded. The one exception is an image whose format leaves it to the magic of the backing file,
+    /// and then only between formats that have one (<see cref="BackingReference.DecidedByMagic"/>).
+    /// </summary>
     Never,
 }

@@ -10,7 +10,10 @@ public enum ZeroFlags
     /// <summary>The room under the zeroes may be given back.</summary>
     MayUnmap = 1,
 
-    /// <summary>Fail with Unsupported rather than write zeroes as data.</summary>
+    /// <summary>
+    /// Fail with Unsupported, before anything has changed, rather than write zeroes as data. A file takes the best its file system offers and does not
+    /// tell, so over files this speaks for formats and alignment only.
+    /// </summary>
     NoFallback = 2,
 
     /// <summary>Complete only when the zeroes are durable.</summary>
