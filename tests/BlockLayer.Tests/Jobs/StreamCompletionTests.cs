@@ -1,6 +1,7 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
+using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
 using Xunit;
 
@@ -85,6 +86,9 @@ public class StreamCompletionTests
         {
             await disk.CompletesAsync();
             done = true;
+            byte[] rest = new byte[(2 * Unit) - 512];
+            await disk.Root.ReadAsync(512, rest);
+            Assert.All(Enumerable.Range(0, rest.Length / 512), i => Assert.Equal(1, SectorStamp.WriterOf(rest.AsSpan(i * 512), 512 + (i * 512L))));
         });
         disk.AssertClean();
     }
