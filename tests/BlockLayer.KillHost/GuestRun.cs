@@ -64,7 +64,8 @@ internal sealed class GuestRun(BlockEnvironment environment, Report report, ulon
             (long offset, int length) = (first * 512L, count * 512);
             bool writesZeroes = choice == 2;
             report.Send(string.Create(CultureInfo.InvariantCulture, $"{(writesZeroes ? "zero" : "write")} {number} {offset} {length}"));
-            await (writesZeroes ? disk.WriteZeroesAsync(offset, length) : disk.WriteAsync(offset, GuestStamp.Create(offset, length, number))).ConfigureAwait(false);
+            ValueTask request = writesZeroes ? disk.WriteZeroesAsync(offset, length) : disk.WriteAsync(offset, GuestStamp.Create(offset, length, number));
+            await request.ConfigureAwait(false);
             report.Send($"done {number}");
         }
     }

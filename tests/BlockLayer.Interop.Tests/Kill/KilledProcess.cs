@@ -40,9 +40,10 @@ internal static class KilledProcess
         }
 
         process.WaitForExit();
+        string said = $"{string.Join(" / ", lines.TakeLast(3))} {rest.GetAwaiter().GetResult()}";
         Assert.True(
             isReached && process.ExitCode == KilledExitCode,
-            $"{program} {string.Join(' ', arguments)} ended with {process.ExitCode} before it was killed: {string.Join(" / ", lines.TakeLast(3))} {rest.GetAwaiter().GetResult()}");
+            $"{program} {string.Join(' ', arguments)} ended with {process.ExitCode} before it was killed: {said}");
         return lines;
     }
 }

@@ -23,8 +23,9 @@ public sealed class QemuCompletionTests
             daemon.Stream();
             daemon.Kill();
             QemuResult compared = Compare(theirs);
+            string fate = compared.ExitCode == 0 ? "kept the disk" : "LOST the disk";
             TestContext.Current.TestOutputHelper?.WriteLine(
-                $"qemu-storage-daemon, {format}, killed at BLOCK_JOB_COMPLETED: {(compared.ExitCode == 0 ? "kept the disk" : "LOST the disk")}: {compared.Output.Trim()}{compared.Error.Trim()}");
+                $"qemu-storage-daemon, {format}, killed at BLOCK_JOB_COMPLETED: {fate}: {compared.Output.Trim()}{compared.Error.Trim()}");
         }
 
         using KillChain ours = await KillChain.CreateAsync(format);

@@ -65,11 +65,11 @@ public sealed class RecordedPullTests
     private static async Task<long> CheckAsync(StorageLog log, KillChain chain, bool stopsAtTemplate, CrashEnumeration enumeration)
     {
         using CrashRecorder recorder = log.Replay();
+        string current = LocalStorageProvider.Instance.GetRealPath(chain.Current);
         string[] after = stopsAtTemplate ? ["current", "template"] : ["current"];
         return await CrashCheck.RunAsync(recorder, async (state, storage) =>
         {
-            var environment = new BlockEnvironment { Files = storage, Work = InlineWorkScheduler.Instance, Time = TimeProvider.System };
-            await using Disk disk = await Disk.OpenAsync(LocalStorageProvider.Instance.GetRealPath(chain.Current), new DiskOptions { Environment = environment });
+            await using Disk disk = await Disk.OpenAsync(current, new DiskOptions { Environment = SimulatedEnvironment.Inline(storage) });
             string[] found = [.. disk.Chain.Select(static image => Path.GetFileName(image.Path)!)];
             Assert.True(
                 found.SequenceEqual(after) || (state.Image.Observation is null && found.SequenceEqual(KillChain.Before)),

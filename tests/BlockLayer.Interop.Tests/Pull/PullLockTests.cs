@@ -29,9 +29,8 @@ public sealed class PullLockTests
             BlkRun.Outcome outcome = await blk.RunAsync("pull", chain.Current);
             Assert.Equal(ExitCode.InUse, outcome.Code);
             Assert.Equal("", outcome.Out);
-            Assert.Equal(
-                $"blk: {chain.Current}: Somebody else has the image open and does not share the permission \"write\". Wait until the other user is done, or close it.\n",
-                outcome.Error);
+            Assert.StartsWith(
+                $"blk: {chain.Current}: Somebody else has the image open and does not share the permission \"write\".", outcome.Error, StringComparison.Ordinal);
             Assert.Equal(before, await File.ReadAllBytesAsync(chain.Current));
         }
 
@@ -49,10 +48,11 @@ public sealed class PullLockTests
         BlkRun.Outcome outcome = await blk.RunAsync("pull", chain.Current);
 
         Assert.Equal(ExitCode.InUse, outcome.Code);
-        Assert.Equal(
-            $"blk: {chain.Template}: The backing file '{chain.Template}' of '{chain.PathOf("intermediate")}' cannot be opened: Somebody else has the image open and uses "
-            + "the permission \"write\", which is not to be shared. Wait until the other user is done, or close it.\n",
-            outcome.Error);
+        Assert.StartsWith(
+            $"blk: {chain.Template}: The backing file '{chain.Template}' of '{chain.PathOf("intermediate")}' cannot be opened: "
+            + "Somebody else has the image open and uses the permission \"write\", which is not to be shared.",
+            outcome.Error,
+            StringComparison.Ordinal);
         Assert.Equal(before, await File.ReadAllBytesAsync(chain.Current));
     }
 

@@ -11,7 +11,9 @@ using Xunit;
 
 namespace BlockLayer.Interop.Tests.Pull;
 
-/// <summary>A disk that fills up in the middle of a pull: a clear error, nothing lost, the images below untouched, and the pull completes once there is room.</summary>
+/// <summary>
+/// A disk that fills up in the middle of a pull: a clear error, nothing lost, the images below untouched, and the pull completes once there is room.
+/// </summary>
 public sealed class PullNoSpaceTests
 {
     private static readonly string[] s_names = ["template", "intermediate", "current"];
@@ -31,7 +33,7 @@ public sealed class PullNoSpaceTests
         {
             SimulatedStorageProvider storage = await LoadAsync(chain);
             storage.Faults.Add(new FaultRule { Operations = StorageOperations.AnyChange, Path = "/current", Skip = failures, Kind = BlockErrorKind.NoSpace });
-            var environment = new BlockEnvironment { Files = storage, Work = InlineWorkScheduler.Instance, Time = TimeProvider.System };
+            BlockEnvironment environment = SimulatedEnvironment.Inline(storage);
             using var console = new RecordingConsole();
             int code = await BlkProgram.RunAsync(pull, console, environment);
             failed = code != ExitCode.Success;

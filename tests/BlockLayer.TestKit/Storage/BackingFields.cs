@@ -9,7 +9,10 @@ public static class BackingFields
 
     private static ReadOnlySpan<byte> Qcow2Magic => [(byte)'Q', (byte)'F', (byte)'I', 0xFB];
 
-    /// <summary>True if a write of <paramref name="data"/> to <paramref name="offset"/> would change the fields of a qcow2 or QED image that say where its backing file's name is.</summary>
+    /// <summary>
+    /// True if a write of <paramref name="data"/> to <paramref name="offset"/> would change the fields of a qcow2 or QED image that say where its backing
+    /// file's name is.
+    /// </summary>
     public static async ValueTask<bool> WouldChangeAsync(BlockStorage file, long offset, ReadOnlyMemory<byte> data)
     {
         if (offset != 0 || data.Length < HeaderLength || file.Length < HeaderLength)

@@ -15,7 +15,8 @@ internal sealed class HookedStorage(BlockStorage file, StorageHook hook) : Block
 
     public override long? AllocatedLength => file.AllocatedLength;
 
-    public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken) => file.ReadAsync(offset, buffer, cancellationToken);
+    public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+        => file.ReadAsync(offset, buffer, cancellationToken);
 
     public override ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
         => hook.WriteAsync(file, offset, buffer, cancellationToken);
@@ -23,7 +24,8 @@ internal sealed class HookedStorage(BlockStorage file, StorageHook hook) : Block
     public override ValueTask WriteZeroesAsync(long offset, long length, ZeroMode mode, CancellationToken cancellationToken)
         => file.WriteZeroesAsync(offset, length, mode, cancellationToken);
 
-    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken) => file.DiscardAsync(offset, length, cancellationToken);
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken)
+        => file.DiscardAsync(offset, length, cancellationToken);
 
     public override ValueTask FlushAsync(CancellationToken cancellationToken) => hook.FlushAsync(file, cancellationToken);
 

@@ -31,7 +31,8 @@ public sealed class HookedStorageProvider : StorageProvider
     public override string GetRealPath(string path) => _inner.GetRealPath(path);
 
     /// <inheritdoc/>
-    public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken) => _inner.RenameAsync(path, newPath, cancellationToken);
+    public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken)
+        => _inner.RenameAsync(path, newPath, cancellationToken);
 
     /// <inheritdoc/>
     public override ValueTask DeleteAsync(string path, CancellationToken cancellationToken) => _inner.DeleteAsync(path, cancellationToken);

@@ -3,8 +3,8 @@ using BlockLayer.Storage;
 namespace BlockLayer.TestKit;
 
 /// <summary>
-/// Stands between a file and its user, where a <see cref="HookedStorageProvider"/> puts it: it sees every write and flush and decides whether, when and in which order they reach the file.
-/// Without an override they do at once.
+/// Stands between a file and its user, where a <see cref="HookedStorageProvider"/> puts it: it sees every write and flush and decides whether, when and in
+/// which order they reach the file. Without an override they do at once.
 /// </summary>
 public abstract class StorageHook
 {

@@ -3,7 +3,9 @@ using BlockLayer.TestKit;
 
 namespace BlockLayer.Simulation.Tests.Crashes.Pulls;
 
-/// <summary>Turns a pull into one that writes the header first and flushes what was copied afterwards: every flush before the header's change is held back.</summary>
+/// <summary>
+/// Turns a pull into one that writes the header first and flushes what was copied afterwards: every flush before the header's change is held back.
+/// </summary>
 internal sealed class HeaderBeforeFlush : StorageHook
 {
     private bool _isChanged;

@@ -22,7 +22,13 @@ internal static class PullChain
         maker.AddFile(PullPlan.Template, template);
         if (plan.HasIntermediate)
         {
-            var image = new NewImage { Format = plan.Format, Length = PullPlan.Length, Backing = new BackingReference("template", "raw"), Options = plan.IntermediateOptions };
+            var image = new NewImage
+            {
+                Format = plan.Format,
+                Length = PullPlan.Length,
+                Backing = new BackingReference("template", "raw"),
+                Options = plan.IntermediateOptions,
+            };
             await FillAsync(PullPlan.Intermediate, image, maker, expected, IntermediateWriter, [(3, 20), (90, 13), (150, 30), (210, 40)]);
         }
 

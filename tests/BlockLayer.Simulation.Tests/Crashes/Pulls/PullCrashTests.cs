@@ -34,7 +34,13 @@ public abstract class PullCrashTests(string format)
         int cancelled = 0;
         for (ulong seed = 1; seed <= 8; seed++)
         {
-            var plan = new PullPlan(format, hasIntermediate, stopsAtTemplate) { IsCancelledFirst = true, RequestsPerGuest = 3, Strategy = StrategyOf(seed) };
+            var plan = new PullPlan(format, hasIntermediate, stopsAtTemplate)
+            {
+                IsCancelledFirst = true,
+                Geometry = (int)seed,
+                RequestsPerGuest = 3,
+                Strategy = StrategyOf(seed),
+            };
             using PullWorld world = await PullWorld.CreateAsync(plan, seed);
             world.Run();
             cancelled += world.WasCancelled ? 1 : 0;

@@ -102,7 +102,8 @@ internal sealed class PullWorld : IDisposable
     {
         string[] chain = [.. disk.Chain.Select(static image => image.Path!.Split('/').Last())];
         bool isAfter = IsChain(_plan.ChainAfter);
-        Assert.True(isAfter || (!isComplete && IsChain(_plan.ChainBefore)), $"the chain is {string.Join(" -> ", chain)}{(isComplete ? " after success was reported" : "")}");
+        string occasion = isComplete ? "after success was reported" : "before success was reported";
+        Assert.True(isAfter || (!isComplete && IsChain(_plan.ChainBefore)), $"the chain is {string.Join(" -> ", chain)} {occasion}");
 
         bool IsChain(IReadOnlyList<string> paths) => chain.SequenceEqual(paths.Select(static path => path[1..]));
     }
