@@ -2,6 +2,7 @@
 # Sets up what is missing, builds with assertions on, and runs every test.
 #
 #   bash tests/run.sh                    all tests
+#   BLK_EFFORT=20 bash tests/run.sh      the same, with twenty times as many seeds and random cases
 #   bash tests/run.sh -class '*Qcow2*'   only some: the arguments go to each test program
 #
 # The interop tests need Debian's qemu-utils. As root with apt it is installed; otherwise those tests are reported as skipped, by name.

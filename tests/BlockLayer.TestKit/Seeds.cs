@@ -11,7 +11,7 @@ public static class Seeds
 {
     /// <summary>Runs <paramref name="body"/> with the seeds 1 to <paramref name="count"/>, or with the one in <c>BLK_SEED</c>.</summary>
     /// <param name="test">Class and method as the test runner spells them.</param>
-    /// <param name="count">How many.</param>
+    /// <param name="count">How many, in CI; <see cref="Effort"/> multiplies them.</param>
     /// <param name="body">Throws if the seed fails.</param>
     public static void Check(string test, int count, Action<ulong> body)
     {
@@ -21,7 +21,7 @@ public static class Seeds
             return;
         }
 
-        for (ulong seed = 1; seed <= (ulong)count; seed++)
+        for (ulong seed = 1; seed <= (ulong)Effort.Times(count); seed++)
         {
             try
             {

@@ -1,4 +1,5 @@
 using BlockLayer.Requests;
+using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Interleavings;
@@ -51,5 +52,5 @@ public class CopyOnReadInterleavings
     }
 
     private static void Check(string strategy, CopyWorldFaults faults)
-        => SimulationSearch.Run(SeedCount, scheduler => new CopyWorld(scheduler, CopyStrategy.All.Single(known => known.Name == strategy), faults).Run());
+        => SimulationSearch.Run(Effort.Times(SeedCount), scheduler => new CopyWorld(scheduler, CopyStrategy.All.Single(known => known.Name == strategy), faults).Run());
 }

@@ -18,7 +18,7 @@ public class GraphChangeInterleavings
     [InlineData(false)]
     [InlineData(true)]
     public void Guests_do_not_notice_changes_of_the_graph(bool fails)
-        => SimulationSearch.Run(SeedCount, scheduler => new World(scheduler, fails).Run());
+        => SimulationSearch.Run(Effort.Times(SeedCount), scheduler => new World(scheduler, fails).Run());
 
     private sealed class World
     {

@@ -1,4 +1,5 @@
 using BlockLayer.Requests;
+using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Interleavings;
@@ -21,5 +22,5 @@ public class StreamInterleavings
         => Check(strategy, CopyWorldFaults.Failures);
 
     private static void Check(string strategy, CopyWorldFaults faults)
-        => SimulationSearch.Run(SeedCount, scheduler => new StreamWorld(scheduler, CopyStrategy.All.Single(known => known.Name == strategy), faults).Run());
+        => SimulationSearch.Run(Effort.Times(SeedCount), scheduler => new StreamWorld(scheduler, CopyStrategy.All.Single(known => known.Name == strategy), faults).Run());
 }

@@ -369,6 +369,6 @@ public abstract class StorageContract : StorageFixture
                 await (await CreateAsync(name)).DisposeAsync();
                 await new StorageTwin(() => OpenAsync(name, writable: true)).RunAsync(steps);
             }).GetAwaiter().GetResult();
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(100).WithEndSize(40).WithQuietOnSuccess(true));
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(Effort.Times(100)).WithEndSize(40).WithQuietOnSuccess(true));
     }
 }

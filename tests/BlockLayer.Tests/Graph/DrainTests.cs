@@ -130,7 +130,7 @@ public class DrainTests
 
     // Threads read and write through a parent while the child is drained again and again. Inside a drain nothing may reach the driver.
     [Fact]
-    public void Nothing_reaches_the_driver_inside_a_drain_under_four_threads()
+    public async Task Nothing_reaches_the_driver_inside_a_drain_under_four_threads()
     {
         const int Drains = 300;
         ScriptedNode child = Finish(ScriptedNode.CreateAsync(_environment, 10_000));
@@ -157,7 +157,7 @@ public class DrainTests
         Volatile.Write(ref done, true);
         Array.ForEach(guests, guest => guest.Join());
         Assert.True(child.Gate.IsIdle);
-        parent.DisposeAsync().AsTask().Wait();
+        await parent.DisposeAsync();
 
         static T Finish<T>(ValueTask<T> task) => task.AsTask().Result;
     }

@@ -121,9 +121,9 @@ public class PermissionTests
 
     // Permissions that never allowed a write from outside are changed back and forth; at no moment does one slip through.
     [Fact]
-    public void A_change_of_permissions_leaves_no_moment_in_which_more_is_allowed()
+    public async Task A_change_of_permissions_leaves_no_moment_in_which_more_is_allowed()
     {
-        ScriptedNode child = CreateAsync("child").AsTask().Result;
+        ScriptedNode child = await CreateAsync("child");
         var parent = new PassThroughNode(child, Writes, Reads);
         bool done = false;
         long slipped = 0;
@@ -147,7 +147,7 @@ public class PermissionTests
         Volatile.Write(ref done, true);
         Array.ForEach(outsiders, outsider => outsider.Join());
         Assert.Equal(0, slipped);
-        parent.DisposeAsync().AsTask().Wait();
+        await parent.DisposeAsync();
     }
 
     private static async Task AssertConflictAsync(Func<ValueTask> action)

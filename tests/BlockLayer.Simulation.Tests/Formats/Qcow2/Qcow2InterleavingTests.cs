@@ -1,4 +1,5 @@
 using BlockLayer.Formats.Qcow2;
+using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
@@ -20,7 +21,7 @@ public sealed class Qcow2InterleavingTests
     [Theory]
     [MemberData(nameof(Geometries))]
     public void Guests_at_the_same_time_see_what_they_wrote(int geometry)
-        => SimulationSearch.Run(seeds: 40, scheduler =>
+        => SimulationSearch.Run(seeds: Effort.Times(40), scheduler =>
         {
             using var world = new Qcow2World(scheduler, s_geometries[geometry]);
             world.Run(requestsPerGuest: 40);
@@ -29,7 +30,7 @@ public sealed class Qcow2InterleavingTests
     [Theory]
     [MemberData(nameof(Geometries))]
     public void Guests_whose_requests_fail_now_and_then_lose_nothing_that_was_acknowledged(int geometry)
-        => SimulationSearch.Run(seeds: 40, scheduler =>
+        => SimulationSearch.Run(seeds: Effort.Times(40), scheduler =>
         {
             using var world = new Qcow2World(scheduler, s_geometries[geometry]);
             world.AddFaults(probability: 0.03);

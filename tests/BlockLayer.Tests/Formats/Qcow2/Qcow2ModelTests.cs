@@ -45,7 +45,7 @@ public sealed class Qcow2ModelTests
         Prop.ForAll(
             Arb.From(sequences, Shrink),
             operations => RunAsync(options, backingLength, operations).AsTask().GetAwaiter().GetResult())
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(60).WithEndSize(60));
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(Effort.Times(60)).WithEndSize(60));
     }
 
     private static Gen<DiskOperation> Operation(DiskOperationKind kind, int maxLength)

@@ -53,7 +53,7 @@ public sealed class QedModelTests
         Arbitrary<ImmutableArray<Step>> steps = Arb.From(Gen.Select(Gen.ListOf(step), list => list.ToImmutableArray()), Shrink);
 
         Prop.ForAll(steps, sequence => RunAsync(clusterSize, tableSize, length, baseLength, sequence).GetAwaiter().GetResult())
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(30).WithEndSize(50).WithQuietOnSuccess(true));
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(Effort.Times(30)).WithEndSize(50).WithQuietOnSuccess(true));
     }
 
     private static IEnumerable<ImmutableArray<Step>> Shrink(ImmutableArray<Step> steps)
