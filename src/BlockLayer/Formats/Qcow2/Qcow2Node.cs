@@ -58,7 +58,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         SetLimits(new BlockLimits
         {
             ClusterSize = _geometry.ClusterSize,
-            SubclusterSize = _geometry.ClusterSize,
+            SubclusterSize = _geometry.SubclusterSize,
             DiscardGranularity = _geometry.ClusterSize,
             ZeroGranularity = _geometry.ClusterSize,
             MaxTransfer = Math.Max(_geometry.ClusterSize, Qcow2Limits.MaxTransferLength),
@@ -209,7 +209,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
     private BlockLayerException FaultAt(L2Slice slice, GuestCluster cluster)
     {
         ImageFormatException cause = slice.FaultOf(cluster).ToException(
-            "L2 table entry", slice[cluster].Raw, _tables.PositionOf(slice.First).Plus((cluster.Index - slice.First.Index) * L2Entry.Size));
+            "L2 table entry", slice[cluster].Raw, _tables.PositionOf(slice.First).Plus((cluster.Index - slice.First.Index) * _geometry.L2EntrySize));
         return Error(BlockErrorKind.Corrupt, cause.Message, cause.Offset, cause);
     }
 }

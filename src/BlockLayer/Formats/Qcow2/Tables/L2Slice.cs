@@ -3,13 +3,14 @@ using System.Diagnostics;
 namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>
-/// A part of an L2 table in memory: 512 entries, or the whole table where clusters are smaller than 4 KiB. It is named by the guest clusters it
+/// A part of an L2 table in memory: 4 KiB of it, or the whole table where clusters are smaller. It is named by the guest clusters it
 /// maps, not by where it is stored, so it stays the same object when its table moves.
 /// </summary>
 /// <remarks>
 /// Invariants: (1) an entry is one word and is read with one volatile read, without a lock; (2) entries change under the allocation lock only, while the
 /// slice is pinned or dirty, so a change never meets an eviction; (3) an entry whose host bytes may be overwritten in place is <i>trusted</i>: its
-/// refcount was looked up and it does not point into metadata. Trust ends for all slices when <see cref="MetadataOverlapGuard.Generation"/> moves on.
+/// refcount was looked up and it does not point into metadata. Trust ends for all slices when <see cref="MetadataOverlapGuard.Generation"/> moves on;
+/// (4) extended entries never change: images that have them are opened read-only.
 /// </remarks>
 internal sealed class L2Slice
 {
@@ -17,21 +18,30 @@ internal sealed class L2Slice
     internal const int MaxLength = 4096;
 
     private readonly ulong[] _entries;
+    private readonly ulong[]? _subclusters; // second words of extended entries; null where entries are standard
     private readonly ulong[] _trusted;      // one bit an entry; written under the allocation lock
     private readonly ClusterGeometry _geometry;
     private readonly Dictionary<int, EntryFault>? _faults;
     private long _trustGeneration;
 
-    /// <summary>Takes over entries in host order and judges each of them.</summary>
-    internal L2Slice(ClusterGeometry geometry, GuestCluster first, ulong[] entries, int version, long fileLength)
+    /// <summary>Takes over the words of entries in host order and judges each entry.</summary>
+    internal L2Slice(ClusterGeometry geometry, GuestCluster first, ulong[] words, int version, long fileLength)
     {
         _geometry = geometry;
-        _entries = entries;
-        _trusted = new ulong[(entries.Length + 63) / 64];
+        _entries = words;
         First = first;
-        for (int i = 0; i < entries.Length; i++)
+        if (geometry.L2EntryFormat == L2EntryFormat.Extended)
         {
-            EntryFault fault = entries[i] == 0 ? EntryFault.None : new L2Entry(entries[i]).Validate(geometry, version, fileLength);
+            _entries = [.. words.Where(static (_, index) => index % 2 == 0)];
+            _subclusters = [.. words.Where(static (_, index) => index % 2 != 0)];
+        }
+
+        _trusted = new ulong[(_entries.Length + 63) / 64];
+        for (int i = 0; i < _entries.Length; i++)
+        {
+            EntryFault fault = _subclusters is not null ? new ExtendedL2Entry(new L2Entry(_entries[i]), _subclusters[i]).Validate(geometry, version, fileLength)
+                : _entries[i] == 0 ? EntryFault.None
+                : new L2Entry(_entries[i]).Validate(geometry, version, fileLength);
             if (fault.IsFatal())
             {
                 (_faults ??= []).Add(i, fault);
@@ -106,6 +116,11 @@ internal sealed class L2Slice
     /// <returns>False when the first entry is unusable; <see cref="FaultOf"/> says why.</returns>
     internal bool TryLookup(GuestOffset offset, long length, out ClusterMapping run)
     {
+        if (_subclusters is not null)
+        {
+            return TryLookupSubclusters(offset, length, out run);
+        }
+
         GuestCluster cluster = offset.Cluster(_geometry);
         L2Entry first = this[cluster];
         ClusterKind kind = first.Kind;
@@ -175,7 +190,50 @@ internal sealed class L2Slice
     }
 
     /// <summary>The entries as they go to disk.</summary>
-    internal byte[] ToBytes() => WordTable.ToBytes(_entries);
+    internal byte[] ToBytes()
+    {
+        Debug.Assert(_subclusters is null, "extended entries never change");
+        return WordTable.ToBytes(_entries);
+    }
+
+    /// <summary><see cref="TryLookup"/> where every subcluster has a kind of its own.</summary>
+    private bool TryLookupSubclusters(GuestOffset offset, long length, out ClusterMapping run)
+    {
+        GuestCluster cluster = offset.Cluster(_geometry);
+        int inCluster = offset.OffsetInCluster(_geometry);
+        L2Entry first = this[cluster];
+        ClusterKind kind = KindOf(cluster, inCluster / _geometry.SubclusterSize);
+        bool hasHost = kind is ClusterKind.Data or ClusterKind.ZeroAllocated;
+        run = new ClusterMapping(kind, hasHost ? first.HostOffset.Plus(inCluster) : default, 0, first);
+        if (FaultOf(cluster) != EntryFault.None)
+        {
+            return false;
+        }
+
+        long covered = kind == ClusterKind.Compressed
+            ? _geometry.ClusterSize - inCluster
+            : _geometry.SubclusterSize - (inCluster % _geometry.SubclusterSize);
+        while (covered < length && kind != ClusterKind.Compressed)
+        {
+            GuestOffset next = offset.Plus(covered);
+            GuestCluster nextCluster = next.Cluster(_geometry);
+            if (nextCluster.Index >= End.Index
+                || FaultOf(nextCluster) != EntryFault.None
+                || KindOf(nextCluster, next.OffsetInCluster(_geometry) / _geometry.SubclusterSize) != kind
+                || (hasHost && this[nextCluster].HostOffset.Value + next.OffsetInCluster(_geometry) != run.HostOffset.Value + covered))
+            {
+                break;
+            }
+
+            covered += _geometry.SubclusterSize;
+        }
+
+        run = run with { Length = Math.Min(covered, length) };
+        return true;
+    }
+
+    private ClusterKind KindOf(GuestCluster cluster, int subcluster)
+        => new ExtendedL2Entry(this[cluster], _subclusters![IndexOf(cluster)]).KindOf(subcluster);
 
     private bool IsWritable(GuestCluster cluster, L2Entry entry, long generation)
         => entry.Kind == ClusterKind.Data && entry.IsCopied && IsTrusted(cluster, generation);

@@ -44,8 +44,8 @@ internal sealed class TableCache : IDirtyTable
         _file = file;
         _geometry = geometry;
         _version = version;
-        _sliceBits = Math.Min(geometry.L2Bits, Alignment.Log2(L2Slice.MaxLength / L2Entry.Size));
-        _capacity = (int)Math.Clamp(capacityLength >> (_sliceBits + 3), 8, 1 << 24);
+        _sliceBits = Math.Min(geometry.L2Bits, Alignment.Log2(L2Slice.MaxLength / geometry.L2EntrySize));
+        _capacity = (int)Math.Clamp(capacityLength / (geometry.L2EntrySize << _sliceBits), 8, 1 << 24);
         L1 = l1;
         _rows = new L2Slice?[]?[l1.Count];
     }
@@ -180,7 +180,7 @@ internal sealed class TableCache : IDirtyTable
 
     /// <summary>Where the slice with this first cluster is in the file.</summary>
     internal HostOffset PositionOf(GuestCluster first)
-        => L1EntryOf(first).L2Table.Plus((long)first.L2Index(_geometry) * L2Entry.Size);
+        => L1EntryOf(first).L2Table.Plus((long)first.L2Index(_geometry) * _geometry.L2EntrySize);
 
     private long NumberOf(GuestCluster cluster) => cluster.Index >> _sliceBits;
 
@@ -249,10 +249,10 @@ internal sealed class TableCache : IDirtyTable
             throw fault.ToException("L1 table entry", entry.Raw, L1.PositionOf(l1Index));
         }
 
-        ulong[] words = new ulong[1 << _sliceBits];
-        using (PooledBuffer bytes = _file.Parent.Environment.Buffers.Rent(words.Length * L2Entry.Size))
+        ulong[] words = new ulong[(_geometry.L2EntrySize << _sliceBits) / sizeof(ulong)];
+        using (PooledBuffer bytes = _file.Parent.Environment.Buffers.Rent(words.Length * sizeof(ulong)))
         {
-            HostOffset at = entry.L2Table.Plus((long)first.L2Index(_geometry) * L2Entry.Size);
+            HostOffset at = entry.L2Table.Plus((long)first.L2Index(_geometry) * _geometry.L2EntrySize);
             await _file.ReadPaddedAsync(at.Value, bytes.Memory, CancellationToken.None).ConfigureAwait(false);
             MemoryMarshal.Cast<byte, ulong>(bytes.Span).CopyTo(words);
         }

@@ -1,5 +1,6 @@
 using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
+using BlockLayer.Graph;
 using Xunit;
 
 namespace BlockLayer.Tests.Formats.Qcow2.Header;
@@ -196,14 +197,14 @@ public sealed class Qcow2HeaderHostileTests
 
     [Theory]
     [InlineData(IncompatibleFeatures.ExternalDataFile, EncryptionMethod.None, "incompatible_features at byte 72 has the bit \"External data file\", which is not implemented.")]
-    [InlineData(IncompatibleFeatures.ExtendedL2, EncryptionMethod.None, "incompatible_features at byte 72 has the bit \"Extended L2 Entries\", which is not implemented.")]
+    [InlineData(IncompatibleFeatures.ExtendedL2, EncryptionMethod.None, "incompatible_features at byte 72 has the bit \"Extended L2 Entries\": such images can be read; writing them is not implemented.")]
     [InlineData(IncompatibleFeatures.None, EncryptionMethod.Aes, "crypt_method is 1 (Aes) at byte 32: encrypted images are not implemented.")]
     [InlineData(IncompatibleFeatures.None, EncryptionMethod.Luks, "crypt_method is 2 (Luks) at byte 32: encrypted images are not implemented.")]
     internal void Valid_feature_that_is_not_implemented_is_refused_by_name(IncompatibleFeatures features, EncryptionMethod encryption, string message)
     {
         Qcow2Header header = TestHeaders.Version3() with { Incompatible = features, Encryption = encryption };
         header.Validate(TestHeaders.FileLength);
-        var error = Assert.Throws<ImageFormatException>(header.RequireImplementedFeatures);
+        var error = Assert.Throws<ImageFormatException>(() => header.RequireImplementedFeatures(NodeAccess.ReadWrite));
         Assert.Equal((BlockErrorKind.Unsupported, message), (error.Kind, error.Message));
     }
 
