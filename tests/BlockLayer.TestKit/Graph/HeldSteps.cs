@@ -11,6 +11,9 @@ internal sealed class HeldSteps : OverlaySteps
     private readonly List<(OverlayStep Step, ByteRange Range)> _log = [];
     private Func<OverlayStep, ByteRange, BlockErrorKind?> _fails = static (_, _) => null;
 
+    /// <summary>What happens between a step's place in the log and its effect; null: nothing. A test gives others their turn here.</summary>
+    internal Func<OverlayStep, ValueTask>? Delay { get; set; }
+
     /// <summary>Every step so far, in order, held ones included.</summary>
     internal IReadOnlyList<(OverlayStep Step, ByteRange Range)> Log
     {
@@ -59,6 +62,11 @@ internal sealed class HeldSteps : OverlaySteps
         {
             _log.Add((step, range));
             _held.TryGetValue(step, out held);
+        }
+
+        if (Delay is { } delay)
+        {
+            await delay(step);
         }
 
         if (held is not null)
