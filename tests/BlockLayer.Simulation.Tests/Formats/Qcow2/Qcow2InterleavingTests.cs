@@ -39,6 +39,16 @@ public sealed class Qcow2InterleavingTests
 
     [Theory]
     [MemberData(nameof(Geometries))]
+    public void Guests_that_give_up_on_requests_leave_nobody_waiting_and_nothing_leaked(int geometry)
+        => SimulationSearch.Run(seeds: 40, scheduler =>
+        {
+            using var world = new Qcow2World(scheduler, s_geometries[geometry]);
+            world.AddImpatience();
+            world.Run(requestsPerGuest: 40);
+        });
+
+    [Theory]
+    [MemberData(nameof(Geometries))]
     public async Task After_any_crash_of_a_disk_with_faults_it_holds_what_was_promised(int geometry)
     {
         for (ulong seed = 100; seed < 104; seed++)

@@ -154,6 +154,56 @@ public sealed class Qcow2StructureCrashTests
             s_enumeration);
     }
 
+    [Theory]
+    [InlineData("q7-snap.qcow2")]
+    [InlineData("q7-zlibmix.qcow2")]
+    [InlineData("q7-bitmap.qcow2")]
+    [InlineData("q7-rc1.qcow2")]
+    [InlineData("q7-v2.qcow2")]
+    [InlineData("q11-zero.qcow2")]
+    public async Task An_image_of_qemu_that_is_written_survives_any_crash(string name)
+    {
+        var storage = new SimulatedStorageProvider();
+        storage.AddFile("disk", await File.ReadAllBytesAsync(GoldenImages.Get(name).Path));
+        CrashRecorder recorder;
+        await using (Qcow2Node node = await OpenAsync(storage, NodeAccess.ReadWrite))
+        {
+            byte[] initial = new byte[node.Length];
+            await node.ReadAsync(0, initial);
+            var oracle = new SectorOracle(node.Length, initial);
+            recorder = new CrashRecorder(storage, oracle);
+            var random = new Random(11);
+            for (int i = 0; i < 14; i++)
+            {
+                int offset = random.Next((int)node.Length / 512) * 512;
+                int length = Math.Min(512 * random.Next(1, 200), (int)node.Length - offset);
+                if (i % 5 == 4)
+                {
+                    OracleWrite discard = oracle.BeginDiscard(offset, length);
+                    await node.DiscardAsync(offset, length);
+                    oracle.Complete(discard);
+                    long flush = oracle.BeginFlush();
+                    await node.FlushAsync();
+                    oracle.CompleteFlush(flush);
+                    continue;
+                }
+
+                byte[] data = new byte[length];
+                OracleWrite write = oracle.BeginStampedWrite(offset, data);
+                await node.WriteAsync(offset, data);
+                oracle.Complete(write);
+            }
+        }
+
+        using (recorder)
+        {
+            await CrashCheck.RunAsync(
+                recorder,
+                async (state, crashed) => ((SectorOracle)state.Image.Observation!).Check(await ReadSoundAsync(crashed)),
+                s_enumeration with { ExhaustiveLimit = 5, TornWrites = false });
+        }
+    }
+
     [Fact]
     public async Task A_crash_while_refcounts_are_rebuilt_leaves_the_dirty_image_or_a_sound_one()
     {

@@ -24,6 +24,8 @@ internal sealed class Qcow2World : IDisposable
     private readonly byte[] _base;
     private readonly SectorOracle _oracle;
     private readonly BufferPool _buffers = new();
+    private CancellationTokenSource _impatience = new();
+    private bool _isImpatient;
 
     internal Qcow2World(SimulationScheduler scheduler, ImageGeometry geometry, ClusterReusePolicy? policy = null)
     {
@@ -40,6 +42,9 @@ internal sealed class Qcow2World : IDisposable
     }
 
     internal CrashRecorder Recorder { get; }
+
+    /// <summary>Makes guests give up now and then on requests that are under way.</summary>
+    internal void AddImpatience() => _isImpatient = true;
 
     /// <summary>Makes requests to the file fail now and then until the guests are done; requests of guests may then fail too.</summary>
     internal void AddFaults(double probability)
@@ -153,6 +158,13 @@ internal sealed class Qcow2World : IDisposable
     private async ValueTask RequestAsync(Qcow2Node node)
     {
         ByteRange range = NextRange();
+        CancellationToken token = _isImpatient && _random.Next(3) == 0 ? _impatience.Token : CancellationToken.None;
+        if (_isImpatient && _random.Next(6) == 0)
+        {
+            (CancellationTokenSource expired, _impatience) = (_impatience, new CancellationTokenSource());
+            expired.Cancel();
+        }
+
         switch (_random.Next(14))
         {
             case 4:
@@ -160,21 +172,21 @@ internal sealed class Qcow2World : IDisposable
                 break;
             case < 5:
                 byte[] data = new byte[range.Length];
-                await ChangeAsync(_oracle.BeginStampedWrite(range.Offset, data), () => node.WriteAsync(range.Offset, data));
+                await ChangeAsync(_oracle.BeginStampedWrite(range.Offset, data), () => node.WriteAsync(range.Offset, data, WriteFlags.None, token));
                 break;
             case 5 or 6:
                 ZeroFlags flags = _random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None;
-                await ChangeAsync(_oracle.BeginWriteZeroes(range.Offset, range.Length), () => node.WriteZeroesAsync(range.Offset, range.Length, flags));
+                await ChangeAsync(_oracle.BeginWriteZeroes(range.Offset, range.Length), () => node.WriteZeroesAsync(range.Offset, range.Length, flags, token));
                 break;
             case 7 or 8:
-                await ChangeAsync(_oracle.BeginDiscard(range.Offset, range.Length), () => node.DiscardAsync(range.Offset, range.Length));
+                await ChangeAsync(_oracle.BeginDiscard(range.Offset, range.Length), () => node.DiscardAsync(range.Offset, range.Length, token));
                 break;
             case 9:
                 await SucceedsAsync(() => PopulateAsync(node, range));
                 break;
             case 10 or 11:
                 long flush = _oracle.BeginFlush();
-                if (await SucceedsAsync(() => node.FlushAsync()))
+                if (await SucceedsAsync(() => node.FlushAsync(token)))
                 {
                     _oracle.CompleteFlush(flush);
                 }
@@ -228,6 +240,10 @@ internal sealed class Qcow2World : IDisposable
             return true;
         }
         catch (BlockLayerException error) when (error.Message.StartsWith("Injected fault", StringComparison.Ordinal))
+        {
+            return false;
+        }
+        catch (OperationCanceledException cancelled) when (cancelled.CancellationToken.IsCancellationRequested)
         {
             return false;
         }
