@@ -1,4 +1,3 @@
-using BlockLayer.Primitives;
 
 namespace BlockLayer.Requests;
 

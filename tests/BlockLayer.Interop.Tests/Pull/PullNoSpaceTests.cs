@@ -4,7 +4,6 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Interop.Tests.Kill;
 using BlockLayer.Simulation;
-using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using BlockLayer.Tests.Cli;
 using Xunit;
