@@ -13,7 +13,7 @@ internal static class BackingName
     /// <param name="overlay">The image whose header is written.</param>
     /// <param name="backing">The image to refer to.</param>
     /// <param name="name">A name given by the caller; null to compute one.</param>
-    /// <exception cref="BlockLayerException">NotFound or Conflict: an open of that name would not reach the file of the open backing node.</exception>
+    /// <exception cref="BlockLayerException">NotFound, Unsupported or Conflict: an open of that name would not reach the file of the open backing node.</exception>
     internal static BackingReference ReferenceTo(BlockNode overlay, BlockNode backing, string? name)
     {
         string format = backing is StorageNode ? "raw" : backing.DriverName;
@@ -28,6 +28,14 @@ internal static class BackingName
             string target = files.GetRealPath(file.Storage.Name);
             bool wasRelative = overlay.BackingReference is { } old && !Path.IsPathRooted(old.Name);
             name = wasRelative ? Path.GetRelativePath(files.GetRealPath(ReferenceResolver.DirectoryOf(overlayPath)), target) : target;
+            if (ReferenceResolver.ProtocolOf(name) is not null)
+            {
+                name = "./" + name; // "a:b" alone would be taken for b by the protocol a
+            }
+        }
+        else if (ReferenceResolver.ProtocolOf(name) is { } protocol)
+        {
+            throw Refusal(BlockErrorKind.Unsupported, $"'{protocol}:' makes it the name of a protocol");
         }
 
         string resolved = ReferenceResolver.PathOf(overlayPath, name);

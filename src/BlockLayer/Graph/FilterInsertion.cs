@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Graph;
@@ -17,6 +18,7 @@ internal static class FilterInsertion
     /// <exception cref="Errors.BlockLayerException">Conflict: a link to a parent is frozen; nothing has changed.</exception>
     internal static async ValueTask InsertAsync(GraphChange change, BlockNode node, FilterNode filter, ImagePermissions needs, ImagePermissions shares)
     {
+        Debug.Assert(filter.Filtered.Child == node, "the filter stands on what it filters");
         BlockEdge[] above = [.. node.Parents.Where(edge => edge.Parent != filter)];
         lock (node.Environment.TopologyLock)
         {

@@ -32,6 +32,14 @@ internal sealed class ReferenceResolver
     /// <summary>The path that <paramref name="name"/> means inside the image <paramref name="namedBy"/>.</summary>
     internal static string PathOf(string namedBy, string name) => Path.IsPathRooted(name) ? name : Path.Combine(DirectoryOf(namedBy), name);
 
+    /// <summary>What stands before a colon that makes a name no plain path, to QEMU and to us; null for a plain one. A slash before the colon makes it plain.</summary>
+    internal static string? ProtocolOf(string name)
+    {
+        int colon = name.IndexOf(':', StringComparison.Ordinal);
+        int slash = name.IndexOf('/', StringComparison.Ordinal);
+        return colon < 0 || (slash >= 0 && slash < colon) ? null : name[..colon];
+    }
+
     /// <summary>The path to open for a reference.</summary>
     /// <exception cref="OpenDeniedException">The policy does not allow it.</exception>
     /// <exception cref="BlockLayerException">NotFound: there is no such file; InvalidFormat: the chain loops or is too long.</exception>
@@ -147,17 +155,13 @@ internal sealed class ReferenceResolver
     // "json:" and "proto:" names make a program open whatever the image says by whatever means; only plain files are ever opened here.
     private string WithoutProtocol(BlockNode image, BackingReference reference)
     {
-        string name = reference.Name;
-        int colon = name.IndexOf(':', StringComparison.Ordinal);
-        int slash = name.IndexOf('/', StringComparison.Ordinal);
-        if (colon < 0 || (slash >= 0 && slash < colon))
+        if (ProtocolOf(reference.Name) is not { } protocol)
         {
-            return name;
+            return reference.Name;
         }
 
-        string protocol = name[..colon];
         return Policy.References == ReferencePolicy.Anywhere && protocol == "file"
-            ? name[(colon + 1)..]
+            ? reference.Name[(protocol.Length + 1)..]
             : throw Denied(image, reference, $"Only plain file names are opened, no '{protocol}:' references.");
     }
 
