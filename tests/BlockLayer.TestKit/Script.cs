@@ -16,6 +16,9 @@ internal sealed class Script
     private readonly Dictionary<string, Exception> _failures = [];           // guarded by _gate
     private readonly Dictionary<string, TaskCompletionSource> _holds = [];   // guarded by _gate
 
+    /// <summary>Told of every call before anything else happens to it.</summary>
+    internal Action<ScriptedCall>? OnCall { get; set; }
+
     /// <summary>The calls received, in order.</summary>
     internal IReadOnlyList<ScriptedCall> Calls
     {
@@ -68,6 +71,7 @@ internal sealed class Script
     /// <summary>What a double awaits before it carries a call out.</summary>
     internal ValueTask ReceiveAsync(ScriptedCall call)
     {
+        OnCall?.Invoke(call);
         lock (_gate)
         {
             _calls.Add(call);

@@ -152,6 +152,7 @@ public sealed partial class CopyOnReadNode : FilterNode
                 await base.WriteCoreAsync(offset, buffer[..piece], flags, cancellationToken).ConfigureAwait(false);
             }
 
+            cancellationToken = CancellationToken.None; // bytes were submitted: the request runs to its end
             offset += piece;
             buffer = buffer[piece..];
         }

@@ -46,6 +46,10 @@ internal sealed partial class Qcow2Node
 
             buffer = buffer[written..];
             at = at.Plus(written);
+            if (written > 0)
+            {
+                cancellationToken = CancellationToken.None; // bytes were submitted: the request runs to its end
+            }
         }
     }
 

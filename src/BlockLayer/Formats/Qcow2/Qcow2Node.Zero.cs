@@ -44,9 +44,14 @@ internal sealed partial class Qcow2Node
             return;
         }
 
-        await ZeroPartAsync(offset, firstWhole - offset, mayWrite, cancellationToken).ConfigureAwait(false);
+        if (firstWhole > offset)
+        {
+            await ZeroPartAsync(offset, firstWhole - offset, mayWrite, cancellationToken).ConfigureAwait(false);
+            cancellationToken = CancellationToken.None; // something was submitted: the request runs to its end
+        }
+
         await ZeroClustersAsync(firstWhole, endWhole, intent, mayWrite, cancellationToken).ConfigureAwait(false);
-        await ZeroPartAsync(endWhole, Math.Max(0, end - endWhole), mayWrite, cancellationToken).ConfigureAwait(false);
+        await ZeroPartAsync(endWhole, Math.Max(0, end - endWhole), mayWrite, CancellationToken.None).ConfigureAwait(false);
     }
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
@@ -84,6 +89,7 @@ internal sealed partial class Qcow2Node
                 }
 
                 await WriteZeroBytesAsync(offset, run.Length, cancellationToken).ConfigureAwait(false);
+                cancellationToken = CancellationToken.None;
             }
 
             offset += run.Length;
@@ -132,10 +138,16 @@ internal sealed partial class Qcow2Node
                 await GrowRefcountTableAsync().ConfigureAwait(false);
             }
 
+            if (step.Next.Index > at.Index)
+            {
+                cancellationToken = CancellationToken.None; // mappings were changed: the request runs to its end
+            }
+
             at = step.Next;
             if (step.Outcome == ZeroOutcome.WriteData)
             {
                 await WriteZeroClusterAsync(at, intent, mayWrite, cancellationToken).ConfigureAwait(false);
+                cancellationToken = CancellationToken.None;
                 at = at.Plus(1);
             }
         }
@@ -236,6 +248,7 @@ internal sealed partial class Qcow2Node
         {
             int piece = (int)Math.Min(length, ZeroBytes.Block.Length);
             await WriteSlowAsync(new GuestOffset(offset), ZeroBytes.Block[..piece], cancellationToken).ConfigureAwait(false);
+            cancellationToken = CancellationToken.None;
             offset += piece;
             length -= piece;
         }

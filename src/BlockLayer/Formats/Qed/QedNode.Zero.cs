@@ -61,6 +61,11 @@ internal sealed partial class QedNode
                 done = await ZeroUnallocatedAsync(range with { Length = done }, range.End, flags, cancellationToken).ConfigureAwait(false);
             }
 
+            if (done > 0)
+            {
+                cancellationToken = CancellationToken.None; // something was submitted: the request runs to its end
+            }
+
             range = new ByteRange(range.Offset + done, Math.Max(0, range.Length - done));
         }
     }
