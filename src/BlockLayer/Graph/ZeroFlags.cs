@@ -11,8 +11,8 @@ public enum ZeroFlags
     MayUnmap = 1,
 
     /// <summary>
-    /// Fail with Unsupported, before anything has changed, rather than write zeroes as data. A file takes the best its file system offers and does not
-    /// tell, so over files this speaks for formats and alignment only.
+    /// Fail with Unsupported rather than write zeroes as data; what comes before the place that needs data may have been zeroed. A file takes the best its
+    /// file system offers and does not tell, so over files this speaks for formats and alignment only.
     /// </summary>
     NoFallback = 2,
 
