@@ -40,13 +40,13 @@ internal static class FilterInsertion
         filter.ChangePermissions(filter.Filtered, needs, shares);
     }
 
-    /// <summary>Gives the parents of <paramref name="filter"/> back to what it stands on. The caller still owns the filter, and disposes it.</summary>
-    /// <param name="change">A change that has drained the filter.</param>
-    /// <param name="filter">The filter.</param>
+    /// <summary>
+    /// Gives the parents of <paramref name="filter"/> back to what it stands on. The caller holds a change that has drained the filter, still owns the filter,
+    /// and disposes it.
+    /// </summary>
     /// <exception cref="Errors.BlockLayerException">Conflict: a link to a parent is frozen; nothing has changed.</exception>
-    internal static async ValueTask RemoveAsync(GraphChange change, FilterNode filter)
+    internal static async ValueTask RemoveAsync(FilterNode filter)
     {
-        ArgumentNullException.ThrowIfNull(change);
         BlockNode node = filter.Filtered.Child;
         lock (node.Environment.TopologyLock)
         {

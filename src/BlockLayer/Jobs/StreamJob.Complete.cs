@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 
@@ -26,8 +27,13 @@ public sealed partial class StreamJob
                 if (await IsCompleteAsync(cancellationToken).ConfigureAwait(false))
                 {
                     BeginFinishing();
-                    dropped = await SwitchAsync(change).ConfigureAwait(false);
+                    dropped = await SwitchAsync().ConfigureAwait(false);
                     break;
+                }
+
+                if (round > OpenRounds && _ignored is null && !IsToPause)
+                {
+                    throw Refusal(BlockErrorKind.Io, $"'{_image.NodeName}' still lacks content that was copied into it while nobody else used it.");
                 }
             }
 
@@ -68,13 +74,13 @@ public sealed partial class StreamJob
     }
 
     /// <summary>Makes the base the image's backing node, in its file and in the graph. Returns the ownership of the previous one; null if nothing changed.</summary>
-    private async ValueTask<BlockNode?> SwitchAsync(GraphChange change)
+    private async ValueTask<BlockNode?> SwitchAsync()
     {
         BlockNode? basis = _bottom.Backing;
         BlockEdge? edge = _image.BackingEdge;
         if (edge is null || (_bottom == _image && _options.BackingName is null))
         {
-            await RemoveFilterAsync(change).ConfigureAwait(false);
+            await RemoveFilterAsync().ConfigureAwait(false);
             return null; // nothing lay between the image and its base
         }
 
@@ -99,7 +105,7 @@ public sealed partial class StreamJob
             previous = _image.ReplaceChild(edge, basis);
         }
 
-        await RemoveFilterAsync(change).ConfigureAwait(false);
+        await RemoveFilterAsync().ConfigureAwait(false);
         return previous;
     }
 }

@@ -82,7 +82,7 @@ public sealed partial class StreamJob : BlockJob
         if (_filter is not null)
         {
             using GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false);
-            await RemoveFilterAsync(change).ConfigureAwait(false);
+            await RemoveFilterAsync().ConfigureAwait(false);
         }
 
         _claim?.Dispose();
@@ -150,11 +150,12 @@ public sealed partial class StreamJob : BlockJob
         _filter = filter;
     }
 
-    private async ValueTask RemoveFilterAsync(GraphChange change)
+    // The caller holds a change that has drained the image.
+    private async ValueTask RemoveFilterAsync()
     {
         CopyOnReadNode filter = _filter!;
         _filter = null;
-        await FilterInsertion.RemoveAsync(change, filter).ConfigureAwait(false);
+        await FilterInsertion.RemoveAsync(filter).ConfigureAwait(false);
         await filter.DisposeAsync().ConfigureAwait(false);
     }
 

@@ -99,7 +99,7 @@ public class GraphChangeInterleavings
         {
             using (GraphChange change = await GraphChange.BeginAsync(filter, CancellationToken.None))
             {
-                await FilterInsertion.RemoveAsync(change, filter);
+                await FilterInsertion.RemoveAsync(filter);
             }
 
             await filter.DisposeAsync();

@@ -106,7 +106,7 @@ internal sealed partial class MemoryOverlayNode
             var range = new ByteRange(index * _clusterSize, _clusterSize);
             await Steps.AtAsync(this, OverlayStep.Store, range).ConfigureAwait(false);
             await Steps.AtAsync(this, OverlayStep.Publish, range).ConfigureAwait(false);
-            fresh = content;
+            fresh = ForgetsCopies ? null : content;
         }
         finally
         {

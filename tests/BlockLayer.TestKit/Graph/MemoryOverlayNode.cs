@@ -48,6 +48,9 @@ internal sealed partial class MemoryOverlayNode : BlockNode
     /// <summary>Breaks the node on purpose: a copy overwrites what was allocated since it was fetched.</summary>
     internal bool PopulatesBlindly { get; set; }
 
+    /// <summary>Breaks the node on purpose: copies are accepted and forgotten.</summary>
+    internal bool ForgetsCopies { get; set; }
+
     /// <summary>Changes since the last flush, and the last flush's number; for tests of order.</summary>
     internal bool IsDirty { get; private set; }
 

@@ -59,7 +59,7 @@ public class FilterTests
         await AssertConflictAsync(() => image.WriteAsync(0, new byte[1]));
         using (GraphChange change = await GraphChange.BeginAsync(filter, default))
         {
-            await FilterInsertion.RemoveAsync(change, filter);
+            await FilterInsertion.RemoveAsync(filter);
             Assert.Same(image, root.Filtered.Child);
         }
 
@@ -89,7 +89,7 @@ public class FilterTests
         freeze = root.Filtered.FreezeFor("a job");
         using (GraphChange change = await GraphChange.BeginAsync(filter, default))
         {
-            await AssertConflictAsync(() => FilterInsertion.RemoveAsync(change, filter));
+            await AssertConflictAsync(() => FilterInsertion.RemoveAsync(filter));
             Assert.Same(filter, root.Filtered.Child);
         }
 

@@ -103,6 +103,21 @@ public class StreamCompletionTests
     }
 
     [Fact]
+    public void An_image_that_forgets_copies_fails_the_job_instead_of_keeping_it_busy_for_ever()
+    {
+        StreamFixture disk = new StreamFixture(2, Unit, 4096).Fill(0, 0, 2);
+        disk.Top.ForgetsCopies = true;
+        disk.Run(async () =>
+        {
+            JobResult result = await disk.RunAsync();
+            Assert.Equal(JobOutcome.Failed, result.Outcome);
+            Assert.Equal("'image1' still lacks content that was copied into it while nobody else used it.", result.Error?.Message);
+            Assert.Same(disk.Images[0], disk.Top.Backing);
+        });
+        disk.AssertClean();
+    }
+
+    [Fact]
     public void A_job_is_refused_where_its_work_would_lose_or_reach_nothing()
     {
         StreamFixture disk = new StreamFixture(2, Unit, Unit).Fill(0, 0, 2);

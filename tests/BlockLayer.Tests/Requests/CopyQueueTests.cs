@@ -62,8 +62,13 @@ public class CopyQueueTests
         Assert.True(queue.TryBeginStore(copy, out ByteRange units));
         Task<GuestClaim> guest = queue.EnterGuestAsync(units, CancellationToken.None).AsTask();
         Assert.False(guest.IsCompleted);
-        queue.EndStore(copy, units, new IOException("no"));
-        Assert.Null(Assert.Single(Claim(queue, 0, 1)).Copy);
+        using (ReadyList.Enter())
+        {
+            queue.EndStore(copy, units, new IOException("no"));
+            Assert.False(guest.IsCompleted, "the guest has not run yet, but the unit is its own");
+            Assert.Null(Assert.Single(Claim(queue, 0, 1)).Copy);
+        }
+
         (await guest).Dispose();
     }
 
