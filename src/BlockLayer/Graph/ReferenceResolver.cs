@@ -64,7 +64,8 @@ internal sealed class ReferenceResolver
             throw Denied(image, reference, $"Its format is not recorded, and the policy {Policy.Name} does not allow to guess it; record it in the overlay.");
         }
 
-        string name = WithoutProtocol(image, reference);
+        string name = PlainName(reference.Name, Policy.References)
+            ?? throw Denied(image, reference, $"Only plain file names are opened, no '{ProtocolOf(reference.Name)}:' references.");
         string path = PathOf(image.Path ?? image.NodeName, name);
         if (Policy.References == ReferencePolicy.UnderRoots)
         {
@@ -152,18 +153,17 @@ internal sealed class ReferenceResolver
         }
     }
 
-    // "json:" and "proto:" names make a program open whatever the image says by whatever means; only plain files are ever opened here.
-    private string WithoutProtocol(BlockNode image, BackingReference reference)
+    /// <summary>The plain name of a file that <paramref name="name"/> means; null if it means something else than a file to QEMU.</summary>
+    /// <remarks>
+    /// Names such as <c>json:</c> and <c>nbd:</c> make a program open whatever the image says by whatever means. Only plain files are ever opened here, under
+    /// the policy of QEMU also those that say so with <c>file:</c>.
+    /// </remarks>
+    internal static string? PlainName(string name, ReferencePolicy references) => ProtocolOf(name) switch
     {
-        if (ProtocolOf(reference.Name) is not { } protocol)
-        {
-            return reference.Name;
-        }
-
-        return Policy.References == ReferencePolicy.Anywhere && protocol == "file"
-            ? reference.Name[(protocol.Length + 1)..]
-            : throw Denied(image, reference, $"Only plain file names are opened, no '{protocol}:' references.");
-    }
+        null => name,
+        "file" when references == ReferencePolicy.Anywhere => name["file:".Length..],
+        _ => null,
+    };
 
     private OpenDeniedException Denied(BlockNode image, BackingReference reference, string why)
         => new(Policy.Name, reference.Name, $"'{image.NodeName}' names {reference} as its backing file, which was not opened. {why}")

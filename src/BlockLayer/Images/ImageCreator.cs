@@ -60,7 +60,15 @@ public sealed class ImageCreator
 
     private async ValueTask<BlockNode> OpenBackingAsync(string path, BackingReference reference, OpenPolicy policy, CancellationToken cancellationToken)
     {
-        string target = ReferenceResolver.PathOf(path, reference.Name);
+        string name = ReferenceResolver.PlainName(reference.Name, policy.References)
+            ?? throw new OpenDeniedException(
+                policy.Name,
+                reference.Name,
+                $"Only plain file names are opened, no '{ReferenceResolver.ProtocolOf(reference.Name)}:' references; write './{reference.Name}' for a file of that name.")
+            {
+                Path = path,
+            };
+        string target = ReferenceResolver.PathOf(path, name);
         if (_environment.Files.GetInfo(path) is { } existing && _environment.Files.GetInfo(target)?.Identity == existing.Identity)
         {
             throw new BlockLayerException(BlockErrorKind.InvalidFormat, "It would be its own backing file.") { Path = path };

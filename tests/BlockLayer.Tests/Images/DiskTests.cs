@@ -83,6 +83,19 @@ public sealed class DiskTests
     }
 
     [Fact]
+    public async Task A_backing_name_that_an_open_would_take_for_a_protocol_is_not_recorded()
+    {
+        await (await _world.CreateRawAsync("/base:1.raw", 1 << 20)).DisposeAsync();
+        var image = new NewImage { Format = "qcow2", Backing = new BackingReference("base:1.raw", "raw") };
+        OpenDeniedException denied = await Assert.ThrowsAsync<OpenDeniedException>(async () => await Disk.CreateAsync("/disk.qcow2", image, _world.As("qcow2")));
+        Assert.Equal("Only plain file names are opened, no 'base:' references; write './base:1.raw' for a file of that name.", denied.Message);
+        Assert.False(_world.Exists("/disk.qcow2"));
+
+        await using Disk disk = await Disk.CreateAsync("/disk.qcow2", image with { Backing = new BackingReference("./base:1.raw", "raw") }, _world.As("qcow2"));
+        Assert.Equal(2, disk.Chain.Count);
+    }
+
+    [Fact]
     public async Task Without_a_length_or_a_backing_file_nothing_is_created()
     {
         await Assert.ThrowsAsync<ArgumentException>(async () => await Disk.CreateAsync("/disk.raw", new NewImage { Format = "raw" }, _world.As("raw")));
