@@ -4,6 +4,7 @@ namespace BlockLayer.Graph;
 /// A time without requests in a node: the doors of the node and of everything above it are closed, and what was inside has left. Requests that come
 /// meanwhile wait in order. Drains nest.
 /// </summary>
+/// <remarks>It closes the doors of those that stand above now; whoever lets others come between takes the turn of a <see cref="GraphChange"/> first.</remarks>
 internal sealed class DrainScope : IDisposable
 {
     private readonly List<BlockNode> _closed = [];

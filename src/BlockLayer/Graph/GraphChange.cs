@@ -26,6 +26,8 @@ internal sealed class GraphChange : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        // Guests that waited at a door go on only when the turn has been given up too: they may want to change the graph themselves.
+        using ReadyList.Scope scope = ReadyList.Enter();
         Drain.Dispose();
         _turn.Dispose();
     }

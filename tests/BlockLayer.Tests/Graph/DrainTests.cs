@@ -109,6 +109,25 @@ public class DrainTests
         (await other).Dispose();
     }
 
+    // A guest that is resumed may block its thread on a change of its own, so the change that held it back must be over by then.
+    [Fact]
+    public async Task Guests_are_resumed_when_the_change_that_held_them_back_is_over()
+    {
+        await using ScriptedNode node = await ScriptedNode.CreateAsync(_environment, 10_000);
+        GraphChange change = await GraphChange.BeginAsync(node, default);
+        bool? held = null;
+        Task guest = ReadAsync();
+        change.Dispose();
+        await guest;
+        Assert.Equal(false, held);
+
+        async Task ReadAsync()
+        {
+            await node.ReadAsync(0, new byte[1]);
+            held = _environment.GraphLock.IsHeld;
+        }
+    }
+
     [Fact]
     public async Task A_resize_waits_for_requests_and_later_ones_see_the_new_length()
     {
