@@ -16,7 +16,8 @@ namespace BlockLayer.Filters;
 /// <para>The source of a copy is the chain <i>below</i> the image, never the image's own view: what lies below does not change, so bytes fetched at any
 /// time are right to store at any later time, whatever guests wrote, discarded or zeroed in between.</para>
 /// <para>A store that follows an answered read counts as a request inside: drain and close wait for it, and a flush waits for those before it.</para>
-/// <para>Where the image cannot be written, or shares no right to write what is read anyway, reads pass through uncopied.</para>
+/// <para>Where the image cannot be written, or shares no right to write what is read anyway, reads pass through uncopied. They also pass while another
+/// filter of this kind stands right below, a job's: one queue decides.</para>
 /// </remarks>
 public sealed partial class CopyOnReadNode : FilterNode
 {
@@ -51,6 +52,8 @@ public sealed partial class CopyOnReadNode : FilterNode
 
     /// <summary>Who copies and who waits.</summary>
     internal CopyQueue Queue => _queue;
+
+    private bool IsActive => CanCopy && Filtered.Child is not CopyOnReadNode;
 
     /// <summary>Guests before background work.</summary>
     internal GuestPriority Guests => _guests;
@@ -90,7 +93,7 @@ public sealed partial class CopyOnReadNode : FilterNode
 
     private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
     {
-        if (!CanCopy)
+        if (!IsActive)
         {
             return base.ReadCoreAsync(offset, buffer, flags, cancellationToken);
         }
@@ -103,7 +106,7 @@ public sealed partial class CopyOnReadNode : FilterNode
 
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
     {
-        if (!CanCopy)
+        if (!IsActive)
         {
             return base.WriteCoreAsync(offset, buffer, flags, cancellationToken);
         }
@@ -115,10 +118,10 @@ public sealed partial class CopyOnReadNode : FilterNode
     }
 
     private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => CanCopy ? Counted(ZeroClaimedAsync(offset, length, flags, cancellationToken)) : base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken);
+        => IsActive ? Counted(ZeroClaimedAsync(offset, length, flags, cancellationToken)) : base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken);
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => CanCopy ? Counted(DiscardClaimedAsync(offset, length, cancellationToken)) : base.DiscardCoreAsync(offset, length, cancellationToken);
+        => IsActive ? Counted(DiscardClaimedAsync(offset, length, cancellationToken)) : base.DiscardCoreAsync(offset, length, cancellationToken);
 
     private protected override async ValueTask FlushCoreAsync(CancellationToken cancellationToken)
     {

@@ -1,4 +1,5 @@
 using BlockLayer.Errors;
+using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
 
@@ -40,7 +41,7 @@ public sealed class Disk : IAsyncDisposable
         var opener = new ImageOpener(options.Formats, options.Environment);
         var how = new ImageOpenOptions { Format = options.Format, Access = options.Access, Policy = options.Policy };
         BlockNode image = await opener.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
-        return new Disk(image);
+        return new Disk(options.CopyOnRead is { } copy ? CopyOnReadNode.Create(image, bottom: null, copy) : image);
     }
 
     /// <summary>Creates an image and opens it.</summary>

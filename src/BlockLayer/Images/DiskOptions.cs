@@ -1,3 +1,4 @@
+using BlockLayer.Filters;
 using BlockLayer.Graph;
 
 namespace BlockLayer.Images;
@@ -13,6 +14,12 @@ public sealed record DiskOptions
 
     /// <summary>Which other files the image may cause to be opened.</summary>
     public OpenPolicy Policy { get; init; } = OpenPolicy.Default;
+
+    /// <summary>
+    /// Fill the image from its backing files as it is read; null: do not. Where the image takes no copies, being read-only or of a format without
+    /// backing files, reads are as without it.
+    /// </summary>
+    public CopyOnReadOptions? CopyOnRead { get; init; }
 
     /// <summary>The formats that are known.</summary>
     public FormatRegistry Formats { get; init; } = BuiltInFormats.All;

@@ -1,4 +1,5 @@
 using BlockLayer.Errors;
+using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.TestKit;
@@ -25,6 +26,33 @@ public sealed class DiskTests
         await again.ReadAsync(4096, read);
         Assert.Equal(written, read);
         Assert.Equal(1 << 20, again.Length);
+    }
+
+    [Fact]
+    public async Task With_copy_on_read_what_is_read_once_does_not_need_the_backing_file_again()
+    {
+        byte[] content = Pattern.Of(0, 1 << 20, writer: 1);
+        await using (Disk basis = await _world.CreateRawAsync("/base.raw", 1 << 20))
+        {
+            await basis.WriteAsync(0, content);
+        }
+
+        var image = new NewImage { Format = "qcow2", Backing = new BackingReference("base.raw", "raw") };
+        byte[] read = new byte[300_000];
+        await using (Disk disk = await Disk.CreateAsync("/top.qcow2", image, _world.As("qcow2") with { CopyOnRead = new CopyOnReadOptions() }))
+        {
+            await disk.ReadAsync(200_000, read);
+            Assert.Equal(content.AsSpan(200_000, 300_000).ToArray(), read);
+            await disk.FlushAsync(); // waits for the stores behind answered reads
+            BlockStatus status = await disk.GetStatusAsync(200_000, 300_000);
+            Assert.Equal((0, 300_000L), (status.Depth, status.Length));
+            Assert.Equal(1, (await disk.GetStatusAsync(600_000, 1)).Depth);
+        }
+
+        await using Disk plain = await Disk.OpenAsync("/top.qcow2", _world.As("qcow2"));
+        await plain.ReadAsync(200_000, read);
+        Assert.Equal(content.AsSpan(200_000, 300_000).ToArray(), read);
+        Assert.Equal(0, (await plain.GetStatusAsync(200_000, 1)).Depth);
     }
 
     [Fact]

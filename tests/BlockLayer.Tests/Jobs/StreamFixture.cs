@@ -1,3 +1,4 @@
+using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
 using BlockLayer.Simulation;
@@ -45,7 +46,7 @@ internal sealed class StreamFixture
 
     internal MemoryOverlayNode Top => Images[^1];
 
-    internal RootNode Root { get; }
+    internal RootNode Root { get; private set; }
 
     /// <summary>Steps of all images.</summary>
     internal HeldSteps Steps { get; } = new();
@@ -58,6 +59,15 @@ internal sealed class StreamFixture
     {
         long offset = unit * (long)Unit;
         Images[image].Fill(offset, SectorStamp.Of(offset, count * Unit, image + 1));
+        return this;
+    }
+
+    /// <summary>Puts a copy-on-read filter of the disk's own between the root and the top.</summary>
+    internal StreamFixture CopyOnRead()
+    {
+        Top.AddReference();
+        Assert.True(Root.DisposeAsync().IsCompletedSuccessfully);
+        Root = new RootNode(CopyOnReadNode.Create(Top));
         return this;
     }
 

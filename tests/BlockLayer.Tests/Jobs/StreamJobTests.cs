@@ -182,6 +182,29 @@ public class StreamJobTests
         disk.AssertClean();
     }
 
+    [Fact]
+    public void A_disk_that_copies_on_read_is_pulled_by_one_queue_and_no_unit_is_fetched_twice()
+    {
+        StreamFixture disk = new StreamFixture(32, Unit, 4096).Fill(0, 0, 32).CopyOnRead();
+        var source = new HeldSteps { Delay = _ => disk.Scheduler.StepAsync() };
+        disk.Images[0].Steps = source;
+        disk.Run(async () =>
+        {
+            StreamJob job = disk.NewJob();
+            await job.StartAsync();
+            byte[] unit = new byte[Unit];
+            for (long offset = disk.Length - Unit; offset >= 0; offset -= Unit)
+            {
+                await disk.Root.ReadAsync(offset, unit);
+                Assert.Equal(1, SectorStamp.WriterOf(unit, offset));
+            }
+
+            Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+            Assert.Equal(disk.Length, source.Log.Sum(entry => entry.Range.Length));
+            Assert.All(await disk.UnitsAsync(), writer => Assert.Equal(1, writer));
+        });
+    }
+
     private static int[] Writers(params int[] writers) => writers;
 
     private static async Task<byte[]> ReadAsync(StreamFixture disk, long offset, int length)
