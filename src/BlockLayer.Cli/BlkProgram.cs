@@ -81,7 +81,7 @@ internal static class BlkProgram
         }
         catch (BlockLayerException error)
         {
-            console.Error.WriteLine(ErrorText.Of(error, parsed?.Operands.FirstOrDefault()));
+            console.Error.WriteLine(ErrorText.Of(error, command, parsed?.Operands.FirstOrDefault()));
             return ErrorText.CodeOf(error, command.FailureCode);
         }
         catch (OperationCanceledException) when (console.Interrupted.IsCancellationRequested)
@@ -104,7 +104,7 @@ internal static class BlkProgram
         if (count < minimum || count > maximum)
         {
             string wanted = minimum == maximum ? $"{minimum}" : $"{minimum} or {maximum}";
-            throw new UsageException($"it takes {wanted} operands ({command.Operands}), not {count}.");
+            throw new UsageException($"it takes {wanted} {(maximum == 1 ? "operand" : "operands")} ({command.Operands}), not {count}.");
         }
     }
 }

@@ -1,3 +1,4 @@
+using BlockLayer.Cli.Commands;
 using BlockLayer.Errors;
 
 namespace BlockLayer.Cli;
@@ -6,11 +7,12 @@ namespace BlockLayer.Cli;
 internal static class ErrorText
 {
     /// <param name="error">What happened.</param>
+    /// <param name="command">What was being done.</param>
     /// <param name="file">The file the command is about, for errors that know none.</param>
-    internal static string Of(BlockLayerException error, string? file)
+    internal static string Of(BlockLayerException error, Command command, string? file)
     {
         string subject = error.Path ?? file ?? error.NodeName ?? "?";
-        string? advice = AdviceFor(error, subject);
+        string? advice = AdviceFor(error, command, subject);
         return $"blk: {subject}: {error.Message}{(advice is null ? "" : " " + advice)}";
     }
 
@@ -24,12 +26,15 @@ internal static class ErrorText
             _ => otherwise,
         };
 
-    private static string? AdviceFor(BlockLayerException error, string subject)
+    private static string? AdviceFor(BlockLayerException error, Command command, string subject)
         => error switch
         {
             OpenDeniedException => "Use --allow DIR for a directory you trust, or --trust for images you made yourself.",
             ImageFormatException { Field: "magic" } => "Say another format, or none to have it recognised.",
+            { Kind: BlockErrorKind.Corrupt } when command is CheckCommand => "It is too damaged to be checked: get the file again from where it came.",
             { Kind: BlockErrorKind.Corrupt } => $"'blk check {subject}' tells how much is damaged.",
+            { Kind: BlockErrorKind.Conflict } when command.Options.Contains(CommonOptions.ForceShare)
+                => "Wait until the other user is done, or use -U to look at it meanwhile.",
             { Kind: BlockErrorKind.Conflict } => "Wait until the other user is done, or close it.",
             { Kind: BlockErrorKind.NotFound } => "Check the name and the directory.",
             { Kind: BlockErrorKind.NoSpace } => "Make room and run it again.",

@@ -46,7 +46,7 @@ internal sealed class CompareCommand : Command
         }
     }
 
-    private static async Task<int> CompareAsync(BlockNode left, BlockNode right, CompareMode mode, CommandContext context)
+    private async Task<int> CompareAsync(BlockNode left, BlockNode right, CompareMode mode, CommandContext context)
     {
         CompareResult result;
         try
@@ -56,7 +56,7 @@ internal sealed class CompareCommand : Command
         }
         catch (BlockLayerException error)
         {
-            context.Console.Error.WriteLine(ErrorText.Of(error, left.Path));
+            context.Console.Error.WriteLine(ErrorText.Of(error, this, left.Path));
             return ExitCode.CompareReadFailure;
         }
 

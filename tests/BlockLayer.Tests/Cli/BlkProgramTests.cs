@@ -58,7 +58,7 @@ public sealed class BlkProgramTests : IDisposable
     [Theory]
     [InlineData("blk: there is no command 'frob'", "frob")]
     [InlineData("blk info: there is no option -z. See blk help info.", "info", "-z")]
-    [InlineData("blk info: it takes 1 operands (FILE), not 2. See blk help info.", "info", "a", "b")]
+    [InlineData("blk info: it takes 1 operand (FILE), not 2. See blk help info.", "info", "a", "b")]
     [InlineData("blk info: --output takes human or json, not 'xml'. See blk help info.", "info", "--output=xml", "a")]
     [InlineData("blk create: SIZE is needed, such as 10G. See blk help create.", "create", "-f", "raw", "@a.raw")]
     [InlineData("blk create: -b needs the format of the backing file", "create", "-b", "b.raw", "@a.raw")]

@@ -138,6 +138,32 @@ public sealed class RawImageCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task An_image_in_use_can_be_looked_at_and_the_error_says_how()
+    {
+        await _blk.SucceedAsync("create", "@a.raw", "1M");
+        await using Disk user = await Disk.OpenAsync(_blk.Folder.File("a.raw"), new DiskOptions { Format = "raw" });
+        BlkRun.Outcome outcome = await _blk.RunAsync("info", "-f", "raw", "@a.raw");
+        Assert.Equal(ExitCode.InUse, outcome.Code);
+        Assert.EndsWith("Wait until the other user is done, or use -U to look at it meanwhile.\n", outcome.Error, StringComparison.Ordinal);
+        await _blk.SucceedAsync("info", "-U", "-f", "raw", "@a.raw");
+    }
+
+    [Fact]
+    public async Task A_file_too_damaged_to_be_checked_does_not_send_the_user_to_check_again()
+    {
+        await _blk.SucceedAsync("create", "-f", "qcow2", "@cut.qcow2", "1M");
+        await using (FileStream file = File.OpenWrite(_blk.Folder.File("cut.qcow2")))
+        {
+            file.SetLength(70_000);
+        }
+
+        Assert.EndsWith("'blk check @cut.qcow2' tells how much is damaged.\n", (await _blk.RunAsync("info", "@cut.qcow2")).Error, StringComparison.Ordinal);
+        BlkRun.Outcome outcome = await _blk.RunAsync("check", "@cut.qcow2");
+        Assert.Equal(ExitCode.Failure, outcome.Code);
+        Assert.EndsWith("It is too damaged to be checked: get the file again from where it came.\n", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_image_in_use_can_be_looked_at_when_asked_to()
     {
         await _blk.SucceedAsync("create", "@a.raw", "1M");
