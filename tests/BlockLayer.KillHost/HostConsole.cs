@@ -12,6 +12,8 @@ internal sealed class HostConsole(Action<string> onLine) : IConsole
 
     public bool IsErrorTerminal => false;
 
+    public int Columns => 80;
+
     public CancellationToken Interrupted => CancellationToken.None;
 
     private sealed class LineWriter(Action<string> onLine) : TextWriter

@@ -47,7 +47,7 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
             : console.IsErrorTerminal ? ProgressStyle.Bar
             : arguments.Has(CommonOptions.Progress) ? ProgressStyle.Lines
             : ProgressStyle.None;
-        return new ProgressLine(console.Error, environment.Time, style);
+        return new ProgressLine(console.Error, environment.Time, style, () => console.Columns);
     }
 
     /// <summary>Prints a line of a result, unless the user wants quiet.</summary>

@@ -44,7 +44,7 @@ internal sealed class PullCommand : Command
         await using (disk.ConfigureAwait(false))
         {
             long lacking = await PullWatch.MeasureLackingAsync(disk, basePath, interrupted).ConfigureAwait(false);
-            JobResult result = await PullAsync(disk, options, context).ConfigureAwait(false);
+            JobResult result = await PullAsync(disk, options, lacking, context).ConfigureAwait(false);
             if (result.Error is { } error)
             {
                 ExceptionDispatchInfo.Throw(error);
@@ -65,15 +65,15 @@ internal sealed class PullCommand : Command
         }
     }
 
-    private static async Task<JobResult> PullAsync(Disk disk, StreamOptions options, CommandContext context)
+    private static async Task<JobResult> PullAsync(Disk disk, StreamOptions options, long lacking, CommandContext context)
     {
         StreamJob job = await disk.StartPullAsync(options).ConfigureAwait(false);
         using CancellationTokenRegistration stop = context.Console.Interrupted.Register(job.Cancel);
         using (ProgressLine line = context.ShowProgress())
         {
-            await PullWatch.ShowAsync(job, line, context.Environment.Time).ConfigureAwait(false);
+            await PullWatch.ShowAsync(job, lacking, line, context.Environment.Time).ConfigureAwait(false);
             JobResult result = await job.Completion.ConfigureAwait(false);
-            line.Report(new ByteProgress(result.Progress.Current, result.Progress.End));
+            line.Report(new ByteProgress(result.Outcome == JobOutcome.Completed ? lacking : Math.Min(job.CopiedBytes, lacking), lacking));
             return result;
         }
     }

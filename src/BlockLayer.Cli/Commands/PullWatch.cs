@@ -28,14 +28,16 @@ internal static class PullWatch
         return lacking;
     }
 
-    /// <summary>Shows the progress of a job until it has ended, or until <paramref name="enough"/> says so.</summary>
-    internal static async Task ShowAsync(BlockJob job, ProgressLine line, TimeProvider time, Func<JobProgress, bool>? enough = null)
+    /// <summary>
+    /// Shows how much of what was lacking a job has copied, until it has ended, or until <paramref name="enough"/> says so. Its position on the disk would not
+    /// do: it leaps over what need not be copied, and the speed would be above the limit that was asked for.
+    /// </summary>
+    internal static async Task ShowAsync(StreamJob job, long lacking, ProgressLine line, TimeProvider time, Func<JobProgress, bool>? enough = null)
     {
         while (!job.Completion.IsCompleted)
         {
-            JobProgress progress = job.Progress;
-            line.Report(new ByteProgress(progress.Current, progress.End));
-            if (enough?.Invoke(progress) == true)
+            line.Report(new ByteProgress(Math.Min(job.CopiedBytes, lacking), lacking));
+            if (enough?.Invoke(job.Progress) == true)
             {
                 return;
             }

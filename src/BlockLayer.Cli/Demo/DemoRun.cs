@@ -64,10 +64,10 @@ internal sealed class DemoRun
                 long started = Time.GetTimestamp();
                 long unhurried = lacking / 2; // at least two seconds for all of it, so that the cancel comes in the middle however small the disk is
                 long bandwidth = _options.Bandwidth == 0 ? unhurried : Math.Min(_options.Bandwidth, unhurried);
-                await PullUntilAsync(disk, guests, bandwidth, progress => progress.Current >= progress.End * 0.4, cancellationToken).ConfigureAwait(false);
+                await PullUntilAsync(disk, guests, lacking, bandwidth, progress => progress.Current >= progress.End * 0.4, cancellationToken).ConfigureAwait(false);
                 long left = await PullWatch.MeasureLackingAsync(disk, _chain.Template, cancellationToken).ConfigureAwait(false);
                 await DrawAsync(disk, "cancelled", cancellationToken).ConfigureAwait(false);
-                await PullUntilAsync(disk, guests, _options.Bandwidth, enough: null, cancellationToken).ConfigureAwait(false);
+                await PullUntilAsync(disk, guests, left, _options.Bandwidth, enough: null, cancellationToken).ConfigureAwait(false);
                 TimeSpan taken = Time.GetElapsedTime(started);
                 LatencyLog[] pulling = guests.EndPhase();
 
@@ -80,14 +80,15 @@ internal sealed class DemoRun
     }
 
     /// <summary>Pulls down to the template, or until it is enough and the job is cancelled.</summary>
-    private async Task PullUntilAsync(Disk disk, GuestCrowd guests, long bandwidth, Func<JobProgress, bool>? enough, CancellationToken cancellationToken)
+    private async Task PullUntilAsync(
+        Disk disk, GuestCrowd guests, long lacking, long bandwidth, Func<JobProgress, bool>? enough, CancellationToken cancellationToken)
     {
         var options = new StreamOptions { BaseName = _chain.Template, BytesPerSecond = bandwidth };
         StreamJob job = await disk.StartPullAsync(options, cancellationToken).ConfigureAwait(false);
         using CancellationTokenRegistration stop = cancellationToken.Register(job.Cancel);
         using (ProgressLine line = _context.ShowProgress())
         {
-            await PullWatch.ShowAsync(job, line, Time, progress => guests.FirstEnd.IsFaulted || enough?.Invoke(progress) == true).ConfigureAwait(false);
+            await PullWatch.ShowAsync(job, lacking, line, Time, progress => guests.FirstEnd.IsFaulted || enough?.Invoke(progress) == true).ConfigureAwait(false);
         }
 
         if (enough is not null || guests.FirstEnd.IsFaulted)

@@ -12,6 +12,9 @@ internal interface IConsole
     /// <summary>True when somebody watches <see cref="Error"/>.</summary>
     bool IsErrorTerminal { get; }
 
+    /// <summary>Columns of the terminal that shows <see cref="Error"/>; asked anew each time, because windows change.</summary>
+    int Columns { get; }
+
     /// <summary>Fires on Ctrl-C and on a request to terminate.</summary>
     CancellationToken Interrupted { get; }
 }

@@ -5,7 +5,7 @@ namespace BlockLayer.Cli.Terminal;
 
 /// <summary>
 /// Shows how far something is: a bar that is redrawn in place when somebody watches, a plain line for every tenth otherwise. Nothing is drawn
-/// in the first half second, so that quick work stays quiet.
+/// in the first half second, so that quick work stays quiet. A bar keeps to one line of the terminal, because a line that wraps cannot be redrawn.
 /// </summary>
 internal sealed class ProgressLine : IProgress<ByteProgress>, IDisposable
 {
@@ -17,6 +17,7 @@ internal sealed class ProgressLine : IProgress<ByteProgress>, IDisposable
     private readonly TextWriter _writer;
     private readonly TimeProvider _time;
     private readonly ProgressStyle _style;
+    private readonly Func<int> _columns;
     private readonly long _started;
     private readonly Lock _gate = new();
     private TimeSpan _nextDraw = s_quiet; // guarded by _gate
@@ -24,11 +25,12 @@ internal sealed class ProgressLine : IProgress<ByteProgress>, IDisposable
     private int _lastTenth = -1;          // guarded by _gate
     private bool _drawn;                  // guarded by _gate
 
-    internal ProgressLine(TextWriter writer, TimeProvider time, ProgressStyle style)
+    internal ProgressLine(TextWriter writer, TimeProvider time, ProgressStyle style, Func<int> columns)
     {
         _writer = writer;
         _time = time;
         _style = style;
+        _columns = columns;
         _started = time.GetTimestamp();
     }
 
@@ -42,7 +44,7 @@ internal sealed class ProgressLine : IProgress<ByteProgress>, IDisposable
             {
                 _nextDraw = elapsed + s_redraw;
                 _drawn = true;
-                _writer.Write($"\r\x1b[K{Bar(value)} {Numbers(value, elapsed)}");
+                _writer.Write($"\r\x1b[K{Line(value, elapsed)}");
             }
             else if (_style == ProgressStyle.Lines && value.Total > 0 && (int)(value.Done * 10.0 / value.Total) is var tenth && tenth > _lastTenth)
             {
@@ -65,10 +67,19 @@ internal sealed class ProgressLine : IProgress<ByteProgress>, IDisposable
         }
     }
 
-    private static string Bar(ByteProgress value)
+    // The numbers say more than the bar, so the bar gives way. The last column stays empty: some terminals wrap as soon as it is written.
+    private string Line(ByteProgress value, TimeSpan elapsed)
     {
-        int full = value.Total == 0 ? BarWidth : (int)(value.Done * (double)BarWidth / value.Total);
-        return $"[{new string('#', full)}{new string('.', BarWidth - full)}]";
+        string numbers = Numbers(value, elapsed);
+        int room = Math.Max(_columns() - 1, 0);
+        int width = Math.Min(room - numbers.Length - "[] ".Length, BarWidth);
+        if (width <= 0)
+        {
+            return numbers[..Math.Min(numbers.Length, room)];
+        }
+
+        int full = value.Total == 0 ? width : (int)(value.Done * (double)width / value.Total);
+        return $"[{new string('#', full)}{new string('.', width - full)}] {numbers}";
     }
 
     private string Numbers(ByteProgress value, TimeSpan elapsed)

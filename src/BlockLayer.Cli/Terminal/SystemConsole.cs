@@ -20,6 +20,8 @@ internal sealed class SystemConsole : IConsole, IDisposable
 
     public bool IsErrorTerminal => !Console.IsErrorRedirected;
 
+    public int Columns => Console.WindowWidth;
+
     public CancellationToken Interrupted => _interrupted.Value.Token;
 
     /// <summary>Sends what is still buffered. Returns the code of the process: that of the command, unless the output could not be written.</summary>

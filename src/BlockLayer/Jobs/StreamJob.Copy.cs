@@ -96,7 +96,7 @@ public sealed partial class StreamJob
     // Decides about a step that is over. False: its place is tried again, after the job was stopped or in smaller steps.
     private bool IsSettled(Step step)
     {
-        Limiter.Account(step.Outcome.StoredBytes);
+        Account(step.Outcome);
         if (step.Outcome.Error is not { } error)
         {
             return true;
@@ -127,8 +127,14 @@ public sealed partial class StreamJob
         while (underWay.TryDequeue(out Step? step))
         {
             await step.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            Limiter.Account(step.Outcome.StoredBytes);
+            Account(step.Outcome);
         }
+    }
+
+    private void Account(CopyOutcome outcome)
+    {
+        Limiter.Account(outcome.StoredBytes);
+        Interlocked.Add(ref _copied, outcome.StoredBytes);
     }
 
     // Zeroes need no memory and go far. Data goes as far as a guest may have to wait for, and where guests do wait, one unit.

@@ -25,6 +25,7 @@ public sealed partial class StreamJob : BlockJob
     private ChainClaim? _claim;       // from prepare to clean-up
     private CopyOnReadNode? _filter;  // from prepare to the switch or clean-up
     private Exception? _ignored;      // the first error that was ignored
+    private long _copied;             // interlocked
     private long _carefulUntil;       // up to here units are copied one by one, because a larger step failed and errors are ignored
 
     /// <summary>A job to fill an image.</summary>
@@ -43,6 +44,12 @@ public sealed partial class StreamJob : BlockJob
 
     /// <summary>The image that is filled.</summary>
     public BlockNode Image => _image;
+
+    /// <summary>
+    /// Bytes that the job's own steps have stored so far, zeroes included. What guests copied by reading, or overwrote, is not in it, and neither is what had
+    /// nothing to copy; <see cref="BlockJob.Progress"/> passes over that too.
+    /// </summary>
+    public long CopiedBytes => Interlocked.Read(ref _copied);
 
     private protected override long End => _image.Length;
 

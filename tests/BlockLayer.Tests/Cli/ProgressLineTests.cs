@@ -14,7 +14,7 @@ public sealed class ProgressLineTests : IDisposable
     [Fact]
     public void A_bar_is_redrawn_in_place_and_wiped_at_the_end()
     {
-        using (var line = new ProgressLine(_writer, _time, ProgressStyle.Bar))
+        using (var line = new ProgressLine(_writer, _time, ProgressStyle.Bar, () => 100))
         {
             line.Report(new ByteProgress(0, 100 * MiB));
             _time.Advance(TimeSpan.FromSeconds(2));
@@ -31,10 +31,26 @@ public sealed class ProgressLineTests : IDisposable
             _writer.ToString());
     }
 
+    [Theory]
+    [InlineData(74, "[##########..........]  50.0 %  50 MiB of 100 MiB  25 MiB/s  0:00:02 left")]
+    [InlineData(60, "[###...]  50.0 %  50 MiB of 100 MiB  25 MiB/s  0:00:02 left")]
+    [InlineData(50, " 50.0 %  50 MiB of 100 MiB  25 MiB/s  0:00:02 lef")]
+    [InlineData(10, " 50.0 %  ")]
+    [InlineData(0, "")]
+    public void A_bar_never_fills_the_last_column_of_a_narrow_terminal(int columns, string drawn)
+    {
+        using var line = new ProgressLine(_writer, _time, ProgressStyle.Bar, () => columns);
+        line.Report(new ByteProgress(0, 100 * MiB));
+        _time.Advance(TimeSpan.FromSeconds(2));
+        line.Report(new ByteProgress(50 * MiB, 100 * MiB));
+        Assert.Equal("\r\x1b[K" + drawn, _writer.ToString());
+        Assert.True(drawn.Length <= Math.Max(columns - 1, 0), "a line that fits");
+    }
+
     [Fact]
     public void Quick_work_draws_no_bar()
     {
-        using (var line = new ProgressLine(_writer, _time, ProgressStyle.Bar))
+        using (var line = new ProgressLine(_writer, _time, ProgressStyle.Bar, () => 100))
         {
             line.Report(new ByteProgress(0, 100));
             _time.Advance(TimeSpan.FromMilliseconds(400));
@@ -47,7 +63,7 @@ public sealed class ProgressLineTests : IDisposable
     [Fact]
     public void What_was_done_before_counts_for_the_share_but_not_for_the_speed()
     {
-        using var line = new ProgressLine(_writer, _time, ProgressStyle.Lines);
+        using var line = new ProgressLine(_writer, _time, ProgressStyle.Lines, () => 100);
         line.Report(new ByteProgress(80 * MiB, 100 * MiB));
         _time.Advance(TimeSpan.FromSeconds(1));
         line.Report(new ByteProgress(90 * MiB, 100 * MiB));
@@ -57,7 +73,7 @@ public sealed class ProgressLineTests : IDisposable
     [Fact]
     public void Plain_lines_come_once_for_every_tenth()
     {
-        using var line = new ProgressLine(_writer, _time, ProgressStyle.Lines);
+        using var line = new ProgressLine(_writer, _time, ProgressStyle.Lines, () => 100);
         for (int done = 0; done <= 1000; done++)
         {
             line.Report(new ByteProgress(done, 1000));
@@ -69,7 +85,7 @@ public sealed class ProgressLineTests : IDisposable
     [Fact]
     public void Quiet_is_quiet()
     {
-        using (var line = new ProgressLine(_writer, _time, ProgressStyle.None))
+        using (var line = new ProgressLine(_writer, _time, ProgressStyle.None, () => 100))
         {
             _time.Advance(TimeSpan.FromHours(1));
             line.Report(new ByteProgress(5, 10));

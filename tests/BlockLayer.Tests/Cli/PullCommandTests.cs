@@ -54,6 +54,16 @@ public sealed class PullCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Progress_counts_what_is_copied_and_not_what_is_passed_over()
+    {
+        await MakeChainAsync("qcow2");
+        BlkRun.Outcome outcome = await _blk.RunAsync("pull", "@current", "-b", "@template", "-p");
+        string[] lines = outcome.Error.TrimEnd('\n').Split('\n');
+        Assert.All(lines, line => Assert.Contains(" of 1 MiB", line, StringComparison.Ordinal));
+        Assert.StartsWith("100.0 %  1 MiB of 1 MiB", lines[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_base_that_is_not_in_the_chain_is_refused_and_the_chain_is_shown()
     {
         await MakeChainAsync("qcow2");

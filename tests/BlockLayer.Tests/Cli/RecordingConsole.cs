@@ -15,6 +15,8 @@ internal sealed class RecordingConsole : IConsole, IDisposable
 
     public bool IsErrorTerminal { get; init; }
 
+    public int Columns => 80;
+
     public CancellationToken Interrupted => _interrupted.Token;
 
     /// <summary>Called with every line that is written to <see cref="Error"/>, before the writer goes on.</summary>
