@@ -58,7 +58,10 @@ internal sealed class BlockEdge
         {
             throw new BlockLayerException(
                 BlockErrorKind.Conflict,
-                $"The {Role} link from '{Parent.NodeName}' to '{Child.NodeName}' cannot change: {by} uses it.") { NodeName = Parent.NodeName };
+                $"The {Role} link from '{Parent.NodeName}' to '{Child.NodeName}' cannot change: {by} uses it.")
+            {
+                NodeName = Parent.NodeName,
+            };
         }
     }
 

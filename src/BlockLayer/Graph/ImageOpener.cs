@@ -33,7 +33,10 @@ public sealed class ImageOpener
         if (options.Format is null && options.Policy.Probing == ProbingPolicy.Never)
         {
             throw new OpenDeniedException(
-                options.Policy.Name, path, $"The format of '{path}' is not given, and the policy {options.Policy.Name} does not allow to guess it; give the format.") { Path = path };
+                options.Policy.Name, path, $"The format of '{path}' is not given, and the policy {options.Policy.Name} does not allow to guess it; give the format.")
+            {
+                Path = path,
+            };
         }
 
         StorageOpenOptions topFile = FileOptions(options.Access, options.Locking);
@@ -132,7 +135,10 @@ public sealed class ImageOpener
             ? _formats.Get("raw")
             : throw new BlockLayerException(
                 BlockErrorKind.InvalidFormat,
-                "It does not start with the magic of a known format, and raw is never guessed; if it is a raw disk, say so (-f raw).") { Path = file.Path };
+                "It does not start with the magic of a known format, and raw is never guessed; if it is a raw disk, say so (-f raw).")
+            {
+                Path = file.Path,
+            };
     }
 
     /// <summary>What may be concluded where a format is neither given nor recorded.</summary>

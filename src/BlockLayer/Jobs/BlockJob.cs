@@ -112,7 +112,6 @@ public abstract class BlockJob
             throw;
         }
 
-        Raise(new JobStateChanged(JobState.Running));
         _ = _environment.Work.StartAsync(RunToEndAsync);
     }
 
@@ -252,6 +251,7 @@ public abstract class BlockJob
         Exception? failure = null;
         try
         {
+            Raise(new JobStateChanged(JobState.Running));
             await WorkAsync(_cancellation.Token).ConfigureAwait(false);
             outcome = JobOutcome.Completed;
         }

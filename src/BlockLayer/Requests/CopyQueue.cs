@@ -1,4 +1,3 @@
-
 namespace BlockLayer.Requests;
 
 /// <summary>

@@ -101,5 +101,31 @@ public class StreamControlTests
         });
     }
 
+    [Theory]
+    [InlineData(JobState.Running)]
+    [InlineData(JobState.Finishing)]
+    public void A_handler_that_throws_ends_the_job_as_a_failure_and_gives_everything_back(JobState thrownAt)
+    {
+        StreamFixture disk = Disk(units: 2);
+        disk.Run(async () =>
+        {
+            StreamJob job = disk.NewJob();
+            job.Notified += (_, what) =>
+            {
+                if (what is JobStateChanged { State: var state } && state == thrownAt)
+                {
+                    throw new InvalidDataException("the handler's own");
+                }
+            };
+            await job.StartAsync();
+            JobResult result = await job.Completion;
+            Assert.Equal(JobOutcome.Failed, result.Outcome);
+            Assert.IsType<InvalidDataException>(result.Error);
+            Assert.Same(disk.Images[0], disk.Top.Backing);
+            await disk.CompletesAsync();
+        });
+        disk.AssertClean();
+    }
+
     private static StreamFixture Disk(int units) => new StreamFixture(units, Unit, 4096).Fill(0, 0, units);
 }
