@@ -13,11 +13,12 @@ namespace BlockLayer.Formats.Qcow2;
 ///   free --Allocate--> counted once --(published, later dropped) Release--> quarantine --Retire--> counted down, free at 0
 ///                          '---------- Return (never published) ----------->'
 /// </code>
-/// A cluster in quarantine keeps its count, so nothing can hand it out. What may leave is decided by <see cref="ClusterReusePolicy"/>; nobody waits for it.
+/// A cluster in quarantine keeps its count, so nothing can hand it out; what a guest discarded gives its room back to the file system there. What may leave is decided by <see cref="ClusterReusePolicy"/>; nobody waits for it.
 /// </remarks>
 internal sealed class ClusterAllocator
 {
-    private const int MaxGivenBackAtOnce = 256; // clusters; the lock is held meanwhile
+    private const int MaxGivenBackAtOnce = 256;        // clusters a request to the file system
+    private const int MaxRetiredAtOnce = 16 * 1024;    // clusters; the lock is held meanwhile, and the rest has time
 
     private readonly BlockEdge _file;
     private readonly ClusterGeometry _geometry;
@@ -26,7 +27,7 @@ internal sealed class ClusterAllocator
     private readonly RequestGate _gate;
     private readonly ClusterReusePolicy _policy;
     private readonly Quarantine _quarantine = new();
-    private readonly Queue<HostCluster> _returned = new();       // never seen by anybody
+    private readonly Queue<HostCluster> _returned = new(); // never seen by anybody
     private HostCluster _searchFrom; // nothing below it is free
     private HostCluster _freshFrom;  // from here on nothing was ever taken, so nothing was written, not even by a write that failed
     private long _reuseGeneration;   // written under the allocation lock
@@ -148,7 +149,7 @@ internal sealed class ClusterAllocator
     /// <summary>Notes that everything captured by a flush is durable.</summary>
     internal void CompleteFlush(long flush) => DurableFlush = Math.Max(DurableFlush, flush);
 
-    /// <summary>Counts down what may leave the quarantine.</summary>
+    /// <summary>Counts down what may leave the quarantine, up to a bound.</summary>
     internal async ValueTask RetireAsync()
     {
         while (_returned.TryPeek(out HostCluster returned))
@@ -162,7 +163,8 @@ internal sealed class ClusterAllocator
             _gate.TryAdvanceEpoch();
         }
 
-        while (_quarantine.TryPeek(out ReleasedRun released) && _policy.MayReuse(released, DurableFlush, _gate.Epoch))
+        int retired = 0;
+        while (retired < MaxRetiredAtOnce && _quarantine.TryPeek(out ReleasedRun released) && _policy.MayReuse(released, DurableFlush, _gate.Epoch))
         {
             int clusters = released.Room == ReleasedRoom.GiveBack ? await GiveBackAsync(released).ConfigureAwait(false) : 1;
             for (int i = 0; i < clusters; i++)
@@ -170,6 +172,8 @@ internal sealed class ClusterAllocator
                 await CountDownAsync(released.First.Plus(i)).ConfigureAwait(false);
                 _quarantine.Remove(1);
             }
+
+            retired += clusters;
         }
     }
 
