@@ -55,6 +55,7 @@ internal sealed partial class Qcow2Node
                 await WriteSlowAsync(at, data, cancellationToken).ConfigureAwait(false);
             }
 
+            cancellationToken = CancellationToken.None; // bytes were submitted: the request runs to its end
             at = at.Plus(length);
             buffer = buffer[length..];
         }

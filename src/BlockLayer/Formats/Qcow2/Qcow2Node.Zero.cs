@@ -64,9 +64,13 @@ internal sealed partial class Qcow2Node
         {
             await PrepareToWriteAsync().ConfigureAwait(false);
             ClusterMapping run = await LookupAsync(at, buffer.Length).ConfigureAwait(false);
-            int done = run.IsAllocated
-                ? (int)run.Length
-                : await WriteNewAsync(at, buffer[..(int)run.Length], WriteIntent.Populate, cancellationToken).ConfigureAwait(false);
+            int done = (int)run.Length;
+            if (!run.IsAllocated)
+            {
+                done = await WriteNewAsync(at, buffer[..done], WriteIntent.Populate, cancellationToken).ConfigureAwait(false);
+                cancellationToken = done > 0 ? CancellationToken.None : cancellationToken; // bytes were submitted: the request runs to its end
+            }
+
             at = at.Plus(done);
             buffer = buffer[done..];
         }
