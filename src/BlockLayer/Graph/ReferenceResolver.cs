@@ -37,7 +37,8 @@ internal sealed class ReferenceResolver
     {
         int colon = name.IndexOf(':', StringComparison.Ordinal);
         int slash = name.IndexOf('/', StringComparison.Ordinal);
-        return colon < 0 || (slash >= 0 && slash < colon) ? null : name[..colon];
+        bool isPlain = colon < 0 || (slash >= 0 && slash < colon) || Path.IsPathRooted(name); // rooted with a colon: a drive, where there are drives
+        return isPlain ? null : name[..colon];
     }
 
     /// <summary>The path to open for a reference.</summary>
@@ -142,7 +143,10 @@ internal sealed class ReferenceResolver
     }
 
     private static bool IsUnder(string path, string root)
-        => path.StartsWith(root, StringComparison.Ordinal) && (root.EndsWith('/') || path.Length == root.Length || path[root.Length] == '/');
+        => path.StartsWith(root, StringComparison.Ordinal)
+            && (path.Length == root.Length || IsSeparator(root[^1]) || IsSeparator(path[root.Length]));
+
+    private static bool IsSeparator(char character) => character == '/' || character == Path.DirectorySeparatorChar;
 
     private void ThrowIfAbove(StorageIdentity identity, string path)
     {
