@@ -98,7 +98,7 @@ internal sealed partial class Qcow2Node
             }
             catch
             {
-                _refcounts.ForgetLongerTable(longer.Start.Cluster(_geometry), clusters);
+                _refcounts.ForgetLongerTable(longer.Start);
                 throw;
             }
 
@@ -110,7 +110,7 @@ internal sealed partial class Qcow2Node
     /// <summary>Gives back the clusters of a table that the header no longer refers to, durably. Nobody reads it but through the header.</summary>
     private void ReturnTable(HostOffset start, long length)
     {
-        _guard.Remove(start, length);
+        _guard.RemoveTable(start);
         _allocator.Return(new HostRun(start.Cluster(_geometry), (int)_geometry.ClustersFor(length)));
     }
 }

@@ -20,4 +20,7 @@ internal enum MetadataKind
 
     /// <summary>A part of the snapshot table.</summary>
     SnapshotTable,
+
+    /// <summary>A part of the bitmap directory.</summary>
+    BitmapDirectory,
 }

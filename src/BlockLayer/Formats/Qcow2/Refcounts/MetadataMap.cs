@@ -16,11 +16,35 @@ internal static class MetadataMap
         guard.Add(new HostCluster(0), MetadataKind.Header);
         guard.Add(refcountTable.Start, (long)header.RefcountTableClusters * geometry.ClusterSize, MetadataKind.RefcountTable);
         guard.Add(l1.Start, (long)l1.Count * L1Entry.Size, MetadataKind.L1Table);
-        AddRefcountBlocks(guard, geometry, refcountTable, fileLength);
-        AddL2Tables(guard, geometry, l1, fileLength);
         if (header.SnapshotCount > 0)
         {
-            await AddSnapshotsAsync(guard, file, header).ConfigureAwait(false);
+            await AddSnapshotsAsync(guard, file, geometry, header).ConfigureAwait(false);
+        }
+
+        AddBitmapDirectory(guard, geometry, header);
+        AddRefcountBlocks(guard, geometry, refcountTable, fileLength);
+        AddL2Tables(guard, geometry, l1, fileLength);
+    }
+
+    private static async ValueTask AddSnapshotsAsync(MetadataOverlapGuard guard, BlockEdge file, ClusterGeometry geometry, Qcow2Header header)
+    {
+        SnapshotTable snapshots = await SnapshotTableLoader.LoadAsync(new EdgeMetadataReader(file), header, CancellationToken.None).ConfigureAwait(false);
+        guard.Add(header.SnapshotsOffset, snapshots.Length, MetadataKind.SnapshotTable);
+        foreach (SnapshotEntry snapshot in snapshots.Entries.OrderBy(static snapshot => snapshot.L1TableOffset.Value))
+        {
+            snapshot.Validate(geometry, header.SnapshotsOffset, file.Child.Length);
+            guard.Add(snapshot.L1TableOffset, snapshot.L1TableRange.Length, MetadataKind.L1Table);
+        }
+    }
+
+    private static void AddBitmapDirectory(MetadataOverlapGuard guard, ClusterGeometry geometry, Qcow2Header header)
+    {
+        // Without the bit the extension is stale, and what it points to may be anything by now. A directory that cannot be located is reported by a check.
+        if ((header.Autoclear & AutoclearFeatures.Bitmaps) != 0
+            && header.Extensions.Find(HeaderExtensionType.Bitmaps) is { Data.Length: BitmapsExtension.Size } found
+            && BitmapsExtension.Parse(found.Data.Span) is var bitmaps && bitmaps.IsValid(geometry))
+        {
+            guard.Add(bitmaps.DirectoryOffset, bitmaps.DirectoryLength, MetadataKind.BitmapDirectory);
         }
     }
 
@@ -59,16 +83,6 @@ internal static class MetadataMap
             {
                 guard.Add(entry.L2Table.Cluster(geometry), MetadataKind.L2Table);
             }
-        }
-    }
-
-    private static async ValueTask AddSnapshotsAsync(MetadataOverlapGuard guard, BlockEdge file, Qcow2Header header)
-    {
-        SnapshotTable snapshots = await SnapshotTableLoader.LoadAsync(new EdgeMetadataReader(file), header, CancellationToken.None).ConfigureAwait(false);
-        guard.Add(header.SnapshotsOffset, snapshots.Length, MetadataKind.SnapshotTable);
-        foreach (SnapshotEntry snapshot in snapshots.Entries)
-        {
-            guard.Add(snapshot.L1TableOffset, (long)snapshot.L1Size * L1Entry.Size, MetadataKind.L1Table);
         }
     }
 }

@@ -201,7 +201,7 @@ internal sealed class RefcountTable : IDirtyTable
             }
             catch
             {
-                ForgetLongerTable(place, clusters);
+                ForgetLongerTable(start);
                 throw;
             }
 
@@ -210,10 +210,10 @@ internal sealed class RefcountTable : IDirtyTable
     }
 
     /// <summary>Undoes <see cref="WriteLongerTableAsync"/> when the header was not changed: the clusters lie where this table does not reach, so nobody can have them.</summary>
-    internal void ForgetLongerTable(HostCluster table, int clusters)
+    internal void ForgetLongerTable(HostOffset start)
     {
-        HostCluster start = Reach;
-        ForgetRegion(start, (int)(table.Index - start.Index) + clusters);
+        _guard.RemoveTable(start);
+        ForgetRegion(Reach, (int)(start.Cluster(_geometry).Index - Reach.Index));
     }
 
     /// <summary>Takes a longer table, already durable, whose new blocks are durable too.</summary>
