@@ -21,6 +21,9 @@ namespace BlockLayer.Graph;
 /// <item><b>Cancellation.</b> Honoured while a request waits and before its first byte is submitted, not after. A request completes only when
 /// nothing below touches its buffer any more.</item>
 /// <item><b>Discard.</b> Afterwards the range reads as before or as zeroes, never as backing data that was hidden.</item>
+/// <item><b>Continuations.</b> A request that had to wait is completed on the thread that brought about its end, a job's or the storage's, and what awaits
+/// it goes on there, before others that became ready behind it. Code that then blocks, computes for long, or loops over requests that all complete at once
+/// holds those up: it belongs on a thread of its own.</item>
 /// </list>
 /// <para>The public methods are the doors through which requests enter the graph: they check, count, align and split. A driver implements the
 /// <c>...CoreAsync</c> members and may assume valid, aligned, counted requests. Requests of a parent come through its <see cref="BlockEdge"/>, which

@@ -10,7 +10,8 @@ namespace BlockLayer.Images;
 /// </summary>
 /// <remarks>
 /// Free-threaded, any number of requests in flight; the contract of every request is that of <see cref="BlockNode"/>. The disk owns its chain: dispose
-/// it to write back tables, release locks and close the files.
+/// it to write back tables, release locks and close the files. Code that awaits a request may go on inside the library's call that completed it: what
+/// blocks there, computes for long or never awaits anything that is not complete already, holds up other requests and jobs.
 /// </remarks>
 public sealed class Disk : IAsyncDisposable
 {
