@@ -68,10 +68,11 @@ public sealed class ImageComparer
 
     private async Task WorkAsync(CancellationToken cancellationToken)
     {
+        Func<CancellationToken, ValueTask<Piece?>> next = NextAsync; // made once, not a piece
         BufferPool buffers = _left.Environment.Buffers;
         using PooledBuffer left = buffers.Rent(PieceLength);
         using PooledBuffer right = buffers.Rent(PieceLength);
-        while (await NextAsync(cancellationToken).ConfigureAwait(false) is { } piece)
+        while (await ParallelWalk.TakeTurnAsync(_left.Environment, _turn, next, cancellationToken).ConfigureAwait(false) is { } piece)
         {
             long? difference = piece.Reading switch
             {
@@ -89,7 +90,6 @@ public sealed class ImageComparer
     /// <summary>The next piece that has to be read; null at the end, or past a difference that is known already.</summary>
     private async ValueTask<Piece?> NextAsync(CancellationToken cancellationToken)
     {
-        using AsyncLock.Releaser turn = await _turn.EnterAsync(cancellationToken).ConfigureAwait(false);
         while (_cursor < _end && _cursor < FirstDifference())
         {
             cancellationToken.ThrowIfCancellationRequested();

@@ -79,8 +79,9 @@ public sealed class ImageConverter
 
     private async Task WorkAsync(CancellationToken cancellationToken)
     {
+        Func<CancellationToken, ValueTask<Piece?>> next = NextAsync; // made once, not a piece
         using PooledBuffer buffer = _source.Environment.Buffers.Rent(_pieceLength);
-        while (await NextAsync(cancellationToken).ConfigureAwait(false) is { } piece)
+        while (await ParallelWalk.TakeTurnAsync(_source.Environment, _turn, next, cancellationToken).ConfigureAwait(false) is { } piece)
         {
             if (piece.IsZero)
             {
@@ -98,7 +99,6 @@ public sealed class ImageConverter
     /// <summary>The next piece that needs work; null at the end. What the target shows already is passed over.</summary>
     private async ValueTask<Piece?> NextAsync(CancellationToken cancellationToken)
     {
-        using AsyncLock.Releaser turn = await _turn.EnterAsync(cancellationToken).ConfigureAwait(false);
         while (_cursor < _source.Length)
         {
             cancellationToken.ThrowIfCancellationRequested();

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using BlockLayer.Graph;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Images;
 
@@ -39,5 +40,31 @@ internal static class ParallelWalk
                 stop.Cancel();
             }
         }
+    }
+
+    /// <summary>
+    /// Runs <paramref name="step"/> under a lock that the workers share, and lets the worker go on beside the others. One that had to wait was
+    /// resumed on the thread of whoever left the lock; where reads and writes complete at once, the two would take turns on that thread from then on.
+    /// </summary>
+    internal static async ValueTask<T> TakeTurnAsync<T>(
+        BlockEnvironment environment,
+        AsyncLock turn,
+        Func<CancellationToken, ValueTask<T>> step,
+        CancellationToken cancellationToken)
+    {
+        ValueTask<AsyncLock.Releaser> entering = turn.EnterAsync(cancellationToken);
+        bool waits = !entering.IsCompleted;
+        T result;
+        using (await entering.ConfigureAwait(false))
+        {
+            result = await step(cancellationToken).ConfigureAwait(false);
+        }
+
+        if (waits)
+        {
+            await environment.Work.RunAsync(static _ => { }, turn).ConfigureAwait(false);
+        }
+
+        return result;
     }
 }

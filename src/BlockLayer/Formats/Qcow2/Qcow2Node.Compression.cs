@@ -33,12 +33,16 @@ internal sealed partial class Qcow2Node
         content.AsSpan(inCluster, buffer.Length).CopyTo(buffer.Span);
     }
 
-    /// <summary>Writes whole clusters compressed, on the caller's thread: a conversion brings its own workers. What is no whole cluster, or does not shrink, is written plainly.</summary>
+    /// <summary>
+    /// Writes whole clusters compressed. What is no whole cluster, or does not shrink, is written plainly. Compressing is handed to the scheduler cluster by
+    /// cluster: a writer that waited for the allocation lock runs on the thread of whoever left it, and two that compress there are one.
+    /// </summary>
     private async ValueTask WriteCompressedAsync(GuestOffset at, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
     {
         int clusterSize = _geometry.ClusterSize;
         using PooledBuffer cluster = Environment.Buffers.Rent(clusterSize);
         using PooledBuffer stream = Environment.Buffers.Rent(clusterSize - 1);
+        var compression = new Compression(ClusterCodecs.For(Header.Compression), cluster.Memory, stream.Memory);
         while (!buffer.IsEmpty)
         {
             int length = Math.Min(buffer.Length, clusterSize - at.OffsetInCluster(_geometry));
@@ -46,9 +50,14 @@ internal sealed partial class Qcow2Node
             bool isWhole = at.OffsetInCluster(_geometry) == 0 && (length == clusterSize || at.Value + length == Length);
             cluster.Span.Clear();
             data.CopyTo(cluster.Memory);
-            if (isWhole && ClusterCodecs.For(Header.Compression).TryCompress(cluster.Span, stream.Span, out int streamLength))
+            if (isWhole)
             {
-                await StoreStreamAsync(at.Cluster(_geometry), stream.Memory[..streamLength], cancellationToken).ConfigureAwait(false);
+                await Environment.Work.RunAsync(static work => work.Run(), compression).ConfigureAwait(false);
+            }
+
+            if (isWhole && compression.Fits)
+            {
+                await StoreStreamAsync(at.Cluster(_geometry), stream.Memory[..compression.StreamLength], cancellationToken).ConfigureAwait(false);
             }
             else
             {
@@ -133,6 +142,20 @@ internal sealed partial class Qcow2Node
             {
                 _tables.Unpin(slice);
             }
+        }
+    }
+
+    /// <summary>One cluster's compression at a time, in buffers that its owner fills and reads between runs.</summary>
+    private sealed class Compression(IClusterCodec codec, Memory<byte> cluster, Memory<byte> stream)
+    {
+        internal bool Fits { get; private set; }
+
+        internal int StreamLength { get; private set; }
+
+        internal void Run()
+        {
+            Fits = codec.TryCompress(cluster.Span, stream.Span, out int length);
+            StreamLength = length;
         }
     }
 }
