@@ -17,4 +17,7 @@ public sealed class OracleRead
 
     /// <summary>For each sector, the writes that could be its value when the read began.</summary>
     internal OracleWrite[][] Before { get; }
+
+    /// <summary>The writes that began since, wherever they go: a flush may settle them and be forgotten before the read ends.</summary>
+    internal List<OracleWrite> Since { get; } = [];
 }

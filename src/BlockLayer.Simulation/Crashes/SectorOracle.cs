@@ -19,6 +19,7 @@ public sealed class SectorOracle
     private readonly Dictionary<long, OracleWrite[]> _sectors; // guarded by _gate; arrays never change; an absent sector has its initial content only
     private readonly HashSet<long> _undecided = [];            // guarded by _gate; sectors with more than one possible value
     private readonly OracleWrite[] _initialOnly;
+    private readonly HashSet<OracleRead> _reads = []; // guarded by _gate; those that have begun and not ended
     private long _clock;      // guarded by _gate
     private long _writeCount; // guarded by _gate
 
@@ -140,7 +141,18 @@ public sealed class SectorOracle
                 before[i] = CandidatesLocked(FirstSector(offset) + i);
             }
 
-            return new OracleRead(offset, ++_clock, before);
+            var read = new OracleRead(offset, ++_clock, before);
+            _reads.Add(read);
+            return read;
+        }
+    }
+
+    /// <summary>The disk has refused a read.</summary>
+    public void Abandon(OracleRead read)
+    {
+        lock (_gate)
+        {
+            _reads.Remove(read);
         }
     }
 
@@ -150,10 +162,12 @@ public sealed class SectorOracle
     {
         lock (_gate)
         {
+            _reads.Remove(read);
             for (int i = 0; i < read.Before.Length; i++)
             {
                 long sector = FirstSector(read.Offset) + i;
-                OracleWrite[] possible = [.. read.Before[i].Union(CandidatesLocked(sector))];
+                IEnumerable<OracleWrite> since = read.Since.Where(write => sector >= FirstSector(write.Range.Offset) && sector < FirstSector(write.Range.End));
+                OracleWrite[] possible = [.. read.Before[i].Union(since)];
                 CheckSector(sector, data.Slice(i * SectorPattern.SectorSize, SectorPattern.SectorSize), Last(possible, read.BeganAt), "the read");
             }
         }
@@ -215,6 +229,11 @@ public sealed class SectorOracle
             {
                 _sectors[sector] = [.. CandidatesLocked(sector), write];
                 _undecided.Add(sector);
+            }
+
+            foreach (OracleRead read in _reads)
+            {
+                read.Since.Add(write);
             }
 
             return write;

@@ -144,6 +144,20 @@ public class SectorOracleTests
     }
 
     [Fact]
+    public void A_read_may_return_what_was_written_and_overwritten_and_flushed_while_it_was_under_way()
+    {
+        OracleRead read = _oracle.BeginRead(0, Sector);
+        byte[] first = Write(0, out OracleWrite writeFirst);
+        _oracle.Complete(writeFirst);
+        Write(0, out OracleWrite writeSecond);
+        _oracle.Complete(writeSecond);
+        _oracle.CompleteFlush(_oracle.BeginFlush());
+        _oracle.CompleteRead(read, first);
+        OracleRead later = _oracle.BeginRead(0, Sector);
+        Assert.Throws<SectorOracleException>(() => _oracle.CompleteRead(later, first));
+    }
+
+    [Fact]
     public void A_wrong_sector_is_described_by_its_stamp()
     {
         Write(Sector, out OracleWrite write);
