@@ -253,7 +253,16 @@ internal sealed class Qcow2World : IDisposable
     {
         OracleRead read = _oracle.BeginRead(range.Offset, range.Length);
         byte[] found = new byte[range.Length];
-        await node.ReadAsync(range.Offset, found);
+        try
+        {
+            await node.ReadAsync(range.Offset, found);
+        }
+        catch
+        {
+            _oracle.Abandon(read);
+            throw;
+        }
+
         _oracle.CompleteRead(read, found);
     }
 
