@@ -36,7 +36,7 @@ internal static class ErrorText
             { Kind: BlockErrorKind.Conflict } when command.Options.Contains(CommonOptions.ForceShare)
                 => "Wait until the other user is done, or use -U to look at it meanwhile.",
             { Kind: BlockErrorKind.Conflict } => "Wait until the other user is done, or close it.",
-            { Kind: BlockErrorKind.NotFound } => "Check the name and the directory.",
+            { Kind: BlockErrorKind.NotFound } when !Path.Exists(subject) => "Check the name and the directory.",
             { Kind: BlockErrorKind.NoSpace } => "Make room and run it again.",
             _ => null,
         };

@@ -33,7 +33,7 @@ public sealed class ImageCreator
         OpenPolicy policy,
         CancellationToken cancellationToken = default)
     {
-        ImageFormat format = _formats.Get(image.Format);
+        ImageFormat format = _formats.Get(image.Format, path);
         BlockNode? backing = null;
         try
         {

@@ -264,13 +264,13 @@ public abstract class BlockJob
             (outcome, failure) = (JobOutcome.Failed, error);
         }
 
+        if (outcome != JobOutcome.Completed && TryRaise(new JobStateChanged(Enter(JobState.Aborting))) is { } refusal)
+        {
+            (outcome, failure) = (JobOutcome.Failed, failure ?? refusal);
+        }
+
         try
         {
-            if (outcome != JobOutcome.Completed)
-            {
-                ChangeState(JobState.Aborting);
-            }
-
             await CleanUpAsync().ConfigureAwait(false);
         }
         catch (Exception error)
@@ -278,15 +278,17 @@ public abstract class BlockJob
             (outcome, failure) = (JobOutcome.Failed, failure ?? error);
         }
 
+        // What a handler of the conclusion throws cannot change it any more; whoever awaits the result is told.
         var result = new JobResult(outcome, Progress, failure);
-        try
+        Exception? late = TryRaise(new JobStateChanged(Enter(JobState.Concluded))) ?? TryRaise(new JobConcluded(result));
+        _completion.SetResult(late is null ? result : result with { Error = failure ?? late });
+    }
+
+    private JobState Enter(JobState state)
+    {
+        lock (_gate)
         {
-            ChangeState(JobState.Concluded);
-            Raise(new JobConcluded(result));
-        }
-        finally
-        {
-            _completion.SetResult(result);
+            return _state = state;
         }
     }
 
@@ -306,4 +308,17 @@ public abstract class BlockJob
     }
 
     private void Raise(JobEvent what) => Notified?.Invoke(this, what);
+
+    private Exception? TryRaise(JobEvent what)
+    {
+        try
+        {
+            Raise(what);
+            return null;
+        }
+        catch (Exception error)
+        {
+            return error;
+        }
+    }
 }

@@ -3,5 +3,5 @@ namespace BlockLayer.Jobs;
 /// <summary>The end of a job.</summary>
 /// <param name="Outcome">How it ended.</param>
 /// <param name="Progress">How far it came.</param>
-/// <param name="Error">Why it failed; null unless it did.</param>
+/// <param name="Error">Why it failed, or what a handler threw when it was told of the end; else null.</param>
 public sealed record JobResult(JobOutcome Outcome, JobProgress Progress, Exception? Error);

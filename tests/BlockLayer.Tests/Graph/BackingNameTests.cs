@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
-using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
 using Xunit;

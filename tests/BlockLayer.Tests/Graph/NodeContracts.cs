@@ -7,7 +7,7 @@ using BlockLayer.TestKit.Graph;
 namespace BlockLayer.Tests.Graph;
 
 /// <summary>The protocol node over memory.</summary>
-public class StorageNodeContract : NodeContract
+public class StorageNodeContract : PersistentNodeContract
 {
     private readonly BlockEnvironment _environment = TestEnvironment.Inline();
 
@@ -19,7 +19,7 @@ public class StorageNodeContract : NodeContract
         return new StorageNode(file, _environment);
     }
 
-    private protected override ValueTask<BlockNode>? ReopenAsync(NodeAccess access) => OpenAsync(access);
+    private protected override ValueTask<BlockNode> ReopenAsync(NodeAccess access) => OpenAsync(access);
 
     private async ValueTask<BlockNode> OpenAsync(NodeAccess access)
         => new StorageNode(await _environment.Files.OpenAsync("disk", new StorageOpenOptions { Writable = access == NodeAccess.ReadWrite }, default), _environment);

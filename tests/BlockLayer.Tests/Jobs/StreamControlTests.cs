@@ -110,13 +110,7 @@ public class StreamControlTests
         disk.Run(async () =>
         {
             StreamJob job = disk.NewJob();
-            job.Notified += (_, what) =>
-            {
-                if (what is JobStateChanged { State: var state } && state == thrownAt)
-                {
-                    throw new InvalidDataException("the handler's own");
-                }
-            };
+            job.Notified += (_, what) => ThrowAt(what is JobStateChanged { State: var state } && state == thrownAt);
             await job.StartAsync();
             JobResult result = await job.Completion;
             Assert.Equal(JobOutcome.Failed, result.Outcome);
@@ -125,6 +119,49 @@ public class StreamControlTests
             await disk.CompletesAsync();
         });
         disk.AssertClean();
+    }
+
+    [Fact]
+    public void A_handler_that_throws_when_told_of_the_abort_does_not_keep_the_job_from_cleaning_up()
+    {
+        StreamFixture disk = Disk(units: 32);
+        disk.Run(async () =>
+        {
+            StreamJob job = disk.NewJob(new StreamOptions { BytesPerSecond = Unit });
+            job.Notified += (_, what) => ThrowAt(what is JobStateChanged { State: JobState.Aborting });
+            await job.StartAsync();
+            await Task.Delay(TimeSpan.FromSeconds(2), disk.Scheduler.Time);
+            job.Cancel();
+            JobResult result = await job.Completion;
+            Assert.Equal(JobOutcome.Failed, result.Outcome);
+            Assert.IsType<InvalidDataException>(result.Error);
+            await disk.CompletesAsync();
+        });
+        disk.AssertClean();
+    }
+
+    [Fact]
+    public void A_handler_that_throws_when_told_of_the_end_does_not_change_it_and_is_not_lost()
+    {
+        StreamFixture disk = Disk(units: 2);
+        disk.Run(async () =>
+        {
+            StreamJob job = disk.NewJob();
+            job.Notified += (_, what) => ThrowAt(what is JobConcluded);
+            await job.StartAsync();
+            JobResult result = await job.Completion;
+            Assert.Equal(JobOutcome.Completed, result.Outcome);
+            Assert.IsType<InvalidDataException>(result.Error);
+        });
+        disk.AssertClean();
+    }
+
+    private static void ThrowAt(bool now)
+    {
+        if (now)
+        {
+            throw new InvalidDataException("the handler's own");
+        }
     }
 
     private static StreamFixture Disk(int units) => new StreamFixture(units, Unit, 4096).Fill(0, 0, units);

@@ -25,7 +25,7 @@ public sealed class Qcow2LargestClustersContractTests : Qcow2NodeContract
 }
 
 /// <summary>What every node promises, for qcow2 images of some geometry.</summary>
-public abstract class Qcow2NodeContract : NodeContract
+public abstract class Qcow2NodeContract : PersistentNodeContract
 {
     private readonly TestWorld _world = new();
 
@@ -37,7 +37,7 @@ public abstract class Qcow2NodeContract : NodeContract
         return await _world.OpenAsync("disk");
     }
 
-    private protected override ValueTask<BlockNode>? ReopenAsync(NodeAccess access) => OpenAsync(access);
+    private protected override ValueTask<BlockNode> ReopenAsync(NodeAccess access) => OpenAsync(access);
 
     private async ValueTask<BlockNode> OpenAsync(NodeAccess access) => await _world.OpenAsync("disk", access);
 }

@@ -5,7 +5,7 @@ using BlockLayer.TestKit.Formats.Qed;
 
 namespace BlockLayer.Tests.Formats.Qed;
 
-public sealed class QedContractTests : NodeContract
+public sealed class QedContractTests : PersistentNodeContract
 {
     private readonly QedWorld _world = new();
 
@@ -15,7 +15,7 @@ public sealed class QedContractTests : NodeContract
         return await _world.OpenAsync("/disk.qed");
     }
 
-    private protected override ValueTask<BlockNode>? ReopenAsync(NodeAccess access) => OpenAsync(access);
+    private protected override ValueTask<BlockNode> ReopenAsync(NodeAccess access) => OpenAsync(access);
 
     private async ValueTask<BlockNode> OpenAsync(NodeAccess access) => await _world.OpenAsync("/disk.qed", access: access);
 }

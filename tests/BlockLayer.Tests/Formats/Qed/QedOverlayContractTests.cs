@@ -5,7 +5,7 @@ using BlockLayer.TestKit.Formats.Qed;
 namespace BlockLayer.Tests.Formats.Qed;
 
 /// <summary>The same promises with small clusters over a base that is shorter than the disk and holds zeroes.</summary>
-public sealed class QedOverlayContractTests : NodeContract
+public sealed class QedOverlayContractTests : PersistentNodeContract
 {
     private readonly QedWorld _world = new();
 
@@ -16,7 +16,7 @@ public sealed class QedOverlayContractTests : NodeContract
         return await _world.OpenAsync("/disk.qed", "/base.raw");
     }
 
-    private protected override ValueTask<BlockNode>? ReopenAsync(NodeAccess access) => OpenAsync(access);
+    private protected override ValueTask<BlockNode> ReopenAsync(NodeAccess access) => OpenAsync(access);
 
     private async ValueTask<BlockNode> OpenAsync(NodeAccess access) => await _world.OpenAsync("/disk.qed", "/base.raw", access);
 }

@@ -8,7 +8,7 @@ using BlockLayer.TestKit.Graph;
 namespace BlockLayer.Tests.Formats.Raw;
 
 /// <summary>Raw disks, created and opened as the format does it.</summary>
-public abstract class RawNodeContract : NodeContract
+public abstract class RawNodeContract : PersistentNodeContract
 {
     private protected abstract BlockEnvironment Environment { get; }
 
@@ -21,7 +21,7 @@ public abstract class RawNodeContract : NodeContract
         return await OpenAsync(file, NodeAccess.ReadWrite);
     }
 
-    private protected override ValueTask<BlockNode>? ReopenAsync(NodeAccess access) => ReopenFileAsync(access);
+    private protected override ValueTask<BlockNode> ReopenAsync(NodeAccess access) => ReopenFileAsync(access);
 
     private async ValueTask<BlockNode> ReopenFileAsync(NodeAccess access) => await OpenAsync(await OpenFileAsync(access, StorageOpenMode.OpenExisting), access);
 
