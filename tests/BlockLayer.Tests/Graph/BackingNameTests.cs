@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
-using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
 using Xunit;
 

@@ -169,7 +169,7 @@ public sealed class QedAllocationTests
     [Fact]
     public async Task Writers_that_meet_in_one_new_cluster_allocate_it_once()
     {
-        await using QedNode node = await CreateOverlayAsync();
+        await using QedNode node = await CreateOverlayAsync(new QedWorld()); // simulated storage is for one thread
         Task[] writers = [.. Enumerable.Range(0, 8).Select(writer => Task.Run(async () =>
         {
             for (int cluster = 0; cluster < 64; cluster++)
@@ -220,11 +220,12 @@ public sealed class QedAllocationTests
         }
     }
 
-    private async ValueTask<QedNode> CreateOverlayAsync()
+    private async ValueTask<QedNode> CreateOverlayAsync(QedWorld? world = null)
     {
-        await _world.CreateRawAsync("/base.raw", _model[..BaseLength]);
-        await _world.CreateAsync("/top.qed", QedWorld.Small(Length) with { Backing = new BackingReference("base.raw", "raw") });
-        return await _world.OpenAsync("/top.qed", "/base.raw");
+        world ??= _world;
+        await world.CreateRawAsync("/base.raw", _model[..BaseLength]);
+        await world.CreateAsync("/top.qed", QedWorld.Small(Length) with { Backing = new BackingReference("base.raw", "raw") });
+        return await world.OpenAsync("/top.qed", "/base.raw");
     }
 
     private async ValueTask WriteAsync(QedNode node, int offset, int length, int writer)
