@@ -51,7 +51,7 @@ public sealed class KillTests
     [MemberData(nameof(Stages))]
     public async Task Every_flush_that_a_guest_was_told_of_is_there_after_a_kill(string point, string format, bool stopsAtTemplate)
     {
-        foreach (int writesBefore in point == nameof(KillPoint.Copying) ? [30, 50, 65, 80, 100, 120] : new[] { 0 })
+        foreach (int writesBefore in point == nameof(KillPoint.Copying) ? [50, 60, 70, 80, 100, 120] : new[] { 0 })
         {
             using KillChain chain = await KillChain.CreateAsync(format);
             string[] guest = ["guest", $"{writesBefore + 1}", .. stopsAtTemplate ? [chain.Template] : Array.Empty<string>()];

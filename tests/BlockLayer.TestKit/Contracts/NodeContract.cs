@@ -117,8 +117,9 @@ public abstract class NodeContract
             return;
         }
 
-        model.AsSpan(0, node.Limits.ClusterSize).Fill(7);
-        await node.WriteAsync(0, model.AsMemory(0, node.Limits.ClusterSize), WriteFlags.Compressed);
+        int cluster = Math.Min(node.Limits.ClusterSize, Length);
+        model.AsSpan(0, cluster).Fill(7);
+        await node.WriteAsync(0, model.AsMemory(0, cluster), WriteFlags.Compressed);
         await AssertReadsAsync(node, model);
     }
 
