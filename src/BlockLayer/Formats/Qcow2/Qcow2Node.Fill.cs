@@ -20,7 +20,7 @@ internal sealed partial class Qcow2Node
         HostOffset dataHost = host.Plus(at.Value - start.Value);
         if (head == 0 && tail == 0)
         {
-            await _file.WriteAsync(dataHost.Value, data, cancellationToken).ConfigureAwait(false);
+            await _data.WriteAsync(dataHost, at, data, cancellationToken).ConfigureAwait(false);
             return;
         }
 
@@ -34,19 +34,19 @@ internal sealed partial class Qcow2Node
         if (merged)
         {
             data.CopyTo(buffer.Memory[head..]);
-            await _file.WriteAsync(dataHost.Value - head, buffer.Memory, CancellationToken.None).ConfigureAwait(false);
+            await _data.WriteAsync(dataHost.Plus(-head), at.Plus(-head), buffer.Memory, CancellationToken.None).ConfigureAwait(false);
             return;
         }
 
-        await _file.WriteAsync(dataHost.Value, data, CancellationToken.None).ConfigureAwait(false);
+        await _data.WriteAsync(dataHost, at, data, CancellationToken.None).ConfigureAwait(false);
         if (head > 0)
         {
-            await _file.WriteAsync(host.Value, headBytes, CancellationToken.None).ConfigureAwait(false);
+            await _data.WriteAsync(host, start, headBytes, CancellationToken.None).ConfigureAwait(false);
         }
 
         if (tail > 0)
         {
-            await _file.WriteAsync(dataHost.Value + data.Length, tailBytes, CancellationToken.None).ConfigureAwait(false);
+            await _data.WriteAsync(dataHost.Plus(data.Length), dataEnd, tailBytes, CancellationToken.None).ConfigureAwait(false);
         }
     }
 

@@ -12,7 +12,7 @@ internal sealed partial class Qcow2Node
             && slice.TryLookup(at, buffer.Length, out ClusterMapping run)
             && run.IsData
             && run.Length == buffer.Length
-                ? _file.ReadPaddedAsync(run.HostOffset.Value, buffer, cancellationToken) // padded: a file may end inside its last cluster
+                ? _data.ReadAsync(run.HostOffset, at, buffer, cancellationToken)
                 : ReadSlowAsync(at, buffer, cancellationToken);
     }
 
@@ -33,7 +33,7 @@ internal sealed partial class Qcow2Node
         switch (run.Kind)
         {
             case ClusterKind.Data:
-                return _file.ReadPaddedAsync(run.HostOffset.Value, buffer, cancellationToken);
+                return _data.ReadAsync(run.HostOffset, at, buffer, cancellationToken);
             case ClusterKind.Compressed:
                 return ReadCompressedAsync(at, run.Entry.Compressed(_geometry), buffer);
             case ClusterKind.Unallocated when BackingEdge is { } backing:

@@ -29,7 +29,7 @@ internal sealed partial class Qcow2Node
         return _isPrepared
             && _tables.TryGet(at.Cluster(_geometry), out L2Slice? slice)
             && slice.LookupWritable(at, buffer.Length, _guard.Generation, out HostOffset host) == buffer.Length
-                ? _file.WriteAsync(host.Value, buffer, cancellationToken)
+                ? _data.WriteAsync(host, at, buffer, cancellationToken)
                 : WriteSlowAsync(at, buffer, cancellationToken);
     }
 
@@ -65,7 +65,7 @@ internal sealed partial class Qcow2Node
         int length = slice.LookupWritable(at, buffer.Length, _guard.Generation, out HostOffset host);
         if (length > 0)
         {
-            await _file.WriteAsync(host.Value, buffer[..length], cancellationToken).ConfigureAwait(false);
+            await _data.WriteAsync(host, at, buffer[..length], cancellationToken).ConfigureAwait(false);
         }
 
         return length;

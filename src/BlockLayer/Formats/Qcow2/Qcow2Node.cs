@@ -25,6 +25,7 @@ namespace BlockLayer.Formats.Qcow2;
 internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
 {
     private readonly BlockEdge _file;
+    private readonly GuestData _data;
     private readonly ClusterGeometry _geometry;
     private readonly HeaderStore _header;
     private readonly TableCache _tables;
@@ -45,6 +46,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         _file = context.Access == NodeAccess.ReadWrite
             ? Attach(file, EdgeRole.Metadata, Reads | ImagePermissions.Write | ImagePermissions.Resize, Reads)
             : Attach(file, EdgeRole.Metadata, Reads, ImagePermissions.All & ~ImagePermissions.Resize);
+        _data = new GuestData(_file);
         Qcow2Header header = image.Header;
         _geometry = header.CreateGeometry();
         _header = new HeaderStore(_file, header, image.FirstCluster);
