@@ -107,7 +107,12 @@ public sealed class ImageOpener
                 resolver.ThrowIfNotAllowed(storage, path);
                 file = new StorageNode(storage, _environment);
                 driver ??= await RecogniseAsync(file, guess, cancellationToken).ConfigureAwait(false);
-                var context = new FormatOpenContext { NodeName = path, Access = how.Writable ? NodeAccess.ReadWrite : NodeAccess.ReadOnly };
+                var context = new FormatOpenContext
+                {
+                    NodeName = path,
+                    Access = how.Writable ? NodeAccess.ReadWrite : NodeAccess.ReadOnly,
+                    OpenDataFile = (name, token) => OpenDataFileAsync(path, name, how, resolver, token),
+                };
                 return await driver.OpenAsync(file, context, cancellationToken).ConfigureAwait(false);
             }
             catch
@@ -119,6 +124,40 @@ public sealed class ImageOpener
         catch (BlockLayerException error) when (error.Path is null)
         {
             throw error.WithPath(path);
+        }
+    }
+
+    private async ValueTask<BlockNode> OpenDataFileAsync(
+        string image,
+        string name,
+        StorageOpenOptions how,
+        ReferenceResolver resolver,
+        CancellationToken cancellationToken)
+    {
+        string path = resolver.ResolveDataFile(image, name);
+        try
+        {
+            BlockStorage storage = await _environment.Files.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                resolver.ThrowIfDataFileNotAllowed(storage, path);
+                var context = new FormatOpenContext { NodeName = path, Access = how.Writable ? NodeAccess.ReadWrite : NodeAccess.ReadOnly };
+                return await _formats.Get("raw").OpenAsync(new StorageNode(storage, _environment), context, cancellationToken).ConfigureAwait(false);
+            }
+            catch
+            {
+                await storage.DisposeAsync().ConfigureAwait(false);
+                throw;
+            }
+        }
+        catch (BlockLayerException error) when (error is not OpenDeniedException)
+        {
+            throw new BlockLayerException(error.Kind, $"The data file '{path}' of '{image}' cannot be opened: {error.Message}", error)
+            {
+                NodeName = image,
+                Path = path,
+                Offset = error.Offset,
+            };
         }
     }
 

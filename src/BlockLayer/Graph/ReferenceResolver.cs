@@ -4,14 +4,15 @@ using BlockLayer.Storage;
 namespace BlockLayer.Graph;
 
 /// <summary>
-/// Turns the name of a backing file into a path that may be opened, for one chain: relative to the file that names it, inside the allowed roots, and
-/// none of the images above it.
+/// Turns the name of a backing or data file into a path that may be opened, for one chain: relative to the file that names it, inside the allowed roots, and
+/// none of the files above it.
 /// </summary>
 internal sealed class ReferenceResolver
 {
     private readonly StorageProvider _files;
     private readonly List<string> _roots = [];
-    private readonly List<StorageIdentity> _above = [];
+    private readonly List<StorageIdentity> _above = [];     // images, the top one first
+    private readonly List<StorageIdentity> _dataFiles = []; // of those images
 
     internal ReferenceResolver(StorageProvider files, OpenPolicy policy, string topPath)
     {
@@ -41,54 +42,15 @@ internal sealed class ReferenceResolver
         return isPlain ? null : name[..colon];
     }
 
-    /// <summary>The path to open for a reference.</summary>
+    /// <summary>The path to open for a backing file.</summary>
     /// <exception cref="OpenDeniedException">The policy does not allow it.</exception>
     /// <exception cref="BlockLayerException">NotFound: there is no such file; InvalidFormat: the chain loops or is too long.</exception>
     internal string Resolve(BlockNode image, BackingReference reference)
     {
-        if (Policy.References == ReferencePolicy.Refuse)
+        string path = Resolve(new FileReference(image.NodeName, image.Path ?? image.NodeName, reference.Name, $"{reference}", "backing file")
         {
-            throw Denied(image, reference, $"The policy {Policy.Name} opens no backing files.");
-        }
-
-        if (reference.Name.Contains('\0', StringComparison.Ordinal))
-        {
-            throw new BlockLayerException(BlockErrorKind.InvalidFormat, $"'{image.NodeName}' names a backing file with a NUL in its name, which no file has.")
-            {
-                NodeName = image.NodeName,
-                Path = image.Path,
-            };
-        }
-
-        if (reference.Format is null && !reference.DecidedByMagic && Policy.Probing is ProbingPolicy.TopByMagic or ProbingPolicy.Never)
-        {
-            throw Denied(image, reference, $"Its format is not recorded, and the policy {Policy.Name} does not allow to guess it; record it in the overlay.");
-        }
-
-        string name = PlainName(reference.Name, Policy.References)
-            ?? throw Denied(image, reference, $"Only plain file names are opened, no '{ProtocolOf(reference.Name)}:' references.");
-        string path = PathOf(image.Path ?? image.NodeName, name);
-        if (Policy.References == ReferencePolicy.UnderRoots)
-        {
-            string real = RealPathOf(path);
-            if (!IsUnderRoots(real))
-            {
-                throw Denied(image, reference, $"It lies in '{DirectoryOf(real)}', outside {string.Join(", ", _roots.Select(root => $"'{root}'"))}; allow that directory to open it.");
-            }
-        }
-
-        StorageFileInfo info = _files.GetInfo(path)
-            ?? throw new BlockLayerException(BlockErrorKind.NotFound, $"The backing file {reference} of '{image.NodeName}' does not exist at '{path}'.")
-            {
-                NodeName = image.NodeName,
-                Path = path,
-            };
-        if (info.Kind != StorageFileKind.Regular && Policy.References == ReferencePolicy.UnderRoots)
-        {
-            throw Denied(image, reference, $"'{path}' is not a regular file.");
-        }
-
-        ThrowIfAbove(info.Identity, path);
+            IsFormatUnknown = reference.Format is null && !reference.DecidedByMagic,
+        });
         if (_above.Count >= Policy.MaxChainLength)
         {
             throw new BlockLayerException(
@@ -99,13 +61,75 @@ internal sealed class ReferenceResolver
         return path;
     }
 
+    /// <summary>The path to open for the data file that the image at <paramref name="image"/> names.</summary>
+    /// <exception cref="OpenDeniedException">The policy does not allow it.</exception>
+    /// <exception cref="BlockLayerException">NotFound: there is no such file; InvalidFormat: it is one of the chain's files already.</exception>
+    internal string ResolveDataFile(string image, string name) => Resolve(new FileReference(image, image, name, $"'{name}'", "data file"));
+
+    private string Resolve(FileReference reference)
+    {
+        if (Policy.References == ReferencePolicy.Refuse)
+        {
+            throw Denied(reference, $"The policy {Policy.Name} opens no {reference.Role}s.");
+        }
+
+        if (reference.Name.Contains('\0', StringComparison.Ordinal))
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.InvalidFormat,
+                $"'{reference.ImageName}' names a {reference.Role} with a NUL in its name, which no file has.")
+            {
+                NodeName = reference.ImageName,
+                Path = reference.ImagePath,
+            };
+        }
+
+        if (reference.IsFormatUnknown && Policy.Probing is ProbingPolicy.TopByMagic or ProbingPolicy.Never)
+        {
+            throw Denied(reference, $"Its format is not recorded, and the policy {Policy.Name} does not allow to guess it; record it in the overlay.");
+        }
+
+        string name = PlainName(reference.Name, Policy.References)
+            ?? throw Denied(reference, $"Only plain file names are opened, no '{ProtocolOf(reference.Name)}:' references.");
+        string path = PathOf(reference.ImagePath, name);
+        if (Policy.References == ReferencePolicy.UnderRoots)
+        {
+            string real = RealPathOf(path);
+            if (!IsUnderRoots(real))
+            {
+                throw Denied(reference, $"It lies in '{DirectoryOf(real)}', outside {string.Join(", ", _roots.Select(root => $"'{root}'"))}; allow that directory to open it.");
+            }
+        }
+
+        StorageFileInfo info = _files.GetInfo(path)
+            ?? throw new BlockLayerException(
+                BlockErrorKind.NotFound,
+                $"The {reference.Role} {reference.Shown} of '{reference.ImageName}' does not exist at '{path}'.")
+            {
+                NodeName = reference.ImageName,
+                Path = path,
+            };
+        if (info.Kind != StorageFileKind.Regular && Policy.References == ReferencePolicy.UnderRoots)
+        {
+            throw Denied(reference, $"'{path}' is not a regular file.");
+        }
+
+        ThrowIfAbove(info.Identity, path, reference.Role);
+        return path;
+    }
+
     /// <summary>
     /// Remembers an opened file, and refuses one that is open already further up, or that is not the file which lies under the roots: its path may have been
     /// made to lead elsewhere since it was resolved.
     /// </summary>
     /// <exception cref="OpenDeniedException">The path does not lead to this file under an allowed root.</exception>
     /// <exception cref="BlockLayerException">InvalidFormat: the chain loops.</exception>
-    internal void ThrowIfNotAllowed(BlockStorage storage, string path)
+    internal void ThrowIfNotAllowed(BlockStorage storage, string path) => Remember(storage, path, _above, "backing file");
+
+    /// <summary>As <see cref="ThrowIfNotAllowed"/>, for a data file.</summary>
+    internal void ThrowIfDataFileNotAllowed(BlockStorage storage, string path) => Remember(storage, path, _dataFiles, "data file");
+
+    private void Remember(BlockStorage storage, string path, List<StorageIdentity> among, string role)
     {
         if (_above.Count > 0 && Policy.References == ReferencePolicy.UnderRoots)
         {
@@ -119,8 +143,8 @@ internal sealed class ReferenceResolver
             }
         }
 
-        ThrowIfAbove(storage.Identity, path);
-        _above.Add(storage.Identity);
+        ThrowIfAbove(storage.Identity, path, role);
+        among.Add(storage.Identity);
     }
 
     private bool IsUnderRoots(string real) => _roots.Exists(root => IsUnder(real, root));
@@ -148,11 +172,18 @@ internal sealed class ReferenceResolver
 
     private static bool IsSeparator(char character) => character == '/' || character == Path.DirectorySeparatorChar;
 
-    private void ThrowIfAbove(StorageIdentity identity, string path)
+    private void ThrowIfAbove(StorageIdentity identity, string path, string role)
     {
+        if (_dataFiles.Contains(identity))
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.InvalidFormat,
+                $"'{path}' holds the data of an image above and cannot be the {role} of another as well.") { Path = path };
+        }
+
         if (_above.Contains(identity))
         {
-            string what = _above[^1] == identity ? "is its own backing file" : "is a backing file of itself: the chain loops";
+            string what = _above[^1] == identity ? $"is its own {role}" : $"is a {role} of itself: the chain loops";
             throw new BlockLayerException(BlockErrorKind.InvalidFormat, $"'{path}' {what}.") { Path = path };
         }
     }
@@ -169,10 +200,16 @@ internal sealed class ReferenceResolver
         _ => null,
     };
 
-    private OpenDeniedException Denied(BlockNode image, BackingReference reference, string why)
-        => new(Policy.Name, reference.Name, $"'{image.NodeName}' names {reference} as its backing file, which was not opened. {why}")
+    private OpenDeniedException Denied(FileReference reference, string why)
+        => new(Policy.Name, reference.Name, $"'{reference.ImageName}' names {reference.Shown} as its {reference.Role}, which was not opened. {why}")
         {
-            NodeName = image.NodeName,
-            Path = image.Path,
+            NodeName = reference.ImageName,
+            Path = reference.ImagePath,
         };
+
+    /// <summary>A file that an image names, and as what.</summary>
+    private sealed record FileReference(string ImageName, string ImagePath, string Name, string Shown, string Role)
+    {
+        internal bool IsFormatUnknown { get; init; }
+    }
 }
