@@ -22,6 +22,9 @@ public sealed class Qcow2InteropTests
         "compat=0.10,cluster_size=512",
         "compat=0.10,cluster_size=2M",
         "compat=1.1,lazy_refcounts=on",
+        "extended_l2=on,cluster_size=16k",
+        "extended_l2=on,cluster_size=64k",
+        "extended_l2=on,cluster_size=2M,refcount_bits=1",
     ];
 
     [Theory]
@@ -60,8 +63,10 @@ public sealed class Qcow2InteropTests
         AssertReadsInQemu(model, qemuImg, folder, path);
     }
 
-    [Fact]
-    public async Task An_image_with_snapshots_and_compressed_clusters_is_written_without_hurting_the_snapshot()
+    [Theory]
+    [InlineData("cluster_size=4k")]
+    [InlineData("extended_l2=on,cluster_size=16k")]
+    public async Task An_image_with_snapshots_and_compressed_clusters_is_written_without_hurting_the_snapshot(string geometry)
     {
         QemuTool qemuImg = QemuTool.Require("qemu-img");
         using var folder = new TemporaryFolder();
@@ -74,7 +79,7 @@ public sealed class Qcow2InteropTests
         string raw = folder.File("source.raw");
         string path = folder.File("theirs.qcow2");
         await File.WriteAllBytesAsync(raw, model);
-        qemuImg.RunOk("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", "cluster_size=4k", raw, path);
+        qemuImg.RunOk("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", geometry, raw, path);
         QemuTool.Require("qemu-io").RunOk("-f", "qcow2", "-c", "write -P 5 0 200k", "-c", "write -z 300k 100k", path);
         byte[] before = ReadWithQemu(qemuImg, folder, path);
         qemuImg.RunOk("snapshot", "-c", "one", path);
@@ -92,6 +97,8 @@ public sealed class Qcow2InteropTests
     [InlineData("compat=0.10,cluster_size=4k")]
     [InlineData("compat=1.1,cluster_size=4k,refcount_bits=1")]
     [InlineData("compat=1.1,cluster_size=2M")]
+    [InlineData("extended_l2=on,cluster_size=16k")]
+    [InlineData("extended_l2=on,cluster_size=128k")]
     public async Task Clusters_we_compressed_pass_their_check_and_read_the_same(string geometry)
     {
         QemuTool qemuImg = QemuTool.Require("qemu-img");
@@ -155,8 +162,10 @@ public sealed class Qcow2InteropTests
         AssertReadsInQemu(model, qemuImg, folder, path);
     }
 
-    [Fact]
-    public async Task An_overlay_we_wrote_reads_the_same_through_its_backing_file()
+    [Theory]
+    [InlineData("extended_l2=off")]
+    [InlineData("extended_l2=on")]
+    public async Task An_overlay_we_wrote_reads_the_same_through_its_backing_file(string geometry)
     {
         QemuTool qemuImg = QemuTool.Require("qemu-img");
         using var folder = new TemporaryFolder();
@@ -164,7 +173,7 @@ public sealed class Qcow2InteropTests
         Pattern.Fill(model.AsSpan(0, 2_000_000), 0, writer: 79);
         await File.WriteAllBytesAsync(folder.File("base.raw"), model[..2_000_000]);
         string path = folder.File("overlay.qcow2");
-        qemuImg.RunOk("create", "-f", "qcow2", "-b", "base.raw", "-F", "raw", path, model.Length.ToString(CultureInfo.InvariantCulture));
+        qemuImg.RunOk("create", "-f", "qcow2", "-o", geometry, "-b", "base.raw", "-F", "raw", path, model.Length.ToString(CultureInfo.InvariantCulture));
 
         model = await WriteRandomlyAsync(path, model, seed: 4);
 

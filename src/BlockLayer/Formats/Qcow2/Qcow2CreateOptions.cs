@@ -22,7 +22,7 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
     /// <summary>Version of the format: 3 (compat=1.1) or 2 (compat=0.10).</summary>
     public int Version { get; init; } = 3;
 
-    /// <summary>Bytes in a cluster: a power of two from 512 to 2 MiB.</summary>
+    /// <summary>Bytes in a cluster: a power of two from 512 to 2 MiB; at least 16 KiB with <see cref="ExtendedL2"/>.</summary>
     public int ClusterSize { get; init; } = 64 * 1024;
 
     /// <summary>Width of a refcount in bits: a power of two from 1 to 64. Version 2 has 16.</summary>
@@ -33,6 +33,9 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
 
     /// <summary>Lets other programs postpone refcount updates (version 3). This library never does.</summary>
     public bool LazyRefcounts { get; init; }
+
+    /// <summary>Divides each cluster into 32 subclusters, which are allocated one by one (version 3): less to copy for a small write to a large cluster.</summary>
+    public bool ExtendedL2 { get; init; }
 
     /// <summary>Reads qemu-img's spelling.</summary>
     internal static Qcow2CreateOptions Parse(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options)
@@ -48,9 +51,9 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
                 "compression_type" => result with { Compression = ParseWord(name, value, "zlib", "zstd") },
                 "lazy_refcounts" => result with { LazyRefcounts = ParseWord(name, value, "off", "on") == "on" },
                 "preallocation" when ParseWord(name, value, "off") == "off" => result,
-                "extended_l2" when ParseWord(name, value, "off") == "off" => result,
+                "extended_l2" => result with { ExtendedL2 = ParseWord(name, value, "off", "on") == "on" },
                 _ => throw new ArgumentException(
-                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, preallocation (off), extended_l2 (off)."),
+                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, preallocation (off), extended_l2."),
             };
         }
 
@@ -68,9 +71,15 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
             throw new ArgumentException($"Version is {Version}; it can be 2 or 3.");
         }
 
-        if (Version == 2 && (RefcountBits != 16 || LazyRefcounts || Compression != "zlib"))
+        if (Version == 2 && (RefcountBits != 16 || LazyRefcounts || Compression != "zlib" || ExtendedL2))
         {
-            throw new ArgumentException("An image of version 2 (compat=0.10) has refcount_bits=16, lazy_refcounts=off and compression_type=zlib; other values need compat=1.1.");
+            throw new ArgumentException(
+                "An image of version 2 (compat=0.10) has refcount_bits=16, lazy_refcounts=off, compression_type=zlib and extended_l2=off; other values need compat=1.1.");
+        }
+
+        if (ExtendedL2 && ClusterSize < 1 << Qcow2Limits.MinExtendedL2ClusterBits)
+        {
+            throw new ArgumentException($"cluster_size is {ClusterSize}; with extended_l2=on it is at least {1 << Qcow2Limits.MinExtendedL2ClusterBits}.");
         }
 
         ParseWord("compression_type", Compression, "zlib", "zstd");

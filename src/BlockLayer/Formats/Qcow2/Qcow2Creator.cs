@@ -28,7 +28,7 @@ internal sealed class Qcow2Creator
     internal Qcow2Creator(Qcow2CreateOptions options)
     {
         _options = options;
-        _geometry = new ClusterGeometry(Alignment.Log2(options.ClusterSize), Alignment.Log2(options.RefcountBits), L2EntryFormat.Standard);
+        _geometry = new ClusterGeometry(Alignment.Log2(options.ClusterSize), Alignment.Log2(options.RefcountBits), options.ExtendedL2 ? L2EntryFormat.Extended : L2EntryFormat.Standard);
         long l1Entries = _geometry.L1EntriesFor(options.Length);
         if (l1Entries * L1Entry.Size > Qcow2Limits.MaxL1TableLength)
         {
@@ -108,7 +108,8 @@ internal sealed class Qcow2Creator
             RefcountTableOffset = new HostCluster(1).Offset(_geometry),
             RefcountTableClusters = (uint)_tableClusters,
             RefcountOrder = _geometry.RefcountOrder,
-            Incompatible = compression == CompressionType.Zlib ? IncompatibleFeatures.None : IncompatibleFeatures.CompressionType,
+            Incompatible = (compression == CompressionType.Zlib ? IncompatibleFeatures.None : IncompatibleFeatures.CompressionType)
+                | (_options.ExtendedL2 ? IncompatibleFeatures.ExtendedL2 : IncompatibleFeatures.None),
             Compatible = _options.LazyRefcounts ? CompatibleFeatures.LazyRefcounts : CompatibleFeatures.None,
             AdditionalFields = _options.Version >= 3 ? Qcow2Header.NewAdditionalFields(compression) : default,
         }.WithNewExtensions(_options.Backing?.Format);

@@ -132,7 +132,7 @@ internal sealed partial class Qcow2Node
 
             HostCluster first = place.Cluster(_geometry);
             int touched = (int)(place.Plus(length - 1).Cluster(_geometry).Index - first.Index) + 1;
-            allocation = new InFlightAllocation(cluster, 1, new HostRun(first, touched), slice);
+            allocation = new InFlightAllocation(cluster, 1, new HostRun(first, touched), slice, cluster.Offset(_geometry), cluster.Plus(1).Offset(_geometry));
             _inFlight.Add(allocation);
             return (new WritePlan(allocation), place);
         }

@@ -8,15 +8,15 @@ internal sealed partial class Qcow2Node
     /// <summary>Up to here a write and what surrounds it in its clusters are copied into one buffer, to be one request below.</summary>
     private const int MaxMergedLength = 128 * 1024;
 
-    /// <summary>Writes the data, and what the guest saw before in the rest of the first and the last cluster.</summary>
+    /// <summary>Writes the data, and what the guest saw before in the rest of what is filled: of the first and of the last (sub)cluster.</summary>
     private async ValueTask FillAsync(InFlightAllocation allocation, GuestOffset at, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
-        GuestOffset start = allocation.First.Offset(_geometry);
-        GuestOffset end = allocation.End.Offset(_geometry);
-        HostOffset host = allocation.Host.First.Offset(_geometry);
+        GuestOffset start = allocation.FillStart;
+        GuestOffset end = allocation.FillEnd;
+        HostOffset host = allocation.Host.First.Offset(_geometry).Plus(start.Value - allocation.First.Offset(_geometry).Value);
         GuestOffset dataEnd = at.Plus(data.Length);
-        int head = NeedsFill(allocation, allocation.First) ? (int)(at.Value - start.Value) : 0;
-        int tail = NeedsFill(allocation, allocation.End.Plus(-1)) ? (int)(end.Value - dataEnd.Value) : 0;
+        int head = NeedsFill(allocation, start, at) ? (int)(at.Value - start.Value) : 0;
+        int tail = NeedsFill(allocation, dataEnd, end) ? (int)(end.Value - dataEnd.Value) : 0;
         HostOffset dataHost = host.Plus(at.Value - start.Value);
         if (head == 0 && tail == 0)
         {
@@ -50,13 +50,26 @@ internal sealed partial class Qcow2Node
         }
     }
 
-    /// <summary>False when the rest of a cluster reads as zeroes for the guest, and does so in the file already.</summary>
-    private bool NeedsFill(InFlightAllocation allocation, GuestCluster cluster)
+    /// <summary>False when a range, part of one cluster, reads as zeroes for the guest, and does so in the file already.</summary>
+    private bool NeedsFill(InFlightAllocation allocation, GuestOffset from, GuestOffset to)
     {
-        ClusterKind old = allocation.Slice[cluster].Kind;
-        bool wasZero = old is ClusterKind.ZeroPlain or ClusterKind.ZeroAllocated
-            || (old == ClusterKind.Unallocated && (BackingEdge is not { } backing || backing.Child.Length <= cluster.Offset(_geometry).Value));
-        return !(wasZero && allocation.Host.Origin == HostOrigin.Fresh);
+        while (from.Value < to.Value)
+        {
+            if (allocation.Host.Origin != HostOrigin.Fresh || !allocation.Slice.TryLookup(from, to.Value - from.Value, out ClusterMapping run))
+            {
+                return true;
+            }
+
+            bool wasZero = run.IsZero || (!run.IsAllocated && (BackingEdge is not { } backing || backing.Child.Length <= from.Value));
+            if (!wasZero)
+            {
+                return true;
+            }
+
+            from = from.Plus(run.Length);
+        }
+
+        return false;
     }
 
     /// <summary>Reads what the guest sees now, with zeroes past the end of the disk.</summary>

@@ -55,7 +55,9 @@ internal sealed partial class Qcow2Node
         WritePlan plan = default;
         try
         {
-            plan = await PlanInSliceAsync(slice, first, at.Plus(length - 1).Cluster(_geometry), intent).ConfigureAwait(false);
+            plan = HasSubclusters
+                ? await PlanSubclustersAsync(slice, at, at.Plus(length), intent).ConfigureAwait(false)
+                : await PlanInSliceAsync(slice, first, at.Plus(length - 1).Cluster(_geometry), intent).ConfigureAwait(false);
             return plan;
         }
         finally
@@ -110,9 +112,7 @@ internal sealed partial class Qcow2Node
             return WritePlan.Grow;
         }
 
-        var allocation = new InFlightAllocation(first, host.Value.Count, host.Value, slice);
-        _inFlight.Add(allocation);
-        return new WritePlan(allocation);
+        return Record(slice, host.Value, first, first.Offset(_geometry), first.Plus(host.Value.Count).Offset(_geometry));
     }
 
     /// <summary>
@@ -144,7 +144,7 @@ internal sealed partial class Qcow2Node
 
             if (count > 1 && entry.IsCopied)
             {
-                slice.Set(cluster, entry.WithCopied(false));
+                slice.Set(cluster, entry.WithCopied(false), slice.EntryOf(cluster).Subclusters);
                 return;
             }
         }

@@ -16,7 +16,7 @@ internal sealed partial class Qcow2Node
             {
                 GuestCluster cluster = allocation.First.Plus(i);
                 L2Entry entry = makeEntry(cluster, allocation.Host.First.Plus(i).Offset(_geometry));
-                ReplaceEntry(allocation.Slice, cluster, entry, ReleasedRoom.Keep);
+                ReplaceEntry(allocation.Slice, cluster, entry, ReleasedRoom.Keep, SubclustersAfter(allocation, cluster, entry));
                 if (entry.IsCopied)
                 {
                     allocation.Slice.Trust(cluster, _guard.Generation);
@@ -50,10 +50,10 @@ internal sealed partial class Qcow2Node
     }
 
     /// <summary>Changes an entry of a slice that is marked dirty, and releases the host clusters that the old one referred to and the new one does not.</summary>
-    private void ReplaceEntry(L2Slice slice, GuestCluster cluster, L2Entry entry, ReleasedRoom room)
+    private void ReplaceEntry(L2Slice slice, GuestCluster cluster, L2Entry entry, ReleasedRoom room, ulong subclusters = 0)
     {
         L2Entry old = slice[cluster];
-        slice.Set(cluster, entry);
+        slice.Set(cluster, entry, subclusters);
         if (old.Kind is ClusterKind.Unallocated or ClusterKind.ZeroPlain || (!old.IsCompressed && !entry.IsCompressed && old.HostOffset == entry.HostOffset))
         {
             return;

@@ -83,7 +83,7 @@ internal sealed partial class Qcow2Node
                     for (; at.Index < end.Index && at.Index < slice.End.Index; at = at.Plus(1))
                     {
                         await CheckOldMappingAsync(slice, at).ConfigureAwait(false);
-                        if (slice[at] != L2Entry.Unallocated)
+                        if (slice.EntryOf(at) != default)
                         {
                             _tables.MarkDirty(slice);
                             ReplaceEntry(slice, at, L2Entry.Unallocated, ReleasedRoom.GiveBack);

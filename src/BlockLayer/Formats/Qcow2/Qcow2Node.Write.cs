@@ -79,7 +79,7 @@ internal sealed partial class Qcow2Node
             return 0;
         }
 
-        int length = (int)Math.Min(buffer.Length, allocation.End.Offset(_geometry).Value - at.Value);
+        int length = (int)Math.Min(buffer.Length, allocation.FillEnd.Value - at.Value);
         try
         {
             await FillAsync(allocation, at, buffer[..length], cancellationToken).ConfigureAwait(false);

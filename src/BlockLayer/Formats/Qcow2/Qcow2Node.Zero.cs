@@ -36,8 +36,8 @@ internal sealed partial class Qcow2Node
         ZeroIntent intent = (flags & ZeroFlags.MayUnmap) != 0 ? ZeroIntent.Unmap : ZeroIntent.Keep;
         bool mayWrite = (flags & ZeroFlags.NoFallback) == 0;
         long end = offset + length;
-        long firstWhole = Alignment.RoundUp(offset, _geometry.ClusterSize);
-        long endWhole = end == Length ? Alignment.RoundUp(end, _geometry.ClusterSize) : Alignment.RoundDown(end, _geometry.ClusterSize);
+        long firstWhole = Alignment.RoundUp(offset, _geometry.SubclusterSize);
+        long endWhole = end == Length ? EndOfUnits(end) : Alignment.RoundDown(end, _geometry.SubclusterSize);
         if (firstWhole >= endWhole)
         {
             await ZeroPartAsync(offset, length, mayWrite, cancellationToken).ConfigureAwait(false);
@@ -55,7 +55,7 @@ internal sealed partial class Qcow2Node
     }
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => ZeroClustersAsync(offset, Alignment.RoundUp(offset + length, _geometry.ClusterSize), ZeroIntent.Discard, mayWrite: false, cancellationToken);
+        => ZeroClustersAsync(offset, EndOfUnits(offset + length), ZeroIntent.Discard, mayWrite: false, cancellationToken);
 
     private protected override async ValueTask PopulateCoreAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
     {
@@ -77,9 +77,12 @@ internal sealed partial class Qcow2Node
     }
 
     private protected override ValueTask PopulateZeroesCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => ZeroClustersAsync(offset, Alignment.RoundUp(offset + length, _geometry.ClusterSize), ZeroIntent.Populate, mayWrite: true, cancellationToken);
+        => ZeroClustersAsync(offset, EndOfUnits(offset + length), ZeroIntent.Populate, mayWrite: true, cancellationToken);
 
-    /// <summary>Zeroes a part of one cluster.</summary>
+    /// <summary>Where a range of whole (sub)clusters ends: the end of the disk is the end of its cluster.</summary>
+    private long EndOfUnits(long end) => end == Length ? Alignment.RoundUp(end, _geometry.ClusterSize) : end;
+
+    /// <summary>Zeroes a part of one (sub)cluster.</summary>
     private async ValueTask ZeroPartAsync(long offset, long length, bool mayWrite, CancellationToken cancellationToken)
     {
         while (length > 0)
@@ -101,11 +104,11 @@ internal sealed partial class Qcow2Node
         }
     }
 
-    /// <summary>Changes the mapping of whole clusters.</summary>
-    private async ValueTask ZeroClustersAsync(long offset, long end, ZeroIntent intent, bool mayWrite, CancellationToken cancellationToken)
+    /// <summary>Changes the mapping of whole clusters; of whole subclusters, where the image has them.</summary>
+    private async ValueTask ZeroClustersAsync(long start, long stopAt, ZeroIntent intent, bool mayWrite, CancellationToken cancellationToken)
     {
-        GuestCluster endCluster = new GuestOffset(end).Cluster(_geometry);
-        for (GuestCluster at = new GuestOffset(offset).Cluster(_geometry); at.Index < endCluster.Index;)
+        var end = new GuestOffset(stopAt);
+        for (var at = new GuestOffset(start); at.Value < end.Value;)
         {
             await PrepareToWriteAsync().ConfigureAwait(false);
             if (_writeBack.IsFull)
@@ -113,7 +116,7 @@ internal sealed partial class Qcow2Node
                 await _writeBack.FlushAsync(CancellationToken.None).ConfigureAwait(false);
             }
 
-            if (SkipUnmappedTable(at, endCluster, intent) is { } next)
+            if (SkipUnmappedTable(at.Cluster(_geometry), intent) is { } next)
             {
                 at = next;
                 continue;
@@ -124,7 +127,7 @@ internal sealed partial class Qcow2Node
             {
                 try
                 {
-                    step = await ZeroInSliceLockedAsync(at, endCluster, intent).ConfigureAwait(false);
+                    step = await ZeroInSliceLockedAsync(at, end, intent).ConfigureAwait(false);
                 }
                 catch (ImageFormatException) when (_guard.Evidence is not null)
                 {
@@ -142,7 +145,7 @@ internal sealed partial class Qcow2Node
                 await GrowRefcountTableAsync().ConfigureAwait(false);
             }
 
-            if (step.Next.Index > at.Index)
+            if (step.Next.Value > at.Value)
             {
                 cancellationToken = CancellationToken.None; // mappings were changed: the request runs to its end
             }
@@ -150,40 +153,45 @@ internal sealed partial class Qcow2Node
             at = step.Next;
             if (step.Outcome == ZeroOutcome.WriteData)
             {
-                await WriteZeroClusterAsync(at, intent, mayWrite, cancellationToken).ConfigureAwait(false);
+                GuestOffset stop = Min(end, at.Cluster(_geometry).Plus(1).Offset(_geometry));
+                await WriteZeroClusterAsync(at.Value, stop.Value, intent, mayWrite, cancellationToken).ConfigureAwait(false);
                 cancellationToken = CancellationToken.None;
-                at = at.Plus(1);
+                at = stop;
             }
         }
     }
 
     /// <summary>Where to go on when there is no L2 table here and nothing below would show through: all of it reads as zeroes already.</summary>
-    private GuestCluster? SkipUnmappedTable(GuestCluster at, GuestCluster end, ZeroIntent intent)
+    private GuestOffset? SkipUnmappedTable(GuestCluster at, ZeroIntent intent)
     {
         bool nothingToDo = !HasBacking && intent != ZeroIntent.Populate && !_tables.L1EntryOf(at).IsAllocated;
-        return nothingToDo ? new GuestCluster(Math.Min(end.Index, (at.L1Index(_geometry) + 1) << _geometry.L2Bits)) : null;
+        return nothingToDo ? new GuestCluster((at.L1Index(_geometry) + 1) << _geometry.L2Bits).Offset(_geometry) : null;
     }
 
-    private async ValueTask<ZeroStep> ZeroInSliceLockedAsync(GuestCluster first, GuestCluster end, ZeroIntent intent)
+    private async ValueTask<ZeroStep> ZeroInSliceLockedAsync(GuestOffset first, GuestOffset end, ZeroIntent intent)
     {
-        if (_inFlight.Find(first) is { } other)
+        if (_inFlight.Find(first.Cluster(_geometry)) is { } other)
         {
             return new ZeroStep(first, Busy: other.Done);
         }
 
-        if (await EnsureSliceAsync(first).ConfigureAwait(false) is not { } slice)
+        if (await EnsureSliceAsync(first.Cluster(_geometry)).ConfigureAwait(false) is not { } slice)
         {
             return new ZeroStep(first, TableFull: true);
         }
 
         try
         {
-            GuestCluster at = first;
-            for (; at.Index < end.Index && at.Index < slice.End.Index && _inFlight.Find(at) is null; at = at.Plus(1))
+            GuestOffset at = first;
+            for (GuestCluster cluster = at.Cluster(_geometry); at.Value < end.Value && cluster.Index < slice.End.Index && _inFlight.Find(cluster) is null; cluster = at.Cluster(_geometry))
             {
-                await CheckOldMappingAsync(slice, at).ConfigureAwait(false);
-                L2Entry old = slice[at];
-                if (ZeroEntryFor(old, intent) is not { } entry)
+                await CheckOldMappingAsync(slice, cluster).ConfigureAwait(false);
+                ExtendedL2Entry old = slice.EntryOf(cluster);
+                GuestOffset stop = Min(end, cluster.Plus(1).Offset(_geometry));
+                ExtendedL2Entry? zeroed = HasSubclusters ? ZeroedEntry(old, SubclustersIn(cluster, at, stop), intent)
+                    : ZeroEntryFor(old.Cluster, intent) is { } standard ? new ExtendedL2Entry(standard, 0)
+                    : null;
+                if (zeroed is not { } entry)
                 {
                     return new ZeroStep(at, Outcome: ZeroOutcome.WriteData);
                 }
@@ -191,8 +199,10 @@ internal sealed partial class Qcow2Node
                 if (entry != old)
                 {
                     _tables.MarkDirty(slice);
-                    ReplaceEntry(slice, at, entry, ReleasedRoom.GiveBack);
+                    ReplaceEntry(slice, cluster, entry.Cluster, ReleasedRoom.GiveBack, entry.Subclusters);
                 }
+
+                at = stop;
             }
 
             return new ZeroStep(at);
@@ -226,10 +236,9 @@ internal sealed partial class Qcow2Node
         }
     }
 
-    private async ValueTask WriteZeroClusterAsync(GuestCluster cluster, ZeroIntent intent, bool mayWrite, CancellationToken cancellationToken)
+    private async ValueTask WriteZeroClusterAsync(long offset, long end, ZeroIntent intent, bool mayWrite, CancellationToken cancellationToken)
     {
-        long offset = cluster.Offset(_geometry).Value;
-        long length = Math.Min(_geometry.ClusterSize, Length - offset);
+        long length = Math.Min(end, Length) - offset;
         if (!mayWrite)
         {
             throw NoZeroWithoutWriting(offset);
@@ -263,5 +272,5 @@ internal sealed partial class Qcow2Node
 
     /// <summary>How far a look under the allocation lock came, and what has to happen before it goes on.</summary>
     private readonly record struct ZeroStep(
-        GuestCluster Next, ZeroOutcome Outcome = ZeroOutcome.Done, Completion? Busy = null, bool TableFull = false);
+        GuestOffset Next, ZeroOutcome Outcome = ZeroOutcome.Done, Completion? Busy = null, bool TableFull = false);
 }

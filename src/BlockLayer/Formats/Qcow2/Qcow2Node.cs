@@ -61,8 +61,8 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         {
             ClusterSize = _geometry.ClusterSize,
             SubclusterSize = _geometry.SubclusterSize,
-            DiscardGranularity = _geometry.ClusterSize,
-            ZeroGranularity = _geometry.ClusterSize,
+            DiscardGranularity = _geometry.SubclusterSize,
+            ZeroGranularity = _geometry.SubclusterSize,
             MaxTransfer = Math.Max(_geometry.ClusterSize, Qcow2Limits.MaxTransferLength),
             SupportsPopulate = true,
             SupportsCompressedWrites = true,

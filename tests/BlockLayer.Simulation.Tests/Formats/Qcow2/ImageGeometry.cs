@@ -9,7 +9,8 @@ namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
 /// <param name="RefcountBits">Width of a refcount.</param>
 /// <param name="Length">Bytes of the disk.</param>
 /// <param name="BackingLength">Bytes of its raw backing file; 0 for none.</param>
-internal sealed record ImageGeometry(int Version, int ClusterSize, int RefcountBits, int Length, int BackingLength)
+/// <param name="ExtendedL2">Whether its clusters are divided into subclusters.</param>
+internal sealed record ImageGeometry(int Version, int ClusterSize, int RefcountBits, int Length, int BackingLength, bool ExtendedL2 = false)
 {
     internal Qcow2CreateOptions CreateOptions => new()
     {
@@ -17,6 +18,7 @@ internal sealed record ImageGeometry(int Version, int ClusterSize, int RefcountB
         Version = Version,
         ClusterSize = ClusterSize,
         RefcountBits = RefcountBits,
+        ExtendedL2 = ExtendedL2,
         Backing = BackingLength == 0 ? null : new BackingReference("base", "raw"),
     };
 }

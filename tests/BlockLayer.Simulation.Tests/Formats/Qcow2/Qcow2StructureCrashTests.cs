@@ -161,6 +161,7 @@ public sealed class Qcow2StructureCrashTests
     [InlineData("q7-rc1.qcow2")]
     [InlineData("q7-v2.qcow2")]
     [InlineData("q11-zero.qcow2")]
+    [InlineData("q7-extl2-16k.qcow2")]
     public async Task An_image_of_qemu_that_is_written_survives_any_crash(string name)
     {
         var storage = new SimulatedStorageProvider();

@@ -269,7 +269,7 @@ internal sealed class Qcow2World : IDisposable
     // A copy from below stores what a reader sees already: no guest may notice, so the oracle is not told.
     private async ValueTask PopulateAsync(Qcow2Node node, ByteRange range)
     {
-        ByteRange whole = range.RoundOut(_geometry.ClusterSize);
+        ByteRange whole = range.RoundOut(node.Limits.SubclusterSize);
         whole = new ByteRange(whole.Offset, Math.Min(whole.End, _geometry.Length) - whole.Offset);
         byte[] below = new byte[whole.Length];
         int present = (int)Math.Clamp(_base.Length - whole.Offset, 0, whole.Length);

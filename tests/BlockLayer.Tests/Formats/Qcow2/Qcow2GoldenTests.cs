@@ -75,19 +75,6 @@ public sealed class Qcow2GoldenTests
         Assert.Equal(0, after[79] & 1); // incompatible_features, bit 0: dirty
     }
 
-    [Fact]
-    public async Task An_image_with_extended_L2_entries_is_not_opened_for_writing()
-    {
-        using var folder = new TemporaryFolder();
-        string copy = folder.File("copy.qcow2");
-        File.Copy(GoldenImages.Get("q7-extl2.qcow2").Path, copy);
-        var options = new ImageOpenOptions { Format = "qcow2", Access = NodeAccess.ReadWrite };
-        var opener = new ImageOpener(BuiltInFormats.All, BlockEnvironment.Default);
-        BlockLayerException refused = await Assert.ThrowsAnyAsync<BlockLayerException>(async () => await opener.OpenAsync(copy, options));
-        Assert.Equal(BlockErrorKind.Unsupported, refused.Kind);
-        Assert.Contains("Extended L2 Entries", refused.Message, StringComparison.Ordinal);
-    }
-
     private static async ValueTask<BlockNode> OpenAsync(string path)
         => await new ImageOpener(BuiltInFormats.All, BlockEnvironment.Default)
             .OpenAsync(path, new ImageOpenOptions { Format = "qcow2", Policy = OpenPolicy.QemuCompatible });

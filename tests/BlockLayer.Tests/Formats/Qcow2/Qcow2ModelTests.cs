@@ -42,8 +42,20 @@ public sealed class Qcow2ModelTests
     [InlineData(2, 2048, 16, 130_000)]
     [InlineData(2, 65536, 16, 400_000)]
     public void Random_operations_match_a_byte_array(int version, int clusterSize, int refcountBits, int backingLength)
+        => Check(new Qcow2CreateOptions { Length = 200_000, Version = version, ClusterSize = clusterSize, RefcountBits = refcountBits }, backingLength);
+
+    // Subclusters of 512 bytes, 2 KiB, 4 KiB: most operations touch a few of a cluster, and some touch several clusters.
+    [Theory]
+    [InlineData(16 << 10, 16, 0)]
+    [InlineData(16 << 10, 1, 130_000)]
+    [InlineData(16 << 10, 64, 400_000)]
+    [InlineData(64 << 10, 16, 250_001)]
+    [InlineData(128 << 10, 16, 130_000)]
+    public void Random_operations_on_subclusters_match_a_byte_array(int clusterSize, int refcountBits, int backingLength)
+        => Check(new Qcow2CreateOptions { Length = 200_000, ClusterSize = clusterSize, RefcountBits = refcountBits, ExtendedL2 = true }, backingLength);
+
+    private static void Check(Qcow2CreateOptions options, int backingLength)
     {
-        var options = new Qcow2CreateOptions { Length = 200_000, Version = version, ClusterSize = clusterSize, RefcountBits = refcountBits };
         Gen<ImmutableArray<DiskOperation>> sequences = s_operation.ListOf().Select(list => list.ToImmutableArray());
         Prop.ForAll(
             Arb.From(sequences, Shrink),
@@ -107,7 +119,7 @@ public sealed class Qcow2ModelTests
                     await _node.WriteAsync(offset, _model.AsMemory(offset, length));
                     break;
                 case DiskOperationKind.WriteCompressed:
-                    (offset, length) = WholeClusters(offset, length);
+                    (offset, length) = WholeUnits(offset, length, options.ClusterSize);
                     FillCompressible(_model.AsSpan(offset, length), ++_writer);
                     await _node.WriteAsync(offset, _model.AsMemory(offset, length), WriteFlags.Compressed);
                     break;
@@ -173,7 +185,7 @@ public sealed class Qcow2ModelTests
         // A copy stores what a reader sees already, so the guest must not be able to tell.
         private async ValueTask PopulateAsync(int offset, int length)
         {
-            (int first, int count) = WholeClusters(offset, length);
+            (int first, int count) = WholeUnits(offset, length, _node.Limits.SubclusterSize);
             byte[] below = new byte[count];
             int present = Math.Clamp(_backing.Length - first, 0, count);
             _backing.AsSpan(Math.Min(first, _backing.Length), present).CopyTo(below);
@@ -182,16 +194,15 @@ public sealed class Qcow2ModelTests
 
         private async ValueTask PopulateZeroesAsync(int offset, int length)
         {
-            (int first, int count) = WholeClusters(offset, length);
+            (int first, int count) = WholeUnits(offset, length, _node.Limits.SubclusterSize);
             if (first >= _backing.Length)
             {
                 await _node.PopulateZeroesAsync(first, count);
             }
         }
 
-        private (int First, int Count) WholeClusters(int offset, int length)
+        private (int First, int Count) WholeUnits(int offset, int length, int unit)
         {
-            int unit = options.ClusterSize;
             int first = (int)Alignment.RoundDown(offset, unit);
             return (first, (int)Math.Min(Alignment.RoundUp(offset + length, unit), _model.Length) - first);
         }

@@ -24,6 +24,21 @@ public sealed class Qcow2LargestClustersContractTests : Qcow2NodeContract
     private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 2 << 20, RefcountBits = 1 };
 }
 
+public sealed class Qcow2SmallestSubclustersContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 16 * 1024, ExtendedL2 = true };
+}
+
+public sealed class Qcow2SubclustersContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, ExtendedL2 = true };
+}
+
+public sealed class Qcow2LargestSubclustersContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 2 << 20, RefcountBits = 1, ExtendedL2 = true };
+}
+
 /// <summary>What every node promises, for qcow2 images of some geometry.</summary>
 public abstract class Qcow2NodeContract : PersistentNodeContract
 {

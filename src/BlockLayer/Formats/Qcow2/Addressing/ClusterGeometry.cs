@@ -17,6 +17,7 @@ internal sealed class ClusterGeometry
         L2EntrySize = l2EntryFormat == L2EntryFormat.Extended ? ExtendedL2Entry.Size : L2Entry.Size;
         L2Bits = clusterBits - (l2EntryFormat == L2EntryFormat.Extended ? 4 : 3);
         RefcountBlockBits = clusterBits + 3 - refcountOrder;
+        SubclusterBits = clusterBits - (l2EntryFormat == L2EntryFormat.Extended ? 5 : 0); // qcow2 spec, "Extended L2 Entries": 32 of them
     }
 
     /// <summary>log2 of the cluster size in bytes.</summary>
@@ -55,8 +56,11 @@ internal sealed class ClusterGeometry
     /// <summary>Refcounts in a refcount block.</summary>
     public int RefcountBlockEntries => 1 << RefcountBlockBits;
 
+    /// <summary>log2 of the size of a subcluster; a whole cluster where entries are standard.</summary>
+    public int SubclusterBits { get; }
+
     /// <summary>Bytes in a subcluster; the cluster size where entries are standard.</summary>
-    public int SubclusterSize => L2EntryFormat == L2EntryFormat.Extended ? ClusterSize / ExtendedL2Entry.SubclusterCount : ClusterSize;
+    public int SubclusterSize => 1 << SubclusterBits;
 
     /// <summary>Guest bytes that one L2 table maps.</summary>
     public long L2TableReach => 1L << (L2Bits + ClusterBits);

@@ -10,7 +10,9 @@ namespace BlockLayer.Formats.Qcow2;
 /// <param name="Count">How many guest clusters.</param>
 /// <param name="Host">The host clusters: as many, or those that a compressed stream touches.</param>
 /// <param name="Slice">The slice that maps them, pinned.</param>
-internal sealed record InFlightAllocation(GuestCluster First, int Count, HostRun Host, L2Slice Slice)
+/// <param name="FillStart">From here on the host clusters are filled: the start of the first guest cluster, or of one of its subclusters.</param>
+/// <param name="FillEnd">Up to here: the end of the last guest cluster, or of one of its subclusters.</param>
+internal sealed record InFlightAllocation(GuestCluster First, int Count, HostRun Host, L2Slice Slice, GuestOffset FillStart, GuestOffset FillEnd)
 {
     /// <summary>The guest cluster behind the last one.</summary>
     internal GuestCluster End => First.Plus(Count);

@@ -27,19 +27,13 @@ internal sealed partial record Qcow2Header
         ValidateOverlaps(g);
     }
 
-    /// <summary>Refuses, by name, the features that are valid and not implemented here: another data file, writing extended L2 entries, encryption.</summary>
+    /// <summary>Refuses, by name, the features that are valid and not implemented here: another data file, encryption.</summary>
     /// <exception cref="ImageFormatException">Unsupported.</exception>
     public void RequireImplementedFeatures(NodeAccess access)
     {
         if (HasFeature(IncompatibleFeatures.ExternalDataFile))
         {
             throw Unsupported("External data file");
-        }
-
-        if (HasFeature(IncompatibleFeatures.ExtendedL2) && access == NodeAccess.ReadWrite)
-        {
-            throw ImageFormatException.Unsupported(
-                "incompatible_features", IncompatibleFeaturesAt, $"incompatible_features at byte {IncompatibleFeaturesAt} has the bit \"Extended L2 Entries\": such images can be read; writing them is not implemented.");
         }
 
         if (Encryption != EncryptionMethod.None)

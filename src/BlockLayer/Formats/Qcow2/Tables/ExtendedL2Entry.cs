@@ -1,3 +1,6 @@
+using System.Diagnostics;
+using System.Numerics;
+
 namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>
@@ -18,6 +21,41 @@ internal readonly record struct ExtendedL2Entry(L2Entry Cluster, ulong Subcluste
 
     /// <summary>One bit for each subcluster that reads as zeroes, the first in bit 0.</summary>
     public uint Zero => (uint)(Subclusters >> SubclusterCount);
+
+    /// <summary>One bit for each subcluster that is not in this image.</summary>
+    public uint Unallocated => Cluster.IsCompressed ? 0 : ~(Allocated | Zero);
+
+    /// <summary>A host cluster with refcount one, whatever its subclusters say: subclusters may be stored there.</summary>
+    public bool HasOwnHostCluster => Cluster.Kind == ClusterKind.Data && Cluster.IsCopied;
+
+    /// <summary>The subclusters whose content lies in what the entry refers to, and is lost with it: those with data, or all that a stream holds.</summary>
+    public uint Stored => Cluster.IsCompressed ? uint.MaxValue : Allocated;
+
+    /// <summary>A bit for each subcluster from <paramref name="first"/> up to, not including, <paramref name="end"/>.</summary>
+    public static uint Mask(int first, int end)
+    {
+        Debug.Assert(first >= 0 && first < end && end <= SubclusterCount, "a range of subclusters is within a cluster and not empty");
+        return (uint)((1UL << end) - (1UL << first));
+    }
+
+    /// <summary>The same host cluster, with data in these subclusters.</summary>
+    public ExtendedL2Entry WithData(uint subclusters) => this with { Subclusters = Pack(Allocated | subclusters, Zero & ~subclusters) };
+
+    /// <summary>The same host cluster, if any, with these subclusters reading as zeroes.</summary>
+    public ExtendedL2Entry WithZeroes(uint subclusters) => this with { Subclusters = Pack(Allocated & ~subclusters, Zero | subclusters) };
+
+    /// <summary>How many subclusters from one on are of its kind, up to the end of the cluster.</summary>
+    public int RunFrom(int subcluster)
+    {
+        ulong alike = KindOf(subcluster) switch
+        {
+            ClusterKind.Compressed => uint.MaxValue,
+            ClusterKind.Data => Allocated,
+            ClusterKind.Unallocated => Unallocated,
+            _ => Zero,
+        };
+        return BitOperations.TrailingZeroCount(~(alike >> subcluster));
+    }
 
     /// <summary>What the entry says of one subcluster.</summary>
     public ClusterKind KindOf(int subcluster)
@@ -57,4 +95,6 @@ internal readonly record struct ExtendedL2Entry(L2Entry Cluster, ulong Subcluste
 
         return Allocated != 0 && Cluster.HostOffset.Value == 0 ? EntryFault.SubclusterWithoutCluster : fault;
     }
+
+    private static ulong Pack(uint allocated, uint zero) => allocated | (ulong)zero << SubclusterCount;
 }

@@ -74,6 +74,9 @@ internal readonly record struct L2Entry(ulong Raw)
     /// <summary>The same mapping with the copied flag set or cleared.</summary>
     public L2Entry WithCopied(bool copied) => new(copied ? Raw | CopiedFlag : Raw & ~CopiedFlag);
 
+    /// <summary>The same mapping without the zero flag, which extended entries do not have. A compressed entry, whose bit 0 is part of an offset, stays as it is.</summary>
+    public L2Entry WithoutZero() => IsCompressed ? this : new(Raw & ~ZeroFlag);
+
     /// <summary>Whether what the entry points to can be located and starts in a file of <paramref name="fileLength"/> bytes.</summary>
     public EntryFault Validate(ClusterGeometry g, int version, long fileLength)
     {

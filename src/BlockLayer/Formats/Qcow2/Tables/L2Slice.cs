@@ -10,9 +10,9 @@ namespace BlockLayer.Formats.Qcow2;
 /// Invariants: (1) an entry is one word and is read with one volatile read, without a lock; (2) entries change under the allocation lock only, while the
 /// slice is pinned or dirty, so a change never meets an eviction; (3) an entry whose host bytes may be overwritten in place is <i>trusted</i>: its
 /// refcount was looked up and it does not point into metadata. Trust ends for all slices when <see cref="MetadataOverlapGuard.Generation"/> moves on;
-/// (4) extended entries never change: images that have them are opened read-only.
+/// (4) an extended entry is two words, and nobody sees one of them without the other: see the part for subclusters.
 /// </remarks>
-internal sealed class L2Slice
+internal sealed partial class L2Slice
 {
     /// <summary>Bytes on disk; less where a cluster is smaller.</summary>
     internal const int MaxLength = 4096;
@@ -32,8 +32,7 @@ internal sealed class L2Slice
         First = first;
         if (geometry.L2EntryFormat == L2EntryFormat.Extended)
         {
-            _entries = [.. words.Where(static (_, index) => index % 2 == 0)];
-            _subclusters = [.. words.Where(static (_, index) => index % 2 != 0)];
+            (_entries, _subclusters) = SplitPairs(words);
         }
 
         _trusted = new ulong[(_entries.Length + 63) / 64];
@@ -46,6 +45,11 @@ internal sealed class L2Slice
             {
                 (_faults ??= []).Add(i, fault);
             }
+        }
+
+        if (_subclusters is not null)
+        {
+            DropReservedZeroFlags();
         }
     }
 
@@ -76,11 +80,25 @@ internal sealed class L2Slice
     /// <summary>Set by use, cleared by the eviction hand when it passes: a hint, so races do not matter.</summary>
     internal bool IsReferenced { get; set; }
 
-    /// <summary>The entry of a guest cluster.</summary>
+    /// <summary>The entry of a guest cluster; of an extended one, the first word.</summary>
     internal L2Entry this[GuestCluster cluster] => new(Volatile.Read(ref _entries[IndexOf(cluster)]));
 
     /// <summary>Changes the entry of a guest cluster. The caller holds the allocation lock and marks the slice dirty.</summary>
-    internal void Set(GuestCluster cluster, L2Entry entry) => Volatile.Write(ref _entries[IndexOf(cluster)], entry.Raw);
+    /// <param name="cluster">The guest cluster.</param>
+    /// <param name="entry">The entry, or the first word of an extended one.</param>
+    /// <param name="subclusters">The second word of an extended entry.</param>
+    internal void Set(GuestCluster cluster, L2Entry entry, ulong subclusters = 0)
+    {
+        int index = IndexOf(cluster);
+        if (_subclusters is not null)
+        {
+            SetPair(index, entry, subclusters);
+            return;
+        }
+
+        Debug.Assert(subclusters == 0, "a standard entry has one word");
+        Volatile.Write(ref _entries[index], entry.Raw);
+    }
 
     /// <summary>What makes an entry unusable; <see cref="EntryFault.None"/> if nothing does.</summary>
     internal EntryFault FaultOf(GuestCluster cluster)
@@ -118,7 +136,7 @@ internal sealed class L2Slice
     {
         if (_subclusters is not null)
         {
-            return TryLookupSubclusters(offset, length, out run);
+            return TryLookupPairs(offset, length, out run);
         }
 
         GuestCluster cluster = offset.Cluster(_geometry);
@@ -163,6 +181,11 @@ internal sealed class L2Slice
     /// <returns>Length of the run; 0 when the first cluster cannot be overwritten in place.</returns>
     internal int LookupWritable(GuestOffset offset, int length, long generation, out HostOffset host)
     {
+        if (_subclusters is not null)
+        {
+            return LookupWritablePairs(offset, length, generation, out host);
+        }
+
         GuestCluster cluster = offset.Cluster(_geometry);
         int inCluster = offset.OffsetInCluster(_geometry);
         L2Entry first = this[cluster];
@@ -189,51 +212,8 @@ internal sealed class L2Slice
         return (int)Math.Min(covered, length);
     }
 
-    /// <summary>The entries as they go to disk.</summary>
-    internal byte[] ToBytes()
-    {
-        Debug.Assert(_subclusters is null, "extended entries never change");
-        return WordTable.ToBytes(_entries);
-    }
-
-    /// <summary><see cref="TryLookup"/> where every subcluster has a kind of its own.</summary>
-    private bool TryLookupSubclusters(GuestOffset offset, long length, out ClusterMapping run)
-    {
-        GuestCluster cluster = offset.Cluster(_geometry);
-        int inCluster = offset.OffsetInCluster(_geometry);
-        L2Entry first = this[cluster];
-        ClusterKind kind = KindOf(cluster, inCluster / _geometry.SubclusterSize);
-        bool hasHost = kind is ClusterKind.Data or ClusterKind.ZeroAllocated;
-        run = new ClusterMapping(kind, hasHost ? first.HostOffset.Plus(inCluster) : default, 0, first);
-        if (FaultOf(cluster) != EntryFault.None)
-        {
-            return false;
-        }
-
-        long covered = kind == ClusterKind.Compressed
-            ? _geometry.ClusterSize - inCluster
-            : _geometry.SubclusterSize - (inCluster % _geometry.SubclusterSize);
-        while (covered < length && kind != ClusterKind.Compressed)
-        {
-            GuestOffset next = offset.Plus(covered);
-            GuestCluster nextCluster = next.Cluster(_geometry);
-            if (nextCluster.Index >= End.Index
-                || FaultOf(nextCluster) != EntryFault.None
-                || KindOf(nextCluster, next.OffsetInCluster(_geometry) / _geometry.SubclusterSize) != kind
-                || (hasHost && this[nextCluster].HostOffset.Value + next.OffsetInCluster(_geometry) != run.HostOffset.Value + covered))
-            {
-                break;
-            }
-
-            covered += _geometry.SubclusterSize;
-        }
-
-        run = run with { Length = Math.Min(covered, length) };
-        return true;
-    }
-
-    private ClusterKind KindOf(GuestCluster cluster, int subcluster)
-        => new ExtendedL2Entry(this[cluster], _subclusters![IndexOf(cluster)]).KindOf(subcluster);
+    /// <summary>The entries as they go to disk. The caller holds the allocation lock.</summary>
+    internal byte[] ToBytes() => WordTable.ToBytes(_subclusters is null ? _entries : JoinPairs());
 
     private bool IsWritable(GuestCluster cluster, L2Entry entry, long generation)
         => entry.Kind == ClusterKind.Data && entry.IsCopied && IsTrusted(cluster, generation);
