@@ -14,4 +14,10 @@ internal sealed record FormatOpenContext
     /// policy decides, and the file is opened and locked as the image's own is. The caller owns the node. Null where no other file is to be opened.
     /// </summary>
     internal Func<string, CancellationToken, ValueTask<BlockNode>>? OpenDataFile { get; init; }
+
+    /// <summary>
+    /// The formats whose magic was looked for and not found, when the format was concluded from that and nothing else; null when it was given or recorded. Whoever
+    /// opens the image next the same way must come to the same conclusion.
+    /// </summary>
+    internal FormatRegistry? RuledOut { get; init; }
 }

@@ -106,12 +106,14 @@ public sealed class ImageOpener
             {
                 resolver.ThrowIfNotAllowed(storage, path);
                 file = new StorageNode(storage, _environment);
+                bool isGiven = driver is not null;
                 driver ??= await RecogniseAsync(file, guess, cancellationToken).ConfigureAwait(false);
                 var context = new FormatOpenContext
                 {
                     NodeName = path,
                     Access = how.Writable ? NodeAccess.ReadWrite : NodeAccess.ReadOnly,
                     OpenDataFile = (name, token) => OpenDataFileAsync(path, name, how, resolver, token),
+                    RuledOut = isGiven ? null : _formats,
                 };
                 return await driver.OpenAsync(file, context, cancellationToken).ConfigureAwait(false);
             }

@@ -9,14 +9,16 @@ namespace BlockLayer.Formats.Raw;
 internal sealed class RawNode : BlockNode
 {
     private readonly BlockEdge _file;
+    private readonly MagicGuard? _guard; // only where raw was concluded from the absence of a magic
 
-    internal RawNode(string nodeName, BlockNode file, NodeAccess access)
+    internal RawNode(string nodeName, BlockNode file, NodeAccess access, FormatRegistry? ruledOut = null)
         : base(nodeName, file.Environment, access)
     {
         ImagePermissions reads = ImagePermissions.ConsistentRead;
         _file = access == NodeAccess.ReadWrite
             ? Attach(file, EdgeRole.Data, reads | ImagePermissions.Write | ImagePermissions.Resize, reads | ImagePermissions.WriteUnchanged)
             : Attach(file, EdgeRole.Data, reads, ImagePermissions.All & ~ImagePermissions.Resize);
+        _guard = ruledOut is null || access == NodeAccess.ReadOnly ? null : new MagicGuard(_file, ruledOut);
         SetLength(file.Length);
     }
 
@@ -30,13 +32,19 @@ internal sealed class RawNode : BlockNode
         => _file.ReadAsync(offset, buffer, cancellationToken, flags);
 
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
-        => _file.WriteAsync(offset, buffer, cancellationToken, flags);
+        => _guard is null || offset >= MagicGuard.Length
+            ? _file.WriteAsync(offset, buffer, cancellationToken, flags)
+            : _guard.WriteAsync(offset, buffer, flags, cancellationToken);
 
     private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => _file.WriteZeroesAsync(offset, length, flags, cancellationToken);
+        => _guard is null || offset >= MagicGuard.Length
+            ? _file.WriteZeroesAsync(offset, length, flags, cancellationToken)
+            : _guard.WriteZeroesAsync(offset, length, flags, cancellationToken);
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => _file.DiscardAsync(offset, length, cancellationToken);
+        => _guard is null || offset >= MagicGuard.Length
+            ? _file.DiscardAsync(offset, length, cancellationToken)
+            : _guard.DiscardAsync(offset, length, cancellationToken);
 
     private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken) => _file.FlushAsync(cancellationToken);
 
