@@ -15,6 +15,7 @@ internal static class BlkProgram
     [
         new CreateCommand(),
         new InfoCommand(),
+        new InspectCommand(),
         new MapCommand(),
         new CompareCommand(),
         new ConvertCommand(),

@@ -1,4 +1,5 @@
 using BlockLayer.Cli.Commands;
+using BlockLayer.Cli.Terminal;
 using BlockLayer.Errors;
 
 namespace BlockLayer.Cli;
@@ -13,7 +14,7 @@ internal static class ErrorText
     {
         string subject = error.Path ?? file ?? error.NodeName ?? "?";
         string? advice = AdviceFor(error, command, subject);
-        return $"blk: {subject}: {error.Message}{(advice is null ? "" : " " + advice)}";
+        return PrintableText.Of($"blk: {subject}: {error.Message}{(advice is null ? "" : " " + advice)}");
     }
 
     /// <param name="error">What happened.</param>

@@ -26,10 +26,19 @@ internal static class ExitCode
     /// <summary><c>check</c>: the format has nothing to check.</summary>
     internal const int CheckUnsupported = 63;
 
+    /// <summary><c>inspect</c>: the image is damaged.</summary>
+    internal const int InspectDamaged = 2;
+
+    /// <summary><c>inspect</c>: no image of a known format, or not of the given one.</summary>
+    internal const int InspectNotAnImage = 4;
+
+    /// <summary><c>inspect</c>: a format or feature that is not implemented.</summary>
+    internal const int InspectUnsupported = 63;
+
     /// <summary>Somebody else uses the image; the same command may work later (EX_TEMPFAIL of sysexits.h).</summary>
     internal const int InUse = 75;
 
-    /// <summary>An image refers to a file that the policy does not allow (EX_NOPERM of sysexits.h).</summary>
+    /// <summary>An image refers to a file that the policy does not allow; <c>inspect</c>: it refers to other files (EX_NOPERM of sysexits.h).</summary>
     internal const int Refused = 77;
 
     /// <summary>Stopped by Ctrl-C or a termination request: 128 and the number of SIGINT, as shells have it.</summary>

@@ -30,11 +30,12 @@ internal static class HelpText
             Exit codes:
               0    done; compare: equal; check: clean
               1    failed, or wrong use; compare: different
-              2    compare: failed (4: while reading); check: corrupt
+              2    compare: failed (4: while reading); check: corrupt; inspect: damaged
               3    check: space is lost, nothing else
-              63   check: the format has nothing to check
+              4    inspect: no image
+              63   check: the format has nothing to check; inspect: not implemented
               75   somebody else uses the image; try again later
-              77   an image refers to a file that was not allowed
+              77   an image refers to a file that was not allowed; inspect: to other files
               130  interrupted
 
             Example: blk create -f qcow2 -b template.qcow2 -F qcow2 current.qcow2

@@ -1,4 +1,5 @@
 using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Terminal;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;
@@ -86,10 +87,10 @@ internal sealed class InfoCommand : Command
 
         if (image.Backing is { } backing)
         {
-            writer.WriteLine($"backing file: {backing.Name}{(image.BackingPath == backing.Name ? "" : $" (actual path: {image.BackingPath})")}");
+            writer.WriteLine(PrintableText.Of($"backing file: {backing.Name}{(image.BackingPath == backing.Name ? "" : $" (actual path: {image.BackingPath})")}"));
             if (backing.Format is { } format)
             {
-                writer.WriteLine($"backing file format: {format}");
+                writer.WriteLine(PrintableText.Of($"backing file format: {format}"));
             }
         }
 

@@ -1,3 +1,5 @@
+using BlockLayer.Errors;
+
 namespace BlockLayer.Graph;
 
 /// <summary>An image format, as the opener sees it. Reading a header opens nothing else: what it refers to is opened by the opener, under a policy.</summary>
@@ -22,11 +24,21 @@ public abstract class ImageFormat
     public abstract ImageCreateOptions ParseCreateOptions(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options);
 
     /// <summary>Opens the image in <paramref name="file"/>, without what it refers to. On success the node owns the file; on failure the caller still does.</summary>
-    /// <exception cref="Errors.BlockLayerException">InvalidFormat, Corrupt, Unsupported, Io, ReadOnly.</exception>
+    /// <exception cref="BlockLayerException">InvalidFormat, Corrupt, Unsupported, Io, ReadOnly.</exception>
     internal abstract ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Judges the file as one of this format: reads no more than <paramref name="file"/> lets it, opens nothing, and says everything by findings. A format
+    /// without a judge of its own is never called safe.
+    /// </summary>
+    internal virtual ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
+    {
+        findings.Refused(ImageFormatException.Unsupported("format", 0, $"Images of format {Name} cannot be inspected."));
+        return ValueTask.CompletedTask;
+    }
 
     /// <summary>Writes an empty image into <paramref name="file"/>, which is empty, and flushes it. The caller keeps the file.</summary>
     /// <exception cref="ArgumentException">Options that the format does not take, or that contradict each other.</exception>
-    /// <exception cref="Errors.BlockLayerException">NoSpace, Io.</exception>
+    /// <exception cref="BlockLayerException">NoSpace, Io.</exception>
     internal abstract ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken);
 }

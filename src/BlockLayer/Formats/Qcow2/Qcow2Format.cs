@@ -31,6 +31,9 @@ public sealed class Qcow2Format : ImageFormat
         return new Qcow2Node(file, context, image, _options);
     }
 
+    internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
+        => new Qcow2Inspector(file, findings).RunAsync(cancellationToken);
+
     internal override async ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken)
     {
         Qcow2CreateOptions own = options as Qcow2CreateOptions ?? new Qcow2CreateOptions(options);

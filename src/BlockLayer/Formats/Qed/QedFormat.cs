@@ -36,6 +36,9 @@ public sealed class QedFormat : ImageFormat
     internal override async ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken)
         => await QedNode.OpenAsync(file, context, QedLimits.DefaultTableCacheLength, cancellationToken).ConfigureAwait(false);
 
+    internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
+        => new QedInspector(file, findings).RunAsync(cancellationToken);
+
     internal override async ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken)
     {
         QedCreateOptions qed = options as QedCreateOptions ?? new QedCreateOptions { Length = options.Length, Backing = options.Backing };

@@ -21,7 +21,14 @@ public sealed class RawFormat : ImageFormat
             : throw new ArgumentException($"Format raw has no option '{options.Keys.First()}'; it has none.");
 
     internal override ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken)
-        => new(new RawNode(context.NodeName, file, context.Access));
+        => new(new RawNode(context.NodeName, file, context.Access, context.RuledOut));
+
+    /// <summary>Every file is a raw disk, and none of its bytes means anything to whoever opens it as one.</summary>
+    internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
+    {
+        findings.VirtualSize = file.Length;
+        return ValueTask.CompletedTask;
+    }
 
     internal override async ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken)
     {
