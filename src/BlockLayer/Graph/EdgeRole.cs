@@ -14,4 +14,10 @@ public enum EdgeRole
 
     /// <summary>Is what the parent, a filter, shows.</summary>
     Filtered,
+
+    /// <summary>Is kept equal to what a filter shows, or compared with it.</summary>
+    Secondary,
+
+    /// <summary>Holds what a filter notes about its own work.</summary>
+    Log,
 }
