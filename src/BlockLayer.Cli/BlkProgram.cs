@@ -20,6 +20,7 @@ internal static class BlkProgram
         new CompareCommand(),
         new ConvertCommand(),
         new CheckCommand(),
+        new SnapshotCommand(),
         new PullCommand(),
         new DemoCommand(),
     ];

@@ -2,7 +2,7 @@ namespace BlockLayer.Cli.CommandLine;
 
 /// <summary>
 /// Takes a command line apart as POSIX and GNU programs do: <c>-cp</c> groups letters, <c>-f raw</c>, <c>-fraw</c>, <c>--format raw</c> and
-/// <c>--format=raw</c> give a value, options and operands mix, and <c>--</c> ends the options. Written by hand because it costs no start-up time.
+/// <c>--format=raw</c> give a value, options and operands mix, <c>-10G</c> is an operand because no option is a digit, and <c>--</c> ends the options. Written by hand because it costs no start-up time.
 /// </summary>
 internal static class ArgumentParser
 {
@@ -23,7 +23,7 @@ internal static class ArgumentParser
             {
                 i += ParseLong(argument, arguments[(i + 1)..], options, parsed);
             }
-            else if (argument.Length > 1 && argument[0] == '-')
+            else if (argument.Length > 1 && argument[0] == '-' && !char.IsAsciiDigit(argument[1]))
             {
                 i += ParseLetters(argument, arguments[(i + 1)..], options, parsed);
             }

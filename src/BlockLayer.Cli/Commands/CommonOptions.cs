@@ -17,6 +17,8 @@ internal static class CommonOptions
 
     internal static Option Output { get; } = Option.Value(null, "output", "human|json", "how the result is printed");
 
+    internal static Option Snapshot { get; } = Option.Value(null, "snapshot", "NAME", "look at this internal snapshot (id or name) instead of the present state");
+
     internal static Option Progress { get; } = Option.Flag('p', "progress", "show progress even when standard error is no terminal");
 
     internal static Option Quiet { get; } = Option.Flag('q', "quiet", "print nothing but errors");

@@ -19,6 +19,7 @@ internal sealed class ConvertCommand : Command
     private static readonly Option s_sparse = Option.Value(
         'S', "sparse", "SIZE", "leave out zeroes of at least SIZE bytes in a row (default 4K); 0 stores everything");
     private static readonly Option s_workers = Option.Value('m', "workers", "N", "copy N pieces at once (1 to 16; default: the number of processors)");
+    private static readonly Option s_snapshot = Option.Value('l', "snapshot", "NAME", "convert this internal snapshot (id or name) of SOURCE");
     private static readonly Option s_unordered = Option.Flag('W', "unordered", "allow writes out of order; always allowed, taken for qemu-img's sake");
 
     internal override string Name => "convert";
@@ -31,7 +32,7 @@ internal sealed class ConvertCommand : Command
 
     internal override IReadOnlyList<Option> Options =>
     [
-        s_sourceFormat, s_targetFormat, s_compress, s_options, s_backing, s_backingFormat, s_existing, s_sparse, s_workers, s_unordered,
+        s_sourceFormat, s_snapshot, s_targetFormat, s_compress, s_options, s_backing, s_backingFormat, s_existing, s_sparse, s_workers, s_unordered,
         CommonOptions.Progress, CommonOptions.Quiet,
     ];
 
@@ -54,7 +55,7 @@ internal sealed class ConvertCommand : Command
             Options = CreateOptionList.Parse(arguments.GetAll(s_options)),
         };
         ConvertOptions options = OptionsFrom(arguments, backing);
-        var open = new ImageOpenOptions { Format = arguments.Get(s_sourceFormat), Policy = context.PolicyFor(source) };
+        var open = new ImageOpenOptions { Format = arguments.Get(s_sourceFormat), Snapshot = arguments.Get(s_snapshot), Policy = context.PolicyFor(source) };
         BlockNode from = await context.Opener.OpenAsync(source, open).ConfigureAwait(false);
         await using (from.ConfigureAwait(false))
         {

@@ -38,35 +38,41 @@ internal sealed class InfoCommand : Command
         BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (top.ConfigureAwait(false))
         {
-            ImageInfo[] images = [.. BackingChain.Images(top).Select(ImageInfo.Of)];
+            var images = new List<ImageInfo>();
+            foreach (BlockNode image in BackingChain.Images(top))
+            {
+                images.Add(await ImageInfo.ReadAsync(image, context.Console.Interrupted).ConfigureAwait(false));
+            }
+
             if (json)
             {
                 InfoJson.Write(context.Out, images, chain);
             }
             else
             {
-                WriteText(context.Out, images);
+                WriteText(context, images);
             }
         }
 
         return ExitCode.Success;
     }
 
-    private static void WriteText(TextWriter writer, ImageInfo[] images)
+    private static void WriteText(CommandContext context, List<ImageInfo> images)
     {
-        for (int i = 0; i < images.Length; i++)
+        for (int i = 0; i < images.Count; i++)
         {
             if (i > 0)
             {
-                writer.WriteLine();
+                context.Out.WriteLine();
             }
 
-            WriteText(writer, images[i]);
+            WriteText(context, images[i]);
         }
     }
 
-    private static void WriteText(TextWriter writer, ImageInfo image)
+    private static void WriteText(CommandContext context, ImageInfo image)
     {
+        TextWriter writer = context.Out;
         writer.WriteLine($"image: {image.Path}");
         writer.WriteLine($"file format: {image.Format}");
         writer.WriteLine($"virtual size: {ByteSize.Format(image.VirtualSize)} ({image.VirtualSize} bytes)");
@@ -94,6 +100,7 @@ internal sealed class InfoCommand : Command
             }
         }
 
+        SnapshotText.Write(context, image.Snapshots);
         if (image.Details.Properties.Count > 0)
         {
             writer.WriteLine("Format specific information:");

@@ -31,6 +31,12 @@ internal static class InfoJson
     private static void Write(Utf8JsonWriter json, ImageInfo image)
     {
         json.WriteStartObject();
+        if (image.Snapshots.Count > 0)
+        {
+            json.WritePropertyName("snapshots");
+            SnapshotText.WriteJson(json, image.Snapshots);
+        }
+
         json.WriteNumber("virtual-size", image.VirtualSize);
         json.WriteString("filename", image.Path);
         if (image.ClusterSize > 0)

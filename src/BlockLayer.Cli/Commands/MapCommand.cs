@@ -19,7 +19,7 @@ internal sealed class MapCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (1, 1);
 
-    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Output, s_start, s_length, CommonOptions.ForceShare];
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Snapshot, CommonOptions.Output, s_start, s_length, CommonOptions.ForceShare];
 
     internal override string Example => "blk map --output json current.qcow2";
 
@@ -32,7 +32,13 @@ internal sealed class MapCommand : Command
         string path = arguments.Operands[0];
         long start = arguments.GetSize(s_start) ?? 0;
         long length = arguments.GetSize(s_length) ?? long.MaxValue;
-        var options = new ImageOpenOptions { Format = arguments.Get(CommonOptions.Format), Policy = context.PolicyFor(path), Locking = context.Locking };
+        var options = new ImageOpenOptions
+        {
+            Format = arguments.Get(CommonOptions.Format),
+            Snapshot = arguments.Get(CommonOptions.Snapshot),
+            Policy = context.PolicyFor(path),
+            Locking = context.Locking,
+        };
         BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (top.ConfigureAwait(false))
         {

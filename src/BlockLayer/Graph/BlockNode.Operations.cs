@@ -308,7 +308,8 @@ public abstract partial class BlockNode
         }
     }
 
-    private void ThrowIfNotResizable()
+    /// <exception cref="BlockLayerException">ReadOnly; Conflict: a parent does not share resizing.</exception>
+    private protected void ThrowIfNotResizable()
     {
         var door = (DoorFlags)Volatile.Read(ref _door);
         ObjectDisposedException.ThrowIf((door & DoorFlags.Disposed) != 0, this);

@@ -212,7 +212,7 @@ public abstract partial class BlockNode : IAsyncDisposable
     }
 
     // A filter shows its child's length, and the child may have been resized by somebody else than the filter.
-    private void TellParentsOfLength()
+    private protected void TellParentsOfLength()
     {
         foreach (BlockEdge edge in Parents)
         {

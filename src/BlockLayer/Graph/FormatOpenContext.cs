@@ -20,4 +20,7 @@ internal sealed record FormatOpenContext
     /// opens the image next the same way must come to the same conclusion.
     /// </summary>
     internal FormatRegistry? RuledOut { get; init; }
+
+    /// <summary>Id or name of the internal snapshot to show instead of the present state; only for reading. Null for the present state.</summary>
+    internal string? Snapshot { get; init; }
 }

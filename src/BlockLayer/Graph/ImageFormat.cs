@@ -15,6 +15,9 @@ public abstract class ImageFormat
     /// <summary>The format's name, as qemu-img spells it.</summary>
     public abstract string Name { get; }
 
+    /// <summary>True when its images can keep states of the disk: its nodes are then <see cref="ISnapshotImage"/>s, and open one that the context names.</summary>
+    internal virtual bool SupportsSnapshots => false;
+
     /// <summary>True when the file starts as one of this format does. Raw never claims a file.</summary>
     /// <param name="head">The first <see cref="ProbeLength"/> bytes, fewer if the file is shorter.</param>
     public abstract bool Probe(ReadOnlySpan<byte> head);

@@ -9,6 +9,9 @@ public sealed record ImageOpenOptions
     /// <summary>Whether the top image can be written; its backing files never can.</summary>
     public NodeAccess Access { get; init; } = NodeAccess.ReadOnly;
 
+    /// <summary>Id, or else name, of an internal snapshot that the top image shows instead of its present state; only for reading. Null for the present state.</summary>
+    public string? Snapshot { get; init; }
+
     /// <summary>Which other files may be opened.</summary>
     public OpenPolicy Policy { get; init; } = OpenPolicy.Default;
 

@@ -22,13 +22,18 @@ public sealed class ImageOpener
     /// <param name="options">How.</param>
     /// <param name="cancellationToken">Honoured between the images of the chain.</param>
     /// <returns>The top image, owned by the caller.</returns>
-    /// <exception cref="ArgumentException">Writing without the image's locks.</exception>
+    /// <exception cref="ArgumentException">Writing without the image's locks, or to a snapshot.</exception>
     /// <exception cref="OpenDeniedException">An image refers to a file that the policy does not allow, or a format would have to be guessed; nothing was read of that file.</exception>
     /// <exception cref="BlockLayerException">
     /// NotFound, Denied, Conflict (locked by somebody else), InvalidFormat (a loop, an unknown format, a bad header), Corrupt, Unsupported, Io.
     /// </exception>
     public async ValueTask<BlockNode> OpenAsync(string path, ImageOpenOptions options, CancellationToken cancellationToken = default)
     {
+        if (options.Snapshot is not null && options.Access != NodeAccess.ReadOnly)
+        {
+            throw new ArgumentException("A snapshot can only be read; to write to it, apply it first.", nameof(options));
+        }
+
         var resolver = new ReferenceResolver(_environment.Files, options.Policy, path);
         if (options.Format is null && options.Policy.Probing == ProbingPolicy.Never)
         {
@@ -42,7 +47,7 @@ public sealed class ImageOpener
         StorageOpenOptions topFile = FileOptions(options.Access, options.Locking);
         StorageOpenOptions backingFile = FileOptions(NodeAccess.ReadOnly, options.Locking);
         Guess guess = options.Policy.Probing == ProbingPolicy.MagicOrRaw ? Guess.MagicOrRaw : Guess.Magic;
-        BlockNode top = await OpenOneAsync(path, options.Format, guess, topFile, resolver, cancellationToken).ConfigureAwait(false);
+        BlockNode top = await OpenOneAsync(path, options.Format, guess, topFile, options.Snapshot, resolver, cancellationToken).ConfigureAwait(false);
         try
         {
             BlockNode image = top;
@@ -55,7 +60,7 @@ public sealed class ImageOpener
                 try
                 {
                     backing = await OpenOneAsync(
-                        target, format, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, resolver, cancellationToken).ConfigureAwait(false);
+                        target, format, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, snapshot: null, resolver, cancellationToken).ConfigureAwait(false);
                 }
                 catch (BlockLayerException error) when (error is not OpenDeniedException)
                 {
@@ -94,6 +99,7 @@ public sealed class ImageOpener
         string? format,
         Guess guess,
         StorageOpenOptions how,
+        string? snapshot,
         ReferenceResolver resolver,
         CancellationToken cancellationToken)
     {
@@ -108,10 +114,16 @@ public sealed class ImageOpener
                 file = new StorageNode(storage, _environment);
                 bool isGiven = driver is not null;
                 driver ??= await RecogniseAsync(file, guess, cancellationToken).ConfigureAwait(false);
+                if (snapshot is not null && !driver.SupportsSnapshots)
+                {
+                    throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {driver.Name} has no internal snapshots, so there is no '{snapshot}' to show.");
+                }
+
                 var context = new FormatOpenContext
                 {
                     NodeName = path,
                     Access = how.Writable ? NodeAccess.ReadWrite : NodeAccess.ReadOnly,
+                    Snapshot = snapshot,
                     OpenDataFile = (name, token) => OpenDataFileAsync(path, name, how, resolver, token),
                     RuledOut = isGiven ? null : _formats,
                 };

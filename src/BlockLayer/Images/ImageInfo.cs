@@ -29,6 +29,19 @@ public sealed record ImageInfo
     /// <summary>What the format tells about itself; empty for formats without a header.</summary>
     public ImageDetails Details { get; init; } = new();
 
+    /// <summary>The internal snapshots, in the order of the image's table; filled by <see cref="ReadAsync"/>.</summary>
+    public IReadOnlyList<SnapshotInfo> Snapshots { get; init; } = [];
+
+    /// <summary>Describes one open image, and reads its snapshots; filters on top are looked through. Neither writes nor opens anything.</summary>
+    /// <exception cref="Errors.BlockLayerException">InvalidFormat or Corrupt: the snapshots cannot be read; Io.</exception>
+    public static async ValueTask<ImageInfo> ReadAsync(BlockNode node, CancellationToken cancellationToken = default)
+    {
+        ImageInfo info = Of(node);
+        return node.SkipFilters() is ISnapshotImage image
+            ? info with { Snapshots = await image.ListSnapshotsAsync(cancellationToken).ConfigureAwait(false) }
+            : info;
+    }
+
     /// <summary>Describes one open image from memory; filters on top are looked through. Neither writes nor opens anything.</summary>
     public static ImageInfo Of(BlockNode node)
     {

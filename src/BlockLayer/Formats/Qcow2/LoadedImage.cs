@@ -11,6 +11,9 @@ namespace BlockLayer.Formats.Qcow2;
 /// <param name="RefcountTable">The refcount table; empty for a read-only open, which needs none.</param>
 internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, WordTable L1, WordTable RefcountTable)
 {
+    /// <summary>Bytes of the disk that <see cref="L1"/> maps: the header's, unless it is a snapshot's.</summary>
+    internal long Length { get; init; } = Header.VirtualSize;
+
     /// <summary>Reads and judges an image. Reads nothing but this file, and no more of it than its real length allows.</summary>
     /// <exception cref="ImageFormatException">InvalidFormat, Corrupt, or Unsupported by name.</exception>
     internal static async ValueTask<LoadedImage> ReadAsync(BlockNode file, NodeAccess access, CancellationToken cancellationToken)
@@ -36,6 +39,21 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
             await ReadTableAsync(file, header.RefcountTableOffset, refcountWords, cancellationToken).ConfigureAwait(false));
     }
 
+    /// <summary>The same image, showing the disk of a snapshot.</summary>
+    /// <exception cref="BlockLayerException">NotFound; InvalidFormat or Corrupt: the snapshot cannot be followed; Io.</exception>
+    internal async ValueTask<LoadedImage> ShowSnapshotAsync(BlockNode file, string idOrName, CancellationToken cancellationToken)
+    {
+        var reader = new NodeMetadataReader(file);
+        SnapshotEntry snapshot = (await SnapshotTableLoader.LoadAsync(reader, Header, cancellationToken).ConfigureAwait(false)).Find(idOrName);
+        ClusterGeometry geometry = Header.CreateGeometry();
+        snapshot.Validate(geometry, Header.SnapshotsOffset, file.Length);
+        return this with
+        {
+            L1 = new WordTable(snapshot.L1TableOffset, await snapshot.LoadL1Async(reader, cancellationToken).ConfigureAwait(false)),
+            Length = snapshot.RequireDiskSize(geometry, Header.VirtualSize),
+        };
+    }
+
     private static void RequireWritable(Qcow2Header header)
     {
         if (header.HasFeature(IncompatibleFeatures.Corrupt))
@@ -52,5 +70,13 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
         ulong[] words = MemoryMarshal.Cast<byte, ulong>(bytes).ToArray();
         WordTable.SwapBytes(words);
         return new WordTable(start, words);
+    }
+
+    private sealed class NodeMetadataReader(BlockNode file) : IMetadataReader
+    {
+        public long Length => file.Length;
+
+        public ValueTask ReadPaddedAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+            => file.ReadPaddedAsync(Origin.Door, offset, buffer, ReadFlags.None, cancellationToken);
     }
 }

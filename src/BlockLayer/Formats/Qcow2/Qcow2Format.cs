@@ -17,6 +17,8 @@ public sealed class Qcow2Format : ImageFormat
     /// <inheritdoc/>
     public override string Name => "qcow2";
 
+    internal override bool SupportsSnapshots => true;
+
     /// <summary>True for the magic with version 2 or later; version 1 is the format qcow.</summary>
     public override bool Probe(ReadOnlySpan<byte> head)
         => head.Length >= 8 && BinaryPrimitives.ReadUInt32BigEndian(head) == Qcow2Header.Magic && BinaryPrimitives.ReadUInt32BigEndian(head[4..]) >= 2;
@@ -28,6 +30,11 @@ public sealed class Qcow2Format : ImageFormat
     internal override async ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken)
     {
         LoadedImage image = await LoadedImage.ReadAsync(file, context.Access, cancellationToken).ConfigureAwait(false);
+        if (context.Snapshot is { } snapshot)
+        {
+            image = await image.ShowSnapshotAsync(file, snapshot, cancellationToken).ConfigureAwait(false);
+        }
+
         return new Qcow2Node(file, context, image, _options);
     }
 

@@ -42,6 +42,9 @@ internal static class Qcow2Limits
     /// <summary>Bytes. QEMU: extra data of a snapshot table entry it is willing to keep.</summary>
     internal const int MaxSnapshotExtraLength = 1024;
 
+    /// <summary>Bytes of UTF-8. QEMU: keeps a name in 256 bytes with its terminator, and cuts off what is longer.</summary>
+    internal const int MaxSnapshotNameLength = 255;
+
     /// <summary>Entries. qcow2 spec, "Bitmaps extension": QEMU supports at most 65535.</summary>
     internal const int MaxBitmaps = 65535;
 

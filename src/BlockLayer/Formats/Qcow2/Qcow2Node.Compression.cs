@@ -5,7 +5,6 @@ namespace BlockLayer.Formats.Qcow2;
 // Compressed clusters: read through a small cache, written one stream behind the other.
 internal sealed partial class Qcow2Node
 {
-    private readonly StreamPacker _packer;           // guarded by _allocationLock
     private DecompressedCluster? _lastDecompressed; // replaced whole; any thread
 
     private async ValueTask ReadCompressedAsync(GuestOffset at, CompressedDescriptor stream, Memory<byte> buffer)

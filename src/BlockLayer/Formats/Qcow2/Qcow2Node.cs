@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -26,15 +27,19 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
 {
     private readonly BlockEdge _file;
     private readonly GuestData _data;
-    private readonly ClusterGeometry _geometry;
-    private readonly HeaderStore _header;
-    private readonly TableCache _tables;
-    private readonly RefcountTable _refcounts;
-    private readonly MetadataOverlapGuard _guard;
-    private readonly ClusterAllocator _allocator;
-    private readonly WriteBack _writeBack;
+    private readonly Qcow2OpenOptions _options;
     private readonly AsyncLock _allocationLock = new();
     private readonly InFlightTable _inFlight = new(); // guarded by _allocationLock
+
+    // Made anew by Adopt, drained, when the image gets other tables.
+    private ClusterGeometry _geometry;
+    private HeaderStore _header;
+    private TableCache _tables;
+    private RefcountTable _refcounts;
+    private MetadataOverlapGuard _guard;
+    private ClusterAllocator _allocator;
+    private StreamPacker _packer; // guarded by _allocationLock
+    private WriteBack _writeBack;
 
     private volatile bool _isPrepared; // set once the image may be written, cleared when it must not be any more
 
@@ -47,16 +52,8 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
             ? Attach(file, EdgeRole.Metadata, Reads | ImagePermissions.Write | ImagePermissions.Resize, Reads)
             : Attach(file, EdgeRole.Metadata, Reads, ImagePermissions.All & ~ImagePermissions.Resize);
         _data = new GuestData(_file);
-        Qcow2Header header = image.Header;
-        _geometry = header.CreateGeometry();
-        _header = new HeaderStore(_file, header, image.FirstCluster);
-        _guard = new MetadataOverlapGuard(_file, _geometry);
-        _tables = new TableCache(_file, _geometry, header.Version, image.L1, options.TableCacheLength);
-        _refcounts = new RefcountTable(_file, _geometry, image.RefcountTable, _guard);
-        _allocator = new ClusterAllocator(_file, _geometry, _refcounts, _guard, Gate, options.ReusePolicy);
-        _packer = new StreamPacker(_geometry, _allocator, _refcounts);
-        _writeBack = new WriteBack(_file, _header, _allocationLock, _tables, _refcounts, _allocator);
-        SetLength(header.VirtualSize);
+        _options = options;
+        Adopt(image);
         SetLimits(new BlockLimits
         {
             ClusterSize = _geometry.ClusterSize,
@@ -83,6 +80,27 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
 
     /// <summary>Unallocated clusters of this image belong to a backing file, whether or not it was opened.</summary>
     private bool HasBacking => BackingEdge is not null || Header.HasBackingFile;
+
+    /// <summary>
+    /// Takes up an image as it is on disk: when the node is opened, and when its tables were exchanged for others as a whole. Nobody is inside, and nothing of
+    /// the old tables is waiting to be written.
+    /// </summary>
+    [MemberNotNull(nameof(_geometry), nameof(_header), nameof(_tables), nameof(_refcounts), nameof(_guard), nameof(_allocator), nameof(_packer), nameof(_writeBack))]
+    private void Adopt(LoadedImage image)
+    {
+        Qcow2Header header = image.Header;
+        _isPrepared = false;
+        Volatile.Write(ref _lastDecompressed, null);
+        _geometry = header.CreateGeometry();
+        _header = new HeaderStore(_file, header, image.FirstCluster);
+        _guard = new MetadataOverlapGuard(_file, _geometry);
+        _tables = new TableCache(_file, _geometry, header.Version, image.L1, _options.TableCacheLength);
+        _refcounts = new RefcountTable(_file, _geometry, image.RefcountTable, _guard);
+        _allocator = new ClusterAllocator(_file, _geometry, _refcounts, _guard, Gate, _options.ReusePolicy);
+        _packer = new StreamPacker(_geometry, _allocator, _refcounts);
+        _writeBack = new WriteBack(_file, _header, _allocationLock, _tables, _refcounts, _allocator);
+        SetLength(image.Length);
+    }
 
     private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken)
         => IsReadOnly ? ValueTask.CompletedTask
@@ -147,6 +165,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
             return;
         }
 
+        await _header.SettleAsync().ConfigureAwait(false); // after an exchange of tables whose outcome is not known
         if (Header.HasFeature(IncompatibleFeatures.Dirty))
         {
             await RebuildRefcountsLockedAsync().ConfigureAwait(false);

@@ -29,13 +29,20 @@ internal sealed class TestWorld
     }
 
     /// <summary>Opens an image without what it refers to.</summary>
-    internal async ValueTask<Qcow2Node> OpenAsync(string path, NodeAccess access = NodeAccess.ReadWrite, Qcow2OpenOptions? options = null)
+    internal ValueTask<Qcow2Node> OpenAsync(string path, NodeAccess access = NodeAccess.ReadWrite, Qcow2OpenOptions? options = null)
+        => OpenAsync(path, new FormatOpenContext { NodeName = path, Access = access }, options);
+
+    /// <summary>Opens a snapshot of an image, for reading.</summary>
+    internal ValueTask<Qcow2Node> OpenSnapshotAsync(string path, string snapshot)
+        => OpenAsync(path, new FormatOpenContext { NodeName = $"{path}, snapshot {snapshot}", Access = NodeAccess.ReadOnly, Snapshot = snapshot });
+
+    private async ValueTask<Qcow2Node> OpenAsync(string path, FormatOpenContext context, Qcow2OpenOptions? options = null)
     {
         StorageNode file = await OpenFileAsync(path);
         try
         {
             var format = new Qcow2Format(options ?? new Qcow2OpenOptions());
-            return (Qcow2Node)await format.OpenAsync(file, new FormatOpenContext { NodeName = path, Access = access }, CancellationToken.None);
+            return (Qcow2Node)await format.OpenAsync(file, context, CancellationToken.None);
         }
         catch
         {

@@ -57,6 +57,23 @@ internal sealed class ClusterCounts
         }
     }
 
+    /// <summary>The same numbers, to be changed by themselves.</summary>
+    public ClusterCounts Clone()
+    {
+        var clone = new ClusterCounts { End = End };
+        foreach (byte[]?[]? chunk in _chunks)
+        {
+            clone._chunks.Add(chunk is null ? null : Array.ConvertAll(chunk, static page => page is null ? null : (byte[])page.Clone()));
+        }
+
+        foreach ((long cluster, ulong value) in _large)
+        {
+            clone._large.Add(cluster, value);
+        }
+
+        return clone;
+    }
+
     /// <summary>Counts one more if the number stays small; false, and nothing done, if it would not.</summary>
     public bool TryIncrement(long cluster)
     {

@@ -8,11 +8,15 @@ internal sealed class StoredRefcounts
     private readonly ClusterGeometry _g;
     private readonly HashSet<long> _unreadable = [];
 
-    private StoredRefcounts(ClusterGeometry g, RefcountTableEntry[] table)
+    private StoredRefcounts(ClusterGeometry g, HostOffset start, RefcountTableEntry[] table)
     {
         _g = g;
+        Start = start;
         Table = table;
     }
+
+    /// <summary>Where the refcount table starts.</summary>
+    public HostOffset Start { get; }
 
     /// <summary>The refcount table.</summary>
     public RefcountTableEntry[] Table { get; }
@@ -40,7 +44,7 @@ internal sealed class StoredRefcounts
             table[i] = new RefcountTableEntry(BinaryPrimitives.ReadUInt64BigEndian(raw.AsSpan(i * RefcountTableEntry.Size)));
         }
 
-        StoredRefcounts stored = new(g, table);
+        StoredRefcounts stored = new(g, header.RefcountTableOffset, table);
         long blocksOfFile = (g.ClustersFor(file.Length) >> g.RefcountBlockBits) + 1;
         HashSet<long> seen = [];
         byte[] block = new byte[g.ClusterSize];

@@ -16,22 +16,24 @@ internal static class MetadataMap
         guard.Add(new HostCluster(0), MetadataKind.Header);
         guard.Add(refcountTable.Start, (long)header.RefcountTableClusters * geometry.ClusterSize, MetadataKind.RefcountTable);
         guard.Add(l1.Start, (long)l1.Count * L1Entry.Size, MetadataKind.L1Table);
-        if (header.SnapshotCount > 0)
-        {
-            await AddSnapshotsAsync(guard, file, geometry, header).ConfigureAwait(false);
-        }
-
+        var reader = new EdgeMetadataReader(file);
+        SnapshotTable snapshots = await SnapshotTableLoader.LoadAsync(reader, header, CancellationToken.None).ConfigureAwait(false);
+        AddSnapshots(guard, file, geometry, header, snapshots);
         AddBitmapDirectory(guard, geometry, header);
         AddRefcountBlocks(guard, geometry, refcountTable, fileLength);
         AddL2Tables(guard, geometry, l1, fileLength);
+        foreach (SnapshotEntry snapshot in snapshots.Entries)
+        {
+            AddL2TablesOfSnapshot(guard, geometry, await snapshot.LoadL1Async(reader, CancellationToken.None).ConfigureAwait(false), fileLength);
+        }
     }
 
-    private static async ValueTask AddSnapshotsAsync(MetadataOverlapGuard guard, BlockEdge file, ClusterGeometry geometry, Qcow2Header header)
+    private static void AddSnapshots(MetadataOverlapGuard guard, BlockEdge file, ClusterGeometry geometry, Qcow2Header header, SnapshotTable snapshots)
     {
-        SnapshotTable snapshots = await SnapshotTableLoader.LoadAsync(new EdgeMetadataReader(file), header, CancellationToken.None).ConfigureAwait(false);
         guard.Add(header.SnapshotsOffset, snapshots.Length, MetadataKind.SnapshotTable);
         foreach (SnapshotEntry snapshot in snapshots.Entries.OrderBy(static snapshot => snapshot.L1TableOffset.Value))
         {
+            // Each is apart from the one before, or the guard objects: so together they are no longer than the file.
             snapshot.Validate(geometry, header.SnapshotsOffset, file.Child.Length);
             guard.Add(snapshot.L1TableOffset, snapshot.L1TableRange.Length, MetadataKind.L1Table);
         }
@@ -80,6 +82,19 @@ internal static class MetadataMap
 
             // Two entries may lead to one table as long as neither claims it for itself: it is copied before either changes it.
             if (entry.IsAllocated && (entry.IsCopied || shared.Add(entry.L2Table.Value)))
+            {
+                guard.Add(entry.L2Table.Cluster(geometry), MetadataKind.L2Table);
+            }
+        }
+    }
+
+    /// <summary>A snapshot's tables are mostly shared with others. What it refers to and cannot be located is the snapshot's damage, and no reason to refuse the guest's writes.</summary>
+    private static void AddL2TablesOfSnapshot(MetadataOverlapGuard guard, ClusterGeometry geometry, ulong[] l1, long fileLength)
+    {
+        foreach (ulong word in l1)
+        {
+            var entry = new L1Entry(word);
+            if (entry.IsAllocated && !entry.Validate(geometry, fileLength).IsFatal() && !guard.IsL2Table(entry.L2Table.Cluster(geometry)))
             {
                 guard.Add(entry.L2Table.Cluster(geometry), MetadataKind.L2Table);
             }

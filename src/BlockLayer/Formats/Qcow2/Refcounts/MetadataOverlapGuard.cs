@@ -8,8 +8,8 @@ namespace BlockLayer.Formats.Qcow2;
 /// they are handed out, and mappings before they are written through. Guarded by the allocation lock, except <see cref="Generation"/>.
 /// </summary>
 /// <remarks>
-/// Known are the header, the refcount table and its blocks, the active L1 table and its L2 tables, the snapshot table, the L1 tables of snapshots and the
-/// bitmap directory. Not known are the L2 tables of snapshots and the tables of bitmaps, which only their refcounts protect, as in QEMU's default checks.
+/// Known are the header, the refcount table and its blocks, the snapshot table, the active L1 table and those of snapshots, the L2 tables of all of them, and
+/// the bitmap directory. Not known are the tables of bitmaps, which only their refcounts protect, as in QEMU's default checks.
 /// </remarks>
 internal sealed class MetadataOverlapGuard(BlockEdge file, ClusterGeometry geometry)
 {
@@ -25,6 +25,9 @@ internal sealed class MetadataOverlapGuard(BlockEdge file, ClusterGeometry geome
 
     /// <summary>True when the cluster holds metadata.</summary>
     internal bool IsMetadata(HostCluster cluster) => Find(cluster) is not null;
+
+    /// <summary>True when the cluster is known to hold an L2 table.</summary>
+    internal bool IsL2Table(HostCluster cluster) => _clusters.TryGetValue(cluster.Index, out MetadataKind kind) && kind == MetadataKind.L2Table;
 
     /// <summary>Notes a cluster that becomes metadata, or is found to be. Called before it is written.</summary>
     /// <exception cref="ImageFormatException">Corrupt: it is metadata already.</exception>

@@ -7,7 +7,7 @@ namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>One entry of the snapshot table, kept byte for byte. qcow2 spec, "Snapshots".</summary>
 /// <param name="Raw">The whole entry with its padding.</param>
-internal sealed record SnapshotEntry(ReadOnlyMemory<byte> Raw)
+internal sealed partial record SnapshotEntry(ReadOnlyMemory<byte> Raw)
 {
     /// <summary>Bytes in front of extra data, ID and name.</summary>
     public const int FixedLength = 40;
@@ -22,6 +22,10 @@ internal sealed record SnapshotEntry(ReadOnlyMemory<byte> Raw)
     private const int ExtraSizeAt = 36;
     private const int LargeVmStateSizeAt = 40;
     private const int DiskSizeAt = 48;
+    private const int InstructionCountAt = 56;
+
+    /// <summary>Bytes of extra data that version 3 demands. qcow2 spec, "Snapshots": at least up to byte 55.</summary>
+    private const int Version3ExtraLength = DiskSizeAt + 8 - FixedLength;
 
     /// <summary>Where the snapshot's L1 table starts.</summary>
     public HostOffset L1TableOffset => new(BinaryPrimitives.ReadInt64BigEndian(Raw.Span));
@@ -49,7 +53,13 @@ internal sealed record SnapshotEntry(ReadOnlyMemory<byte> Raw)
         : BinaryPrimitives.ReadUInt32BigEndian(Raw.Span[VmStateSizeAt..]);
 
     /// <summary>Bytes of the virtual disk when the snapshot was taken; null where a version 2 image does not say, then it is the image's size.</summary>
-    public ulong? DiskSize => ExtraLength >= DiskSizeAt + 8 - FixedLength ? BinaryPrimitives.ReadUInt64BigEndian(Raw.Span[DiskSizeAt..]) : null;
+    public ulong? DiskSize => ExtraLength >= Version3ExtraLength ? BinaryPrimitives.ReadUInt64BigEndian(Raw.Span[DiskSizeAt..]) : null;
+
+    /// <summary>Instructions the guest had run; null where nobody counted them.</summary>
+    public ulong? InstructionCount
+        => ExtraLength >= InstructionCountAt + 8 - FixedLength && BinaryPrimitives.ReadUInt64BigEndian(Raw.Span[InstructionCountAt..]) is not ulong.MaxValue and var count
+            ? count
+            : null;
 
     /// <summary>Where the snapshot's L1 table lies.</summary>
     public ByteRange L1TableRange => new(L1TableOffset.Value, (long)L1Size * L1Entry.Size);

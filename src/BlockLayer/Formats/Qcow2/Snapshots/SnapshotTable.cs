@@ -1,3 +1,4 @@
+using System.Globalization;
 using BlockLayer.Errors;
 using BlockLayer.Primitives;
 
@@ -20,6 +21,56 @@ internal sealed class SnapshotTable
 
     /// <summary>Bytes of the table.</summary>
     public int Length { get; }
+
+    /// <summary>A table of these snapshots.</summary>
+    /// <exception cref="BlockLayerException">Unsupported: more snapshots, or a longer table, than readers accept.</exception>
+    public static SnapshotTable Create(IEnumerable<SnapshotEntry> entries)
+    {
+        SnapshotEntry[] padded = [.. entries.Select(static entry => entry.Padded())];
+        long length = padded.Sum(static entry => (long)entry.Raw.Length);
+        return padded.Length <= Qcow2Limits.MaxSnapshots && length <= Qcow2Limits.MaxSnapshotTableLength
+            ? new SnapshotTable(padded, (int)length)
+            : throw new BlockLayerException(
+                BlockErrorKind.Unsupported,
+                $"{padded.Length} snapshots would make a table of {length} bytes; an image has at most {Qcow2Limits.MaxSnapshots} in {Qcow2Limits.MaxSnapshotTableLength} bytes. Delete some first.");
+    }
+
+    /// <summary>
+    /// The snapshot with this id; where there is none, the first one with this name. Names need not be unique, and one may be another's id.
+    /// </summary>
+    /// <exception cref="BlockLayerException">NotFound: there is none, or the text is the id of one and the name of another.</exception>
+    public SnapshotEntry Find(string idOrName)
+    {
+        SnapshotEntry? byId = Entries.FirstOrDefault(entry => entry.Id == idOrName);
+        SnapshotEntry? byName = Entries.FirstOrDefault(entry => entry.Name == idOrName);
+        if (byId is not null && byName is not null && byId != byName)
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.NotFound,
+                $"'{idOrName}' is the id of snapshot '{byId.Name}' and the name of the one with id {byName.Id}; say which by {(byId.Name == idOrName ? "" : $"'{byId.Name}' or ")}'{byName.Id}'.");
+        }
+
+        return byId ?? byName ?? throw new BlockLayerException(BlockErrorKind.NotFound, $"There is no snapshot with id or name '{idOrName}'{Listing()}.");
+    }
+
+    /// <summary>An id that no snapshot has: one more than the largest number among them, as QEMU counts.</summary>
+    public string NextId()
+    {
+        ulong largest = 0;
+        foreach (SnapshotEntry entry in Entries)
+        {
+            largest = ulong.TryParse(entry.Id, NumberStyles.None, CultureInfo.InvariantCulture, out ulong id) && id < ulong.MaxValue ? Math.Max(id, largest) : largest;
+        }
+
+        return (largest + 1).ToString(CultureInfo.InvariantCulture);
+    }
+
+    private string Listing()
+    {
+        const int MaxListed = 10;
+        string names = string.Join(", ", Entries.Take(MaxListed).Select(static entry => $"{entry.Id} '{entry.Name}'"));
+        return names.Length == 0 ? "; the image has none" : $"; it has {names}{(Entries.Count > MaxListed ? ", ..." : "")}";
+    }
 
     /// <summary>Reads a table whose length is not known before it has been read.</summary>
     /// <param name="bytes">The file from the start of the table, as far as the caller has read.</param>
