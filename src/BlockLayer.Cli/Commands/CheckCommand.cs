@@ -30,7 +30,7 @@ internal sealed class CheckCommand : Command
     {
         bool json = arguments.GetChoice(CommonOptions.Output, "human", "json") == "json";
         string path = arguments.Operands[0];
-        var options = new ImageOpenOptions { Format = arguments.Get(CommonOptions.Format), Backing = BackingMode.Ignore, Locking = context.Locking };
+        var options = new ImageOpenOptions { Backing = BackingMode.Ignore, Locking = context.Locking }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (image.ConfigureAwait(false))
         {

@@ -33,11 +33,11 @@ internal sealed class CompareCommand : Command
     {
         (string first, string second) = (arguments.Operands[0], arguments.Operands[1]);
         OpenPolicy policy = context.PolicyFor(first, second);
-        var openFirst = new ImageOpenOptions { Format = arguments.Get(s_first), Policy = policy, Locking = context.Locking };
+        var openFirst = new ImageOpenOptions { Policy = policy, Locking = context.Locking }.WithFormat(arguments.Get(s_first));
         BlockNode left = await context.Opener.OpenAsync(first, openFirst).ConfigureAwait(false);
         await using (left.ConfigureAwait(false))
         {
-            var openSecond = new ImageOpenOptions { Format = arguments.Get(s_second), Policy = policy, Locking = context.Locking };
+            var openSecond = new ImageOpenOptions { Policy = policy, Locking = context.Locking }.WithFormat(arguments.Get(s_second));
             BlockNode right = await context.Opener.OpenAsync(second, openSecond).ConfigureAwait(false);
             await using (right.ConfigureAwait(false))
             {

@@ -8,7 +8,7 @@ namespace BlockLayer.Cli.Commands;
 /// <summary><c>blk convert</c>: the content of one image in another file and format.</summary>
 internal sealed class ConvertCommand : Command
 {
-    private static readonly Option s_sourceFormat = Option.Value('f', "format", "FMT", "format of SOURCE; raw has to be said");
+    private static readonly Option s_sourceFormat = Option.Value('f', "format", "FMT", "format of SOURCE; raw has to be said, and may be a window of the file: raw,offset=1M,size=8M");
     private static readonly Option s_targetFormat = Option.Value('O', "target-format", "FMT", "format of TARGET: raw (default), qcow2 or qed");
     private static readonly Option s_compress = Option.Flag('c', "compress", "compress the target (qcow2)");
     private static readonly Option s_options = Option.Value('o', "options", "LIST", "options of the target's format: name=value,...");
@@ -55,7 +55,8 @@ internal sealed class ConvertCommand : Command
             Options = CreateOptionList.Parse(arguments.GetAll(s_options)),
         };
         ConvertOptions options = OptionsFrom(arguments, backing);
-        var open = new ImageOpenOptions { Format = arguments.Get(s_sourceFormat), Snapshot = arguments.Get(s_snapshot), Policy = context.PolicyFor(source) };
+        ImageOpenOptions open = new ImageOpenOptions { Snapshot = arguments.Get(s_snapshot), Policy = context.PolicyFor(source) }
+            .WithFormat(arguments.Get(s_sourceFormat));
         BlockNode from = await context.Opener.OpenAsync(source, open).ConfigureAwait(false);
         await using (from.ConfigureAwait(false))
         {

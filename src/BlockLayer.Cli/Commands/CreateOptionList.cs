@@ -6,7 +6,10 @@ namespace BlockLayer.Cli.Commands;
 internal static class CreateOptionList
 {
     /// <exception cref="UsageException">A part is not name=value.</exception>
-    internal static Dictionary<string, string> Parse(IEnumerable<string> lists)
+    internal static Dictionary<string, string> Parse(IEnumerable<string> lists) => Parse("-o", lists);
+
+    /// <summary>As <see cref="Parse(IEnumerable{string})"/>, for the option of another name, which the error names.</summary>
+    internal static Dictionary<string, string> Parse(string option, IEnumerable<string> lists)
     {
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (string part in lists.SelectMany(Split))
@@ -14,7 +17,7 @@ internal static class CreateOptionList
             int equals = part.IndexOf('=', StringComparison.Ordinal);
             if (equals <= 0)
             {
-                throw new UsageException($"-o takes name=value pairs, not '{part}'.");
+                throw new UsageException($"{option} takes name=value pairs, not '{part}'.");
             }
 
             options[part[..equals]] = part[(equals + 1)..];

@@ -30,11 +30,10 @@ internal sealed class InfoCommand : Command
         string path = arguments.Operands[0];
         var options = new ImageOpenOptions
         {
-            Format = arguments.Get(CommonOptions.Format),
             Policy = context.PolicyFor(path),
             Locking = context.Locking,
             Backing = chain ? BackingMode.Open : BackingMode.Ignore,
-        };
+        }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (top.ConfigureAwait(false))
         {

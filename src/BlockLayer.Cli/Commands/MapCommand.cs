@@ -32,13 +32,12 @@ internal sealed class MapCommand : Command
         string path = arguments.Operands[0];
         long start = arguments.GetSize(s_start) ?? 0;
         long length = arguments.GetSize(s_length) ?? long.MaxValue;
-        var options = new ImageOpenOptions
+        ImageOpenOptions options = new ImageOpenOptions
         {
-            Format = arguments.Get(CommonOptions.Format),
             Snapshot = arguments.Get(CommonOptions.Snapshot),
             Policy = context.PolicyFor(path),
             Locking = context.Locking,
-        };
+        }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (top.ConfigureAwait(false))
         {

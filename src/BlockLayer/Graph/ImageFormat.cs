@@ -26,6 +26,11 @@ public abstract class ImageFormat
     /// <exception cref="ArgumentException">An option the format does not have, or a value it does not take. The message lists what it has.</exception>
     public abstract ImageCreateOptions ParseCreateOptions(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options);
 
+    /// <summary>The same format, opening images with these options, in QEMU's spelling. The default takes none.</summary>
+    /// <exception cref="ArgumentException">An option the format does not have, or a value it does not take.</exception>
+    public virtual ImageFormat WithOpenOptions(IReadOnlyDictionary<string, string> options)
+        => options.Count == 0 ? this : throw new ArgumentException($"Format {Name} has no option '{options.Keys.First()}' to open an image with; it has none.");
+
     /// <summary>Opens the image in <paramref name="file"/>, without what it refers to. On success the node owns the file; on failure the caller still does.</summary>
     /// <exception cref="BlockLayerException">InvalidFormat, Corrupt, Unsupported, Io, ReadOnly.</exception>
     internal abstract ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken);

@@ -6,6 +6,12 @@ public sealed record ImageOpenOptions
     /// <summary>The format of the image; null lets the policy decide about recognising it.</summary>
     public string? Format { get; init; }
 
+    /// <summary>
+    /// Options of the top image's format in QEMU's spelling. Raw has <c>offset</c> and <c>size</c>: the disk is this part of the file, with size a multiple of 512
+    /// bytes and by default all up to the end.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> FormatOptions { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Whether the top image can be written; its backing files never can.</summary>
     public NodeAccess Access { get; init; } = NodeAccess.ReadOnly;
 

@@ -7,6 +7,8 @@ namespace BlockLayer.Graph;
 /// <summary>The one door through which image files become nodes: locks, format, backing chain, all under one <see cref="OpenPolicy"/>.</summary>
 public sealed class ImageOpener
 {
+    private static readonly Dictionary<string, string> s_noOptions = [];
+
     private readonly FormatRegistry _formats;
     private readonly BlockEnvironment _environment;
 
@@ -22,7 +24,7 @@ public sealed class ImageOpener
     /// <param name="options">How.</param>
     /// <param name="cancellationToken">Honoured between the images of the chain.</param>
     /// <returns>The top image, owned by the caller.</returns>
-    /// <exception cref="ArgumentException">Writing without the image's locks, or to a snapshot.</exception>
+    /// <exception cref="ArgumentException">Writing without the image's locks, or to a snapshot; options that the format does not take.</exception>
     /// <exception cref="OpenDeniedException">An image refers to a file that the policy does not allow, or a format would have to be guessed; nothing was read of that file.</exception>
     /// <exception cref="BlockLayerException">
     /// NotFound, Denied, Conflict (locked by somebody else), InvalidFormat (a loop, an unknown format, a bad header), Corrupt, Unsupported, Io.
@@ -47,7 +49,8 @@ public sealed class ImageOpener
         StorageOpenOptions topFile = FileOptions(options.Access, options.Locking);
         StorageOpenOptions backingFile = FileOptions(NodeAccess.ReadOnly, options.Locking);
         Guess guess = options.Policy.Probing == ProbingPolicy.MagicOrRaw ? Guess.MagicOrRaw : Guess.Magic;
-        BlockNode top = await OpenOneAsync(path, options.Format, guess, topFile, options.Snapshot, resolver, cancellationToken).ConfigureAwait(false);
+        BlockNode top = await OpenOneAsync(
+            path, options.Format, options.FormatOptions, guess, topFile, options.Snapshot, resolver, cancellationToken).ConfigureAwait(false);
         try
         {
             BlockNode image = top;
@@ -60,7 +63,8 @@ public sealed class ImageOpener
                 try
                 {
                     backing = await OpenOneAsync(
-                        target, format, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, snapshot: null, resolver, cancellationToken).ConfigureAwait(false);
+                        target, format, s_noOptions, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, snapshot: null, resolver, cancellationToken)
+                        .ConfigureAwait(false);
                 }
                 catch (BlockLayerException error) when (error is not OpenDeniedException)
                 {
@@ -97,6 +101,7 @@ public sealed class ImageOpener
     private async ValueTask<BlockNode> OpenOneAsync(
         string path,
         string? format,
+        IReadOnlyDictionary<string, string> formatOptions,
         Guess guess,
         StorageOpenOptions how,
         string? snapshot,
@@ -114,6 +119,7 @@ public sealed class ImageOpener
                 file = new StorageNode(storage, _environment);
                 bool isGiven = driver is not null;
                 driver ??= await RecogniseAsync(file, guess, cancellationToken).ConfigureAwait(false);
+                driver = driver.WithOpenOptions(formatOptions);
                 if (snapshot is not null && !driver.SupportsSnapshots)
                 {
                     throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {driver.Name} has no internal snapshots, so there is no '{snapshot}' to show.");

@@ -8,4 +8,7 @@ public sealed record ResizeOptions
 
     /// <summary>Allow the length to shrink, which discards what lies past the new end.</summary>
     public bool AllowShrink { get; init; }
+
+    /// <summary>How much of the room of what is added is taken at once.</summary>
+    public Preallocation Preallocation { get; init; }
 }

@@ -53,6 +53,33 @@ public sealed class RawImageCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task A_window_of_a_file_is_a_raw_disk_too()
+    {
+        await WriteAsync("a.raw", 65536, 131072);
+        await _blk.SucceedAsync("convert", "-f", "raw,offset=64k,size=128k", "-O", "qcow2", "@a.raw", "@b.qcow2");
+        string[] compare = ["compare", "-f", "raw,offset=64k,size=128k", "-F", "qcow2", "@a.raw", "@b.qcow2"];
+        Assert.Contains("virtual size: 128 KiB (131072 bytes)", await _blk.SucceedAsync("info", "-f", "raw,offset=64k,size=128k", "@a.raw"), StringComparison.Ordinal);
+        await _blk.SucceedAsync(compare);
+
+        Assert.Equal(
+            "blk info: Format raw has no option 'start' to open an image with; it has offset and size. See blk help info.\n",
+            (await _blk.RunAsync("info", "-f", "raw,start=1", "@a.raw")).Error);
+        Assert.Equal("blk info: -f takes name=value pairs, not '64k'. See blk help info.\n", (await _blk.RunAsync("info", "-f", "raw,64k", "@a.raw")).Error);
+    }
+
+    [Fact]
+    public async Task Create_takes_the_room_it_is_told_to()
+    {
+        await _blk.SucceedAsync("create", "-o", "preallocation=full", "@a.raw", "1M");
+        await _blk.SucceedAsync("create", "-f", "qcow2", "-o", "preallocation=falloc,extended_l2=on", "@b.qcow2", "1M");
+        Assert.Contains("disk size: 1 MiB\n", await _blk.SucceedAsync("info", "-f", "raw", "@a.raw"), StringComparison.Ordinal);
+        Assert.Contains("disk size: 1.", await _blk.SucceedAsync("info", "@b.qcow2"), StringComparison.Ordinal);
+        Assert.Equal(
+            "blk create: preallocation is 'metadata'; it can be off or falloc or full. See blk help create.\n",
+            (await _blk.RunAsync("create", "-o", "preallocation=metadata", "@a.raw", "1M")).Error);
+    }
+
+    [Fact]
     public async Task Map_shows_data_as_a_table_and_everything_as_json()
     {
         await WriteAsync("a.raw", 65536, 131072);

@@ -37,6 +37,9 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
     /// <summary>Divides each cluster into 32 subclusters, which are allocated one by one (version 3): less to copy for a small write to a large cluster.</summary>
     public bool ExtendedL2 { get; init; }
 
+    /// <summary>How much of the room is taken at once. Over a backing file only with <see cref="ExtendedL2"/>.</summary>
+    public Preallocation Preallocation { get; init; }
+
     /// <summary>Reads qemu-img's spelling.</summary>
     internal static Qcow2CreateOptions Parse(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options)
     {
@@ -50,10 +53,13 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
                 "refcount_bits" => result with { RefcountBits = ParsePowerOfTwo(name, value, 1, 1 << Qcow2Limits.MaxRefcountOrder) },
                 "compression_type" => result with { Compression = ParseWord(name, value, "zlib", "zstd") },
                 "lazy_refcounts" => result with { LazyRefcounts = ParseWord(name, value, "off", "on") == "on" },
-                "preallocation" when ParseWord(name, value, "off") == "off" => result,
+                "preallocation" => result with
+                {
+                    Preallocation = PreallocationNames.Parse(value, Preallocation.Off, Preallocation.Metadata, Preallocation.Falloc, Preallocation.Full),
+                },
                 "extended_l2" => result with { ExtendedL2 = ParseWord(name, value, "off", "on") == "on" },
                 _ => throw new ArgumentException(
-                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, preallocation (off), extended_l2."),
+                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, preallocation, extended_l2."),
             };
         }
 
@@ -80,6 +86,11 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
         if (ExtendedL2 && ClusterSize < 1 << Qcow2Limits.MinExtendedL2ClusterBits)
         {
             throw new ArgumentException($"cluster_size is {ClusterSize}; with extended_l2=on it is at least {1 << Qcow2Limits.MinExtendedL2ClusterBits}.");
+        }
+
+        if (Preallocation != Preallocation.Off && Backing is not null && !ExtendedL2)
+        {
+            throw new ArgumentException("preallocation would hide the backing file, except with extended_l2=on.");
         }
 
         ParseWord("compression_type", Compression, "zlib", "zstd");

@@ -46,5 +46,31 @@ public sealed class Qcow2Format : ImageFormat
         Qcow2CreateOptions own = options as Qcow2CreateOptions ?? new Qcow2CreateOptions(options);
         own.ThrowIfContradictory();
         await new Qcow2Creator(own).WriteAsync(file, cancellationToken).ConfigureAwait(false);
+        if (own.Preallocation != Preallocation.Off)
+        {
+            await PreallocateAsync(file, own, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask PreallocateAsync(BlockNode file, Qcow2CreateOptions options, CancellationToken cancellationToken)
+    {
+        var context = new FormatOpenContext { NodeName = file.NodeName, Access = NodeAccess.ReadWrite };
+        file.AddReference(); // the node lets its file go when it is closed; the caller's stays open
+        BlockNode node;
+        try
+        {
+            node = await OpenAsync(file, context, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            await file.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        await using (node.ConfigureAwait(false))
+        {
+            await ((Qcow2Node)node).PreallocateAsync(0, options.Length, options.Preallocation, cancellationToken).ConfigureAwait(false);
+            await node.FlushAsync(cancellationToken).ConfigureAwait(false);
+        }
     }
 }

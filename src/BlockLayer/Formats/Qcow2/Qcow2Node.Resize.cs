@@ -21,6 +21,10 @@ internal sealed partial class Qcow2Node
         if (length > oldLength)
         {
             await GrowAsync(oldLength, length, cancellationToken).ConfigureAwait(false);
+            if (options.Preallocation != Preallocation.Off)
+            {
+                await PreallocateAsync(Alignment.RoundUp(oldLength, _geometry.ClusterSize), length, options.Preallocation, cancellationToken).ConfigureAwait(false);
+            }
         }
         else if (length < oldLength)
         {

@@ -112,9 +112,16 @@ internal sealed partial class Qcow2Node
 
     /// <summary>The second word of an entry once an allocation is published: as it is now, with data in what was filled.</summary>
     private ulong SubclustersAfter(InFlightAllocation allocation, GuestCluster cluster, L2Entry entry)
-        => HasSubclusters && !entry.IsCompressed
-            ? allocation.Slice.EntryOf(cluster).WithData(SubclustersIn(cluster, Max(allocation.FillStart, cluster.Offset(_geometry)), allocation.FillEnd)).Subclusters
-            : 0;
+    {
+        if (!HasSubclusters || entry.IsCompressed)
+        {
+            return 0;
+        }
+
+        GuestOffset from = Max(allocation.FillStart, cluster.Offset(_geometry));
+        uint filled = from.Value < allocation.FillEnd.Value ? SubclustersIn(cluster, from, allocation.FillEnd) : 0;
+        return allocation.Slice.EntryOf(cluster).WithData(filled).Subclusters;
+    }
 
     /// <summary>
     /// The entry that says zero of these subclusters, as far as the intent asks for it; perhaps the old one. A host cluster of which nothing is stored any more is

@@ -10,6 +10,11 @@ internal sealed partial class QedNode
     private protected override async ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
     {
         ThrowIfCannotResizeTo(length);
+        if (options.Preallocation != Preallocation.Off)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' is a QED image, which cannot be preallocated.");
+        }
+
         long old = Length;
         if (length == old)
         {

@@ -2,11 +2,15 @@ using BlockLayer.Graph;
 
 namespace BlockLayer.Formats.Raw;
 
-/// <summary>The raw format: the file is the disk, byte for byte.</summary>
+/// <summary>The raw format: the file is the disk, byte for byte, or a window of it is.</summary>
 public sealed class RawFormat : ImageFormat
 {
+    private readonly RawWindow _window;
+
+    private RawFormat(RawWindow window) => _window = window;
+
     /// <summary>The format.</summary>
-    public static RawFormat Instance { get; } = new();
+    public static RawFormat Instance { get; } = new(RawWindow.All);
 
     /// <inheritdoc/>
     public override string Name => "raw";
@@ -16,12 +20,14 @@ public sealed class RawFormat : ImageFormat
 
     /// <inheritdoc/>
     public override ImageCreateOptions ParseCreateOptions(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options)
-        => options.Count == 0
-            ? basic
-            : throw new ArgumentException($"Format raw has no option '{options.Keys.First()}'; it has none.");
+        => RawCreateOptions.Parse(basic, options);
+
+    /// <inheritdoc/>
+    public override ImageFormat WithOpenOptions(IReadOnlyDictionary<string, string> options)
+        => options.Count == 0 ? this : new RawFormat(RawWindow.Parse(options));
 
     internal override ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken)
-        => new(new RawNode(context.NodeName, file, context.Access, context.RuledOut));
+        => new(new RawNode(context.NodeName, file, context.Access, context.RuledOut, _window));
 
     /// <summary>Every file is a raw disk, and none of its bytes means anything to whoever opens it as one.</summary>
     internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
@@ -37,7 +43,13 @@ public sealed class RawFormat : ImageFormat
             throw new ArgumentException($"A raw image cannot have a backing file; {backing} was asked for.");
         }
 
-        await file.ResizeAsync(options.Length, ResizeOptions.GrowOnly, cancellationToken).ConfigureAwait(false);
-        await file.FlushAsync(cancellationToken).ConfigureAwait(false);
+        Preallocation preallocation = (options as RawCreateOptions)?.Preallocation ?? Preallocation.Off;
+        file.AddReference(); // the node lets its file go when it is closed; the caller's stays open
+        var node = new RawNode(file.NodeName, file, NodeAccess.ReadWrite);
+        await using (node.ConfigureAwait(false))
+        {
+            await node.ResizeAsync(options.Length, new ResizeOptions { Preallocation = preallocation }, cancellationToken).ConfigureAwait(false);
+            await node.FlushAsync(cancellationToken).ConfigureAwait(false);
+        }
     }
 }

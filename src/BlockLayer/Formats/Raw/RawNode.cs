@@ -1,25 +1,31 @@
+using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Formats.Raw;
 
 /// <summary>
-/// A raw disk: its file, one to one. Unlike the file it does not grow when written past its end, because a disk has a size.
+/// A raw disk: its file, one to one, or a window of it. Unlike the file it does not grow when written past its end, because a disk has a size; and what lies in
+/// the file before or behind a window is never touched, because requests are within the disk.
 /// </summary>
 internal sealed class RawNode : BlockNode
 {
     private readonly BlockEdge _file;
+    private readonly RawWindow _window;
     private readonly MagicGuard? _guard; // only where raw was concluded from the absence of a magic
 
-    internal RawNode(string nodeName, BlockNode file, NodeAccess access, FormatRegistry? ruledOut = null)
+    /// <summary>A disk that is all of a file, or a window of it.</summary>
+    /// <exception cref="BlockLayerException">OutOfRange: the file ends before the window does. The caller keeps the file.</exception>
+    internal RawNode(string nodeName, BlockNode file, NodeAccess access, FormatRegistry? ruledOut = null, RawWindow? window = null)
         : base(nodeName, file.Environment, access)
     {
+        _window = window ?? RawWindow.All;
+        SetLength(_window.LengthIn(file.Length));
         ImagePermissions reads = ImagePermissions.ConsistentRead;
         _file = access == NodeAccess.ReadWrite
             ? Attach(file, EdgeRole.Data, reads | ImagePermissions.Write | ImagePermissions.Resize, reads | ImagePermissions.WriteUnchanged)
             : Attach(file, EdgeRole.Data, reads, ImagePermissions.All & ~ImagePermissions.Resize);
         _guard = ruledOut is null || access == NodeAccess.ReadOnly ? null : new MagicGuard(_file, ruledOut);
-        SetLength(file.Length);
     }
 
     /// <inheritdoc/>
@@ -29,34 +35,64 @@ internal sealed class RawNode : BlockNode
     public override string? Path => _file.Child.Path;
 
     private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
-        => _file.ReadAsync(offset, buffer, cancellationToken, flags);
+        => _file.ReadAsync(_window.Offset + offset, buffer, cancellationToken, flags);
 
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
-        => _guard is null || offset >= MagicGuard.Length
-            ? _file.WriteAsync(offset, buffer, cancellationToken, flags)
-            : _guard.WriteAsync(offset, buffer, flags, cancellationToken);
+    {
+        long at = _window.Offset + offset;
+        return _guard is null || at >= MagicGuard.Length
+            ? _file.WriteAsync(at, buffer, cancellationToken, flags)
+            : _guard.WriteAsync(at, buffer, flags, cancellationToken);
+    }
 
     private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => _guard is null || offset >= MagicGuard.Length
-            ? _file.WriteZeroesAsync(offset, length, flags, cancellationToken)
-            : _guard.WriteZeroesAsync(offset, length, flags, cancellationToken);
+    {
+        long at = _window.Offset + offset;
+        return _guard is null || at >= MagicGuard.Length
+            ? _file.WriteZeroesAsync(at, length, flags, cancellationToken)
+            : _guard.WriteZeroesAsync(at, length, flags, cancellationToken);
+    }
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => _guard is null || offset >= MagicGuard.Length
-            ? _file.DiscardAsync(offset, length, cancellationToken)
-            : _guard.DiscardAsync(offset, length, cancellationToken);
+    {
+        long at = _window.Offset + offset;
+        return _guard is null || at >= MagicGuard.Length
+            ? _file.DiscardAsync(at, length, cancellationToken)
+            : _guard.DiscardAsync(at, length, cancellationToken);
+    }
 
     private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken) => _file.FlushAsync(cancellationToken);
 
     private protected override async ValueTask<BlockStatus> GetStatusCoreAsync(long offset, long length, CancellationToken cancellationToken)
     {
-        BlockStatus status = await _file.GetStatusAsync(offset, length, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
+        BlockStatus status = await _file.GetStatusAsync(_window.Offset + offset, length, StatusDepth.Node, cancellationToken).ConfigureAwait(false);
         return status with { Provider = this };
     }
 
     private protected override async ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
     {
-        await _file.ResizeAsync(length, options, cancellationToken).ConfigureAwait(false);
+        if (_window.Size is not null)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' was opened with a size, so it keeps it; open it without one to resize it.");
+        }
+
+        if (length > long.MaxValue - _window.Offset)
+        {
+            throw Error(BlockErrorKind.OutOfRange, $"'{NodeName}' starts at {_window.Offset} in its file; with {length} bytes it would end behind the largest file.");
+        }
+
+        if (options.Preallocation == Preallocation.Metadata)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' is raw and has no metadata to preallocate; preallocation can be off, falloc or full.");
+        }
+
+        long oldLength = Length;
+        if (options.Preallocation != Preallocation.Off && length > oldLength)
+        {
+            await RoomReservation.TakeAsync(_file, _window.Offset + oldLength, length - oldLength, options.Preallocation, cancellationToken).ConfigureAwait(false);
+        }
+
+        await _file.ResizeAsync(_window.Offset + length, options, cancellationToken).ConfigureAwait(false);
         SetLength(length);
     }
 }

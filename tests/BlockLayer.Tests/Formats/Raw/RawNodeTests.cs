@@ -57,11 +57,11 @@ public class RawNodeTests
     }
 
     [Fact]
-    public async Task Raw_takes_no_options_and_no_backing_file_and_claims_no_file()
+    public async Task Raw_takes_no_cluster_size_and_no_backing_file_and_claims_no_file()
     {
         RawFormat raw = RawFormat.Instance;
         var basic = new ImageCreateOptions { Length = 512 };
-        Assert.Same(basic, raw.ParseCreateOptions(basic, new Dictionary<string, string>()));
+        Assert.Equal(new RawCreateOptions(basic), raw.ParseCreateOptions(basic, new Dictionary<string, string>()));
         Assert.Throws<ArgumentException>(() => raw.ParseCreateOptions(basic, new Dictionary<string, string> { ["cluster_size"] = "64k" }));
         Assert.False(raw.Probe("RAW"u8));
         await using BlockNode file = await OpenAsync(length: 0);

@@ -11,7 +11,7 @@ namespace BlockLayer.Formats.Qcow2;
 /// <param name="Host">The host clusters: as many, or those that a compressed stream touches.</param>
 /// <param name="Slice">The slice that maps them, pinned.</param>
 /// <param name="FillStart">From here on the host clusters are filled: the start of the first guest cluster, or of one of its subclusters.</param>
-/// <param name="FillEnd">Up to here: the end of the last guest cluster, or of one of its subclusters.</param>
+/// <param name="FillEnd">Up to here: the end of the last guest cluster, or of one of its subclusters. The same position where room is taken and no subcluster filled.</param>
 internal sealed record InFlightAllocation(GuestCluster First, int Count, HostRun Host, L2Slice Slice, GuestOffset FillStart, GuestOffset FillEnd)
 {
     /// <summary>The guest cluster behind the last one.</summary>
