@@ -21,6 +21,7 @@ internal static class BlkProgram
         new ConvertCommand(),
         new CheckCommand(),
         new SnapshotCommand(),
+        new BitmapCommand(),
         new PullCommand(),
         new DemoCommand(),
     ];

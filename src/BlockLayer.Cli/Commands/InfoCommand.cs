@@ -105,8 +105,32 @@ internal sealed class InfoCommand : Command
             writer.WriteLine("Format specific information:");
             foreach ((string name, object value) in image.Details.Properties)
             {
+                if (value is IReadOnlyList<ImageBitmap> bitmaps)
+                {
+                    WriteBitmaps(writer, bitmaps);
+                    continue;
+                }
+
                 writer.WriteLine($"    {name.Replace('-', ' ')}: {(value is bool yes ? (yes ? "true" : "false") : value)}");
             }
+        }
+    }
+
+    private static void WriteBitmaps(TextWriter writer, IReadOnlyList<ImageBitmap> bitmaps)
+    {
+        writer.WriteLine("    bitmaps:");
+        for (int i = 0; i < bitmaps.Count; i++)
+        {
+            writer.WriteLine($"        [{i}]:");
+            writer.WriteLine("            flags:");
+            int flag = 0;
+            foreach (string name in BitmapJson.Flags(bitmaps[i]))
+            {
+                writer.WriteLine($"                [{flag++}]: {name}");
+            }
+
+            writer.WriteLine($"            name: {bitmaps[i].Name}");
+            writer.WriteLine($"            granularity: {bitmaps[i].Granularity}");
         }
     }
 }

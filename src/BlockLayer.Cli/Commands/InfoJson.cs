@@ -1,4 +1,5 @@
 using System.Text.Json;
+using BlockLayer.Graph;
 using BlockLayer.Images;
 
 namespace BlockLayer.Cli.Commands;
@@ -83,6 +84,10 @@ internal static class InfoJson
                     break;
                 case string text:
                     json.WriteString(name, text);
+                    break;
+                case IReadOnlyList<ImageBitmap> bitmaps:
+                    json.WritePropertyName(name);
+                    BitmapJson.Write(json, bitmaps);
                     break;
                 default:
                     json.WriteNumber(name, Convert.ToInt64(value, System.Globalization.CultureInfo.InvariantCulture));

@@ -25,6 +25,7 @@ public abstract partial class BlockNode
         NoWriteUnchanged = 8,
         NoResize = 16,
         Disposed = 32,
+        Tracked = 64,
     }
 
     /// <summary>Reads exactly <paramref name="buffer"/>.</summary>
@@ -119,7 +120,9 @@ public abstract partial class BlockNode
         => origin == Origin.Door ? DoorFlags.Closed | DoorFlags.Unaligned | DoorFlags.Disposed : DoorFlags.Unaligned;
 
     private static DoorFlags SlowWrites(Origin origin)
-        => origin == Origin.Door ? DoorFlags.Closed | DoorFlags.Unaligned | DoorFlags.Disposed | DoorFlags.NoWrite : DoorFlags.Unaligned;
+        => origin == Origin.Door
+            ? DoorFlags.Closed | DoorFlags.Unaligned | DoorFlags.Disposed | DoorFlags.NoWrite | DoorFlags.Tracked
+            : DoorFlags.Unaligned | DoorFlags.Tracked;
 
     private void SetDoorFlag(DoorFlags flag, bool set)
     {
@@ -229,7 +232,11 @@ public abstract partial class BlockNode
                 return;
             }
 
-            await WritePiecesAsync(offset, buffer, flags & ~WriteFlags.Fua, cancellationToken).ConfigureAwait(false);
+            using (MarkChange(offset, buffer.Length))
+            {
+                await WritePiecesAsync(offset, buffer, flags & ~WriteFlags.Fua, cancellationToken).ConfigureAwait(false);
+            }
+
             if ((flags & WriteFlags.Fua) != 0)
             {
                 await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);

@@ -90,7 +90,11 @@ public abstract partial class BlockNode
                 return;
             }
 
-            await ZeroPiecesAsync(new ByteRange(offset, length), flags & ~ZeroFlags.Fua, cancellationToken).ConfigureAwait(false);
+            using (MarkChange(offset, length))
+            {
+                await ZeroPiecesAsync(new ByteRange(offset, length), flags & ~ZeroFlags.Fua, cancellationToken).ConfigureAwait(false);
+            }
+
             if ((flags & ZeroFlags.Fua) != 0)
             {
                 await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
@@ -114,6 +118,7 @@ public abstract partial class BlockNode
             {
                 // Else a read-modify-write under way could put back what has been seen as discarded.
                 using RangeClaims.Claim? claim = Limits.RequestAlignment > 1 ? await ClaimAsync(whole, cancellationToken).ConfigureAwait(false) : null;
+                using ChangeMark mark = MarkChange(whole.Offset, whole.Length);
                 await DiscardCoreAsync(whole.Offset, whole.Length, cancellationToken).ConfigureAwait(false);
             }
         }
@@ -225,6 +230,7 @@ public abstract partial class BlockNode
     /// <summary>Changes the length on behalf of a parent that holds the resize permission.</summary>
     internal async ValueTask ResizeFromEdgeAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
     {
+        ThrowIfBitmapsCannotCover(length);
         await ResizeCoreAsync(length, options, cancellationToken).ConfigureAwait(false);
         TellParentsOfLength();
     }

@@ -178,7 +178,11 @@ public abstract partial class BlockNode : IAsyncDisposable
     }
 
     /// <summary>Announces the length; call it before the node is used, and under drain when it changes.</summary>
-    private protected void SetLength(long length) => Volatile.Write(ref _length, length);
+    private protected void SetLength(long length)
+    {
+        Volatile.Write(ref _length, length);
+        ResizeBitmaps(length);
+    }
 
     /// <summary>Hears that a child was resized; the child, and so this node, is drained.</summary>
     private protected virtual void OnChildLengthChanged(BlockEdge edge)
@@ -194,6 +198,7 @@ public abstract partial class BlockNode : IAsyncDisposable
             long found = Interlocked.CompareExchange(ref _length, end, seen);
             if (found == seen)
             {
+                GrowBitmaps(end);
                 return;
             }
 

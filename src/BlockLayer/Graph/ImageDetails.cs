@@ -4,7 +4,7 @@ namespace BlockLayer.Graph;
 public sealed record ImageDetails
 {
     /// <summary>
-    /// Properties of the format in the order they are shown, by qemu-img's JSON names (<c>lazy-refcounts</c>). A value is a string, a number or a boolean.
+    /// Properties of the format in the order they are shown, by qemu-img's JSON names (<c>lazy-refcounts</c>). A value is a string, a number, a boolean, or a list of <see cref="ImageBitmap"/>.
     /// </summary>
     public IReadOnlyList<KeyValuePair<string, object>> Properties { get; init; } = [];
 

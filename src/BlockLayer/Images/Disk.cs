@@ -2,6 +2,7 @@ using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Images;
 
@@ -95,6 +96,22 @@ public sealed class Disk : IAsyncDisposable
     /// <inheritdoc cref="BlockNode.ResizeAsync(long, ResizeOptions, CancellationToken)"/>
     public ValueTask ResizeAsync(long length, ResizeOptions? options = null, CancellationToken cancellationToken = default)
         => _root.ResizeAsync(length, options, cancellationToken);
+
+    /// <summary>The dirty bitmaps of the disk's newest image. More can be done to them by <see cref="ImageBitmaps"/> and <see cref="Root"/>.</summary>
+    /// <exception cref="BlockLayerException">Corrupt: the image has bitmaps, but they cannot be located.</exception>
+    public IReadOnlyList<ImageBitmap> Bitmaps => ImageBitmaps.List(_root);
+
+    /// <inheritdoc cref="ImageBitmaps.AddAsync"/>
+    public ValueTask AddBitmapAsync(string name, NewBitmap? options = null, CancellationToken cancellationToken = default)
+        => ImageBitmaps.AddAsync(_root, name, options, cancellationToken);
+
+    /// <inheritdoc cref="ImageBitmaps.RemoveAsync"/>
+    public ValueTask RemoveBitmapAsync(string name, CancellationToken cancellationToken = default)
+        => ImageBitmaps.RemoveAsync(_root, name, cancellationToken);
+
+    /// <inheritdoc cref="ImageBitmaps.ReadAsync"/>
+    public IAsyncEnumerable<ByteRange> ReadBitmapAsync(string name, CancellationToken cancellationToken = default)
+        => ImageBitmaps.ReadAsync(_root, name, cancellationToken);
 
     /// <summary>
     /// Starts to fill the image with what its backing files provide above a base, while the guest goes on; in the end the base is its backing file. Cancelled,

@@ -14,6 +14,9 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
     /// <summary>Bytes of the disk that <see cref="L1"/> maps: the header's, unless it is a snapshot's.</summary>
     internal long Length { get; init; } = Header.VirtualSize;
 
+    /// <summary>The directory of the bitmaps, none of their bits. Of an image that is opened; when tables are exchanged, the bitmaps stay.</summary>
+    internal BitmapDirectory Bitmaps { get; private init; } = BitmapDirectory.Empty;
+
     /// <summary>Reads and judges an image. Reads nothing but this file, and no more of it than its real length allows.</summary>
     /// <exception cref="ImageFormatException">InvalidFormat, Corrupt, or Unsupported by name.</exception>
     internal static async ValueTask<LoadedImage> ReadAsync(BlockNode file, NodeAccess access, CancellationToken cancellationToken)
@@ -36,7 +39,10 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
             header,
             firstCluster,
             await ReadTableAsync(file, header.L1TableOffset, (int)header.L1Size, cancellationToken).ConfigureAwait(false),
-            await ReadTableAsync(file, header.RefcountTableOffset, refcountWords, cancellationToken).ConfigureAwait(false));
+            await ReadTableAsync(file, header.RefcountTableOffset, refcountWords, cancellationToken).ConfigureAwait(false))
+        {
+            Bitmaps = await BitmapDirectory.LoadAsync(new NodeMetadataReader(file), header, cancellationToken).ConfigureAwait(false),
+        };
     }
 
     /// <summary>The same image, showing the disk of a snapshot.</summary>

@@ -18,12 +18,12 @@ internal sealed partial class Qcow2Node
         await _writeBack.RunAloneAsync(() => _header.CarryOutAsync(PlanBacking(reference))).ConfigureAwait(false);
     }
 
-    private BackingChangePlan PlanBacking(Graph.BackingReference? reference)
+    private HeaderChangePlan PlanBacking(Graph.BackingReference? reference)
     {
         BackingReference? target = reference is null ? null : new BackingReference(
             reference.Name,
             reference.Format ?? throw new ArgumentException($"The format of the backing file {reference} has to be recorded with its name."));
-        BackingChangeRefusal refusal = BackingChangePlan.TryCreate(_header.FirstCluster, target, out BackingChangePlan? plan);
+        BackingChangeRefusal refusal = BackingChangePlan.TryCreate(_header.FirstCluster, target, out HeaderChangePlan? plan);
         return plan ?? throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' cannot record {(reference is null ? "that it has no backing file" : $"the backing file {reference}")}: {Say(refusal)}.");
     }
 

@@ -19,6 +19,11 @@ internal sealed partial class Qcow2Node : IImageDetails
             properties.Add(new("lazy-refcounts", (header.Compatible & CompatibleFeatures.LazyRefcounts) != 0));
         }
 
+        if (_bitmaps.Bitmaps.Count > 0)
+        {
+            properties.Add(new("bitmaps", ListBitmaps()));
+        }
+
         properties.Add(new("refcount-bits", 1 << header.RefcountOrder));
         if (header.DataFileName is { } dataFile)
         {

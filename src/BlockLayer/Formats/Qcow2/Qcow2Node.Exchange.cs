@@ -30,6 +30,7 @@ internal sealed partial class Qcow2Node
                 WordTable refcounts = await draft.WriteRefcountsAsync(exchange.Geometry).ConfigureAwait(false);
                 await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
                 cancellationToken.ThrowIfCancellationRequested();
+                _isMapped = false;
                 _isPrepared = false;
                 await _header.UpdateAsync(header => exchange.Header(header) with
                 {

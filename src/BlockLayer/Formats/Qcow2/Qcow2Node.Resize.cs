@@ -16,6 +16,7 @@ internal sealed partial class Qcow2Node
                 BlockErrorKind.Unsupported, $"A disk of {length} bytes needs more than {MaxL1Entries} L1 entries; with clusters of {_geometry.ClusterSize} bytes that is the limit.");
         }
 
+        ThrowIfBitmapsCannotFollow(length);
         await PrepareToWriteAsync().ConfigureAwait(false);
         long oldLength = Length;
         if (length > oldLength)
@@ -31,7 +32,7 @@ internal sealed partial class Qcow2Node
             await DropTailAsync(length, oldLength, cancellationToken).ConfigureAwait(false);
         }
 
-        await _writeBack.RunAloneAsync(() => _header.UpdateAsync(header => header with { VirtualSize = length })).ConfigureAwait(false);
+        await CommitLengthAsync(length).ConfigureAwait(false);
         SetLength(length);
     }
 

@@ -47,6 +47,7 @@ internal sealed partial class Qcow2Node : ISnapshotImage
     public async ValueTask ApplySnapshotAsync(string idOrName, CancellationToken cancellationToken)
     {
         using GraphChange change = await BeginSnapshotChangeAsync(cancellationToken).ConfigureAwait(false);
+        ThrowIfBitmaps($"switching to snapshot '{idOrName}'");
         await ExchangeTablesAsync(
             async draft =>
             {

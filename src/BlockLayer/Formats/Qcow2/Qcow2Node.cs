@@ -27,6 +27,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
 {
     private readonly BlockEdge _file;
     private readonly GuestData _data;
+    private readonly BitmapStore _bitmaps;
     private readonly Qcow2OpenOptions _options;
     private readonly AsyncLock _allocationLock = new();
     private readonly InFlightTable _inFlight = new(); // guarded by _allocationLock
@@ -41,7 +42,8 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
     private StreamPacker _packer; // guarded by _allocationLock
     private WriteBack _writeBack;
 
-    private volatile bool _isPrepared; // set once the image may be written, cleared when it must not be any more
+    private volatile bool _isMapped;   // set once the guard knows the metadata, so that tables may be changed
+    private volatile bool _isPrepared; // set once a guest may write, cleared when it must not, or when bitmaps have to be marked again
 
     /// <summary>Wires an image whose tables were loaded by <see cref="Qcow2Format"/>. On success the node owns the file.</summary>
     internal Qcow2Node(BlockNode file, FormatOpenContext context, LoadedImage image, Qcow2OpenOptions options)
@@ -53,7 +55,9 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
             : Attach(file, EdgeRole.Metadata, Reads, ImagePermissions.All & ~ImagePermissions.Resize);
         _data = new GuestData(_file);
         _options = options;
+        _bitmaps = new BitmapStore(_file, image);
         Adopt(image);
+        TrackWrites();
         SetLimits(new BlockLimits
         {
             ClusterSize = _geometry.ClusterSize,
@@ -89,6 +93,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
     private void Adopt(LoadedImage image)
     {
         Qcow2Header header = image.Header;
+        _isMapped = false;
         _isPrepared = false;
         Volatile.Write(ref _lastDecompressed, null);
         _geometry = header.CreateGeometry();
@@ -99,16 +104,21 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         _allocator = new ClusterAllocator(_file, _geometry, _refcounts, _guard, Gate, _options.ReusePolicy);
         _packer = new StreamPacker(_geometry, _allocator, _refcounts);
         _writeBack = new WriteBack(_file, _header, _allocationLock, _tables, _refcounts, _allocator);
+        _bitmaps.Use(_header, _geometry, _refcounts, _guard, _allocator, _writeBack);
         SetLength(image.Length);
     }
 
     private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken)
         => IsReadOnly ? ValueTask.CompletedTask
-            : _isPrepared ? FlushTablesAsync(cancellationToken)
+            : _isMapped && _guard.Evidence is null ? FlushTablesAsync(cancellationToken)
             : _guard.Evidence is { } evidence ? ValueTask.FromException(Refusal(evidence)) // tables in memory will not be written
             : _file.FlushAsync(cancellationToken);
 
-    private protected override ValueTask CloseCoreAsync() => SettleAsync();
+    private protected override async ValueTask CloseCoreAsync()
+    {
+        await SettleAsync().ConfigureAwait(false);
+        await StoreBitmapsAsync().ConfigureAwait(false);
+    }
 
     private async ValueTask FlushTablesAsync(CancellationToken cancellationToken)
     {
@@ -127,7 +137,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
     /// <summary>Brings everything to disk, released clusters included. Nobody is inside meanwhile: the node is drained or closing.</summary>
     private async ValueTask SettleAsync()
     {
-        if (IsReadOnly || !_isPrepared)
+        if (IsReadOnly || !_isMapped || _guard.Evidence is not null)
         {
             return;
         }
@@ -146,8 +156,8 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
     }
 
     /// <summary>
-    /// Makes sure the image may be changed. Before the first change it learns where the metadata is, and clears the autoclear bits, none of which
-    /// is maintained here, so that whoever trusts bitmaps sees that they no longer are; durable before the change goes on.
+    /// Makes sure a guest may change the image. Before the first change it learns where the metadata is, clears the autoclear bits that are not maintained here,
+    /// and marks the enabled bitmaps as in use, so that whoever finds the image after a crash knows what they are worth; durable before the change goes on.
     /// </summary>
     /// <exception cref="BlockLayerException">Corrupt: the image must not be written.</exception>
     private ValueTask PrepareToWriteAsync() => _isPrepared ? ValueTask.CompletedTask : PrepareSlowAsync();
@@ -160,12 +170,28 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
             throw Refusal(evidence);
         }
 
-        if (_isPrepared)
+        if (!_isPrepared)
+        {
+            await MapMetadataLockedAsync().ConfigureAwait(false);
+            await _bitmaps.MarkInUseLockedAsync().ConfigureAwait(false);
+            _isPrepared = true;
+        }
+    }
+
+    /// <summary>Makes sure tables may be changed: all of <see cref="PrepareToWriteAsync"/> but the bitmaps. The caller holds the allocation lock.</summary>
+    private async ValueTask MapMetadataLockedAsync()
+    {
+        if (_isMapped)
         {
             return;
         }
 
         await _header.SettleAsync().ConfigureAwait(false); // after an exchange of tables whose outcome is not known
+        if (_bitmaps.Damage is { } unlocatable)
+        {
+            throw Refusal(unlocatable);
+        }
+
         if (Header.HasFeature(IncompatibleFeatures.Dirty))
         {
             await RebuildRefcountsLockedAsync().ConfigureAwait(false);
@@ -182,12 +208,13 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
             throw;
         }
 
-        if (Header.Autoclear != AutoclearFeatures.None)
+        AutoclearFeatures maintained = _bitmaps.Bitmaps.Count > 0 ? AutoclearFeatures.Bitmaps : AutoclearFeatures.None;
+        if ((Header.Autoclear & ~maintained) != 0)
         {
-            await _header.UpdateAsync(static header => header with { Autoclear = AutoclearFeatures.None }).ConfigureAwait(false);
+            await _header.UpdateAsync(header => header with { Autoclear = header.Autoclear & maintained }).ConfigureAwait(false);
         }
 
-        _isPrepared = true;
+        _isMapped = true;
     }
 
     /// <summary>

@@ -18,6 +18,8 @@ internal sealed record BitmapDirectoryEntry(HostOffset TableOffset, uint TableEn
     public const int FixedLength = 24;
 
     private const uint InUseFlag = 1;
+    private const uint AutoFlag = 2;
+    private const uint ExtraDataCompatibleFlag = 4;
     private const uint ReservedFlags = ~3u;
     private const byte DirtyTracking = 1;
     private const int MinGranularityBits = 9;
@@ -28,6 +30,18 @@ internal sealed record BitmapDirectoryEntry(HostOffset TableOffset, uint TableEn
 
     /// <summary>The bitmap was not saved correctly.</summary>
     public bool IsInUse => (Flags & InUseFlag) != 0;
+
+    /// <summary>The bitmap is enabled: whoever writes to the disk marks it.</summary>
+    public bool IsAuto => (Flags & AutoFlag) != 0;
+
+    /// <summary>The name as it is in the file.</summary>
+    public ReadOnlyMemory<byte> NameBytes { get; init; } = Encoding.UTF8.GetBytes(Name);
+
+    /// <summary>Extra data, kept byte for byte.</summary>
+    public ReadOnlyMemory<byte> ExtraData { get; init; }
+
+    /// <summary>Bytes in the directory, padding included.</summary>
+    public int Length => (int)Alignment.RoundUp(FixedLength + (long)ExtraLength + NameBytes.Length, 8);
 
     /// <summary>Where the bitmap table lies.</summary>
     public ByteRange TableRange => new(TableOffset.Value, TableEntries * (long)BitmapTableEntry.Size);
@@ -58,8 +72,81 @@ internal sealed record BitmapDirectoryEntry(HostOffset TableOffset, uint TableEn
             directory[16],
             directory[17],
             Encoding.UTF8.GetString(directory.Slice(FixedLength + (int)extraLength, nameLength)),
-            extraLength);
+            extraLength)
+        {
+            ExtraData = directory.Slice(FixedLength, (int)extraLength).ToArray(),
+            NameBytes = directory.Slice(FixedLength + (int)extraLength, nameLength).ToArray(),
+        };
         return true;
+    }
+
+    /// <summary>An entry for a bitmap of this image, not yet stored anywhere.</summary>
+    public static BitmapDirectoryEntry Create(string name, int granularityBits, bool isAuto)
+        => new(default, 0, isAuto ? AutoFlag : 0, DirtyTracking, (byte)granularityBits, name, ExtraLength: 0);
+
+    /// <summary>The entry with the flag set, or not.</summary>
+    public BitmapDirectoryEntry WithInUse(bool inUse) => this with { Flags = inUse ? Flags | InUseFlag : Flags & ~InUseFlag };
+
+    /// <summary>The entry with the flag set, or not.</summary>
+    public BitmapDirectoryEntry WithAuto(bool isAuto) => this with { Flags = isAuto ? Flags | AutoFlag : Flags & ~AutoFlag };
+
+    /// <summary>Writes the entry; returns its <see cref="Length"/>.</summary>
+    public int WriteTo(Span<byte> directory)
+    {
+        directory[..Length].Clear();
+        BinaryPrimitives.WriteInt64BigEndian(directory, TableOffset.Value);
+        BinaryPrimitives.WriteUInt32BigEndian(directory[8..], TableEntries);
+        BinaryPrimitives.WriteUInt32BigEndian(directory[12..], Flags);
+        directory[16] = Type;
+        directory[17] = GranularityBits;
+        BinaryPrimitives.WriteUInt16BigEndian(directory[18..], (ushort)NameBytes.Length);
+        BinaryPrimitives.WriteUInt32BigEndian(directory[20..], ExtraLength);
+        ExtraData.Span.CopyTo(directory[FixedLength..]);
+        NameBytes.Span.CopyTo(directory[(FixedLength + ExtraData.Length)..]);
+        return Length;
+    }
+
+    /// <summary>Why the bitmap cannot be used here, whether or not it was saved correctly; null when it can.</summary>
+    public string? FindObstacle(ClusterGeometry g, long virtualSize, long fileLength)
+    {
+        if ((Flags & ReservedFlags & ~ExtraDataCompatibleFlag) != 0)
+        {
+            return $"its flags are 0x{Flags:x}, of which only 0x7 are known";
+        }
+
+        if (Type != DirtyTracking)
+        {
+            return $"its type is {Type}; known is only {DirtyTracking}, dirty tracking";
+        }
+
+        if (ExtraLength != 0 && (Flags & ExtraDataCompatibleFlag) == 0)
+        {
+            return $"it has {ExtraLength} bytes of extra data that must be understood to use it";
+        }
+
+        if (GranularityBits is < MinGranularityBits or > MaxGranularityBits)
+        {
+            return $"granularity_bits is {GranularityBits}; supported are {MinGranularityBits} to {MaxGranularityBits}";
+        }
+
+        if (NameBytes.Length is 0 or > Qcow2Limits.MaxBitmapNameLength)
+        {
+            return $"its name has {NameBytes.Length} bytes; allowed are 1 to {Qcow2Limits.MaxBitmapNameLength}";
+        }
+
+        if (TableEntries == 0 || TableEntries > MaxBitmapLength / g.ClusterSize)
+        {
+            return $"its table has {TableEntries} entries; allowed are 1 to {MaxBitmapLength / g.ClusterSize}";
+        }
+
+        if (TableOffset.Value <= 0 || !TableOffset.IsAligned(g) || TableRange.Length > fileLength - TableOffset.Value)
+        {
+            return $"its table of {TableRange.Length} bytes at byte {TableOffset.Value} does not start at a cluster or does not end inside the file";
+        }
+
+        return !IsInUse && virtualSize > ((Int128)TableEntries * g.ClusterSize * 8 << GranularityBits)
+            ? $"its table has {TableEntries} entries, too few for a disk of {virtualSize} bytes"
+            : null;
     }
 
     /// <summary>True when a reader can make sense of the entry: its table can be located, is no larger than allowed, and covers the disk.</summary>

@@ -26,4 +26,15 @@ internal readonly record struct BitmapsExtension(uint Count, uint Reserved, long
             && DirectoryLength is > 0 and <= Qcow2Limits.MaxBitmapDirectoryLength
             && DirectoryOffset.Value > 0
             && DirectoryOffset.IsAligned(g);
+
+    /// <summary>The header extension that says this.</summary>
+    public HeaderExtension ToExtension()
+    {
+        byte[] data = new byte[Size];
+        BinaryPrimitives.WriteUInt32BigEndian(data, Count);
+        BinaryPrimitives.WriteUInt32BigEndian(data.AsSpan(4), Reserved);
+        BinaryPrimitives.WriteInt64BigEndian(data.AsSpan(8), DirectoryLength);
+        BinaryPrimitives.WriteInt64BigEndian(data.AsSpan(16), DirectoryOffset.Value);
+        return HeaderExtension.Create(HeaderExtensionType.Bitmaps, data);
+    }
 }

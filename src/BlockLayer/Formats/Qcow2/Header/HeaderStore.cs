@@ -16,7 +16,7 @@ internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] fir
     /// <summary>The header as it is on disk.</summary>
     internal Qcow2Header Current => Volatile.Read(ref _current);
 
-    /// <summary>The first cluster as it is on disk, for planning a <see cref="BackingChangePlan"/>.</summary>
+    /// <summary>The first cluster as it is on disk, for planning a <see cref="HeaderChangePlan"/>.</summary>
     internal ReadOnlySpan<byte> FirstCluster => _firstCluster;
 
     /// <summary>Changes fixed fields; durable on return.</summary>
@@ -29,15 +29,14 @@ internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] fir
         Volatile.Write(ref _current, next);
     }
 
-    /// <summary>Carries out planned writes, each durable before the next.</summary>
-    internal async ValueTask CarryOutAsync(BackingChangePlan plan)
+    /// <summary>Carries out planned writes, each durable before the next. When one fails, those before it stay, and the header says what they made of it.</summary>
+    internal async ValueTask CarryOutAsync(HeaderChangePlan plan)
     {
         foreach (HeaderWrite write in plan.Writes)
         {
             await WriteAsync(write).ConfigureAwait(false);
+            Volatile.Write(ref _current, Qcow2Header.Parse(_firstCluster));
         }
-
-        Volatile.Write(ref _current, plan.Header);
     }
 
     /// <summary>

@@ -33,7 +33,7 @@ public sealed class BackingChangePlanTests
     {
         (BackingReference? from, BackingReference? to) = References(change);
         byte[] before = Image(layout, from);
-        Assert.Equal(BackingChangeRefusal.None, BackingChangePlan.TryCreate(before, to, out BackingChangePlan? plan));
+        Assert.Equal(BackingChangeRefusal.None, BackingChangePlan.TryCreate(before, to, out HeaderChangePlan? plan));
         byte[] disk = [.. before];
         bool committed = false;
         foreach (HeaderWrite write in plan!.Writes)
@@ -58,7 +58,7 @@ public sealed class BackingChangePlanTests
     [Fact]
     public void Format_becomes_the_first_extension_and_all_others_stay()
     {
-        BackingChangePlan plan = Plan(Image("v3 with bitmaps", null), s_base);
+        HeaderChangePlan plan = Plan(Image("v3 with bitmaps", null), s_base);
         Assert.Equal(
             [HeaderExtensionType.BackingFormat, HeaderExtensionType.FeatureNameTable, HeaderExtensionType.Bitmaps, s_unknown.Type],
             plan.Header.Extensions.Items.Select(static item => item.Type));
@@ -67,7 +67,7 @@ public sealed class BackingChangePlanTests
     [Fact]
     public void Usual_change_is_one_name_and_one_sector()
     {
-        BackingChangePlan plan = Plan(Image("v3", s_base), new("other.raw", "raw"));
+        HeaderChangePlan plan = Plan(Image("v3", s_base), new("other.raw", "raw"));
         Assert.Equal([false, true], plan.Writes.Select(static write => write.Offset.Value == 0));
         Assert.Equal(512, plan.Writes[1].Bytes.Length);
     }
@@ -115,7 +115,7 @@ public sealed class BackingChangePlanTests
         {
             Extensions = HeaderExtensions.Create([HeaderExtension.Create(HeaderExtensionType.BackingFormat, "raw"), large, s_bitmaps]),
         };
-        BackingChangePlan plan = Plan(header.WithNewBackingName("base").Bytes(), target: null);
+        HeaderChangePlan plan = Plan(header.WithNewBackingName("base").Bytes(), target: null);
         Assert.Equal((false, "raw"), (plan.Header.HasBackingFile, plan.Header.BackingFormat));
     }
 
@@ -146,9 +146,9 @@ public sealed class BackingChangePlanTests
         return (backing is null ? header : header.WithNewBackingName(backing.Name)).Bytes();
     }
 
-    private static BackingChangePlan Plan(byte[] image, BackingReference? target)
+    private static HeaderChangePlan Plan(byte[] image, BackingReference? target)
     {
-        Assert.Equal(BackingChangeRefusal.None, BackingChangePlan.TryCreate(image, target, out BackingChangePlan? plan));
+        Assert.Equal(BackingChangeRefusal.None, BackingChangePlan.TryCreate(image, target, out HeaderChangePlan? plan));
         return plan!;
     }
 

@@ -1,0 +1,326 @@
+using System.Buffers.Binary;
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+using BlockLayer.Requests;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>
+/// The bitmaps of an open image, and how they reach the disk. The flag in_use tells every reader whether what is stored is all there is:
+/// </summary>
+/// <remarks>
+/// <code>
+///   stored, in_use clear --MarkInUse, durable--> in_use set --writes go on--> ... --TryCommit--> new tables, new directory, in_use clear
+///                                                   '-- crash: in_use stays, the bitmap is inconsistent for ever and can only be removed
+/// </code>
+/// <para>A commit never overwrites a table, bits or the directory. New ones are written and made durable, the counts of their clusters too; then one sector of the
+/// header switches to the new directory; then the old clusters are released. So a crash leaves the old bitmaps or the new ones. Only the flags are written in
+/// place: each is inside one sector, and setting one is always safe.</para>
+/// <para>Bitmaps that are disabled do not change, so their flag stays clear and their tables stay where they are.</para>
+/// <para>Everything here but <see cref="Bitmaps"/> happens under the allocation lock.</para>
+/// </remarks>
+internal sealed class BitmapStore
+{
+    private readonly BlockEdge _file;
+    private readonly EdgeMetadataReader _reader;
+    private ByteRange _directory;
+
+    // The image's, set by Use.
+    private ClusterGeometry _geometry = null!;
+    private HeaderStore _header = null!;
+    private RefcountTable _refcounts = null!;
+    private MetadataOverlapGuard _guard = null!;
+    private ClusterAllocator _allocator = null!;
+    private WriteBack _writeBack = null!;
+
+    /// <summary>Takes over the bitmaps of an image that is opened; <see cref="Use"/> comes before anything else.</summary>
+    internal BitmapStore(BlockEdge file, LoadedImage image)
+    {
+        _file = file;
+        _reader = new EdgeMetadataReader(file);
+        _directory = image.Bitmaps.Range;
+        Damage = image.Bitmaps.Damage;
+        ClusterGeometry geometry = image.Header.CreateGeometry();
+        Bitmaps = [.. image.Bitmaps.Entries.Select(entry => new StoredBitmap(entry, entry.FindObstacle(geometry, image.Header.VirtualSize, file.Child.Length)))];
+    }
+
+    /// <summary>The bitmaps in the order of the directory.</summary>
+    internal IReadOnlyList<StoredBitmap> Bitmaps { get; private set; }
+
+    /// <summary>Why nothing is known about the bitmaps, though there are some; null when all is well.</summary>
+    internal ImageFormatException? Damage { get; }
+
+    /// <summary>True when a bitmap that writes should be marked in does not yet say so on disk.</summary>
+    internal bool NeedsMark => Bitmaps.Any(static bitmap => bitmap.Entry.IsAuto && !bitmap.Entry.IsInUse);
+
+    /// <summary>True when a bitmap has to be stored before the image is let go.</summary>
+    internal bool IsMarked => Bitmaps.Any(static bitmap => bitmap.IsMarked);
+
+    /// <summary>Works with these tables from now on: when the image is opened, and when its tables were exchanged for others.</summary>
+    internal void Use(
+        HeaderStore header, ClusterGeometry geometry, RefcountTable refcounts, MetadataOverlapGuard guard, ClusterAllocator allocator, WriteBack writeBack)
+    {
+        _header = header;
+        _geometry = geometry;
+        _refcounts = refcounts;
+        _guard = guard;
+        _allocator = allocator;
+        _writeBack = writeBack;
+    }
+
+    /// <summary>
+    /// Says on disk, durably, that enabled bitmaps are about to differ from what is stored. One that is enabled but cannot be used here is marked
+    /// too: the writes that follow will not be in it.
+    /// </summary>
+    internal async ValueTask MarkInUseLockedAsync()
+    {
+        if (!NeedsMark)
+        {
+            return;
+        }
+
+        BitmapDirectoryEntry[] entries = [.. Bitmaps.Select(static bitmap => bitmap.Entry.IsAuto ? bitmap.Entry.WithInUse(true) : bitmap.Entry)];
+        await _file.WriteAsync(_directory.Offset, BitmapDirectory.ToBytes(entries), CancellationToken.None).ConfigureAwait(false);
+        await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+        for (int i = 0; i < entries.Length; i++)
+        {
+            Bitmaps[i].Entry = entries[i];
+        }
+    }
+
+    /// <summary>The bits of a bitmap that can be used: what is stored, and what was written since.</summary>
+    /// <exception cref="ImageFormatException">Corrupt: its table is damaged.</exception>
+    internal async ValueTask<DirtyBitmap> LoadAsync(StoredBitmap bitmap, CancellationToken cancellationToken)
+    {
+        DirtyBitmap bits = await BitmapContent.LoadAsync(_reader, _geometry, bitmap.Entry, _header.Current.VirtualSize, cancellationToken).ConfigureAwait(false);
+        if (bitmap.Written is { } written)
+        {
+            bits.Merge(written);
+        }
+
+        return bits;
+    }
+
+    /// <summary>
+    /// Replaces the directory, alone inside <see cref="WriteBack.RunAloneAsync"/> and with the node drained. Bits that were written are in the drafts.
+    /// </summary>
+    /// <param name="drafts">The bitmaps there are to be.</param>
+    /// <param name="fields">Fields of the header that change with them.</param>
+    /// <returns>False, and nothing has changed, when the refcount table has to grow first.</returns>
+    /// <exception cref="BlockLayerException">NoSpace, Io; Unsupported: the header has no room. The old bitmaps are still there.</exception>
+    internal async ValueTask<bool> TryCommitLockedAsync(IReadOnlyList<BitmapDraft> drafts, Func<Qcow2Header, Qcow2Header> fields)
+    {
+        var taken = new List<HostRun>();
+        HostOffset? directoryAt = null;
+        BitmapDirectoryEntry[] entries = new BitmapDirectoryEntry[drafts.Count];
+        HeaderChangePlan plan;
+        List<HostCluster> released;
+        BitmapsExtension? target = null;
+        try
+        {
+            released = await FindReleasedAsync(drafts).ConfigureAwait(false);
+            for (int i = 0; i < drafts.Count; i++)
+            {
+                if (await WriteBitmapAsync(drafts[i], taken).ConfigureAwait(false) is not { } entry)
+                {
+                    GiveBack(taken);
+                    return false;
+                }
+
+                entries[i] = entry;
+            }
+
+            byte[] directory = BitmapDirectory.ToBytes(entries);
+            if (directory.Length > 0)
+            {
+                directoryAt = await WriteTableAsync(directory, taken, MetadataKind.BitmapDirectory).ConfigureAwait(false);
+                if (directoryAt is null)
+                {
+                    GiveBack(taken);
+                    return false;
+                }
+
+                target = new BitmapsExtension((uint)entries.Length, Reserved: 0, directory.Length, directoryAt.Value);
+            }
+
+            plan = BitmapsChangePlan.TryCreate(_header.FirstCluster, target, fields)
+                ?? throw new BlockLayerException(BlockErrorKind.Unsupported, "The first cluster has no room for the bitmaps extension beside the backing file name and the other header extensions.");
+            await _writeBack.FlushLockedAsync().ConfigureAwait(false); // what was written, and the counts of its clusters
+        }
+        catch
+        {
+            GiveBack(taken);
+            if (directoryAt is { } place)
+            {
+                _guard.RemoveTable(place);
+            }
+
+            throw;
+        }
+
+        await SwitchAsync(plan, target).ConfigureAwait(false);
+        Release(released);
+        _directory = new ByteRange(directoryAt?.Value ?? 0, target?.DirectoryLength ?? 0);
+        Bitmaps = [.. drafts.Zip(entries, Committed)];
+        return true;
+    }
+
+    private static StoredBitmap Committed(BitmapDraft draft, BitmapDirectoryEntry entry)
+    {
+        if (draft.Source is not { } bitmap)
+        {
+            return new StoredBitmap(entry, obstacle: null);
+        }
+
+        bitmap.Entry = entry;
+        if (draft.Content is not null)
+        {
+            bitmap.Written?.Clear();
+        }
+
+        return bitmap;
+    }
+
+    /// <summary>Switches to the new directory. A failure after the switch, while feature names are put back, is none: they are optional.</summary>
+    private async ValueTask SwitchAsync(HeaderChangePlan plan, BitmapsExtension? target)
+    {
+        try
+        {
+            await _header.CarryOutAsync(plan).ConfigureAwait(false);
+        }
+        catch (BlockLayerException) when (IsSwitched(target))
+        {
+            // The next flush settles the sector, or fails.
+        }
+    }
+
+    // If the switch itself fails, the disk may refer to either directory until the next flush has settled it: then both stay taken.
+    private bool IsSwitched(BitmapsExtension? target)
+        => _header.Current.Extensions.Find(HeaderExtensionType.Bitmaps) is { } extension
+            ? target is { } wanted && extension.Data.Span.SequenceEqual(wanted.ToExtension().Data.Span)
+            : target is null;
+
+    private async ValueTask<BitmapDirectoryEntry?> WriteBitmapAsync(BitmapDraft draft, List<HostRun> taken)
+    {
+        if (draft.Content is not { } content)
+        {
+            return draft.Entry;
+        }
+
+        long clusters = _geometry.ClustersFor((content.BitCount + 7) / 8);
+        byte[] table = new byte[clusters * BitmapTableEntry.Size];
+        byte[] cluster = new byte[_geometry.ClusterSize];
+        for (int i = 0; i < clusters; i++)
+        {
+            content.ExportBits(i * 8L * _geometry.ClusterSize, cluster);
+            BitmapTableEntry entry;
+            if (cluster.AsSpan().IndexOfAnyExcept((byte)0) < 0)
+            {
+                entry = BitmapTableEntry.Zeroes;
+            }
+            else if (cluster.AsSpan().IndexOfAnyExcept((byte)0xff) < 0)
+            {
+                entry = BitmapTableEntry.Ones;
+            }
+            else if (await _allocator.AllocateAsync(1).ConfigureAwait(false) is { } run)
+            {
+                taken.Add(run);
+                entry = BitmapTableEntry.ForCluster(run.First.Offset(_geometry));
+                await _file.WriteAsync(entry.HostOffset.Value, cluster, CancellationToken.None).ConfigureAwait(false);
+            }
+            else
+            {
+                return null;
+            }
+
+            BinaryPrimitives.WriteUInt64BigEndian(table.AsSpan(i * BitmapTableEntry.Size), entry.Raw);
+        }
+
+        return await WriteTableAsync(table, taken, kind: null).ConfigureAwait(false) is { } at
+            ? draft.Entry with { TableOffset = at, TableEntries = (uint)clusters }
+            : null;
+    }
+
+    /// <summary>Writes a table to clusters of its own, zeroes behind it. Null when the refcount table has to grow first.</summary>
+    private async ValueTask<HostOffset?> WriteTableAsync(byte[] table, List<HostRun> taken, MetadataKind? kind)
+    {
+        long clusters = _geometry.ClustersFor(table.Length);
+        if (await _allocator.AllocateContiguousAsync((int)clusters).ConfigureAwait(false) is not { } run)
+        {
+            return null;
+        }
+
+        taken.Add(run);
+        HostOffset at = run.First.Offset(_geometry);
+        byte[] padded = new byte[clusters * _geometry.ClusterSize];
+        table.CopyTo(padded, 0);
+        if (kind is { } known)
+        {
+            _guard.Add(at, table.Length, known);
+        }
+
+        try
+        {
+            await _file.WriteAsync(at.Value, padded, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch when (kind is not null)
+        {
+            _guard.RemoveTable(at);
+            throw;
+        }
+
+        return at;
+    }
+
+    /// <summary>
+    /// The clusters that nothing refers to once the drafts are stored, each as often as it was referred to. What a damaged table claims although it is metadata,
+    /// or is not counted as often as it is claimed, is left out: it is somebody else's.
+    /// </summary>
+    private async ValueTask<List<HostCluster>> FindReleasedAsync(IReadOnlyList<BitmapDraft> drafts)
+    {
+        HashSet<StoredBitmap> kept = [.. drafts.Where(static draft => draft.Content is null).Select(static draft => draft.Source!)];
+        var claims = new Dictionary<HostCluster, ulong>();
+        var released = new List<HostCluster>();
+        foreach (StoredBitmap bitmap in Bitmaps.Where(bitmap => !kept.Contains(bitmap)))
+        {
+            foreach (HostCluster cluster in await BitmapContent.FindClustersAsync(_reader, _geometry, bitmap.Entry, CancellationToken.None).ConfigureAwait(false))
+            {
+                ulong claimed = claims.GetValueOrDefault(cluster) + 1;
+                claims[cluster] = claimed;
+                if (!_guard.IsMetadata(cluster) && await _refcounts.GetAsync(cluster).ConfigureAwait(false) >= claimed)
+                {
+                    released.Add(cluster);
+                }
+            }
+        }
+
+        return released;
+    }
+
+    private void Release(List<HostCluster> bitmaps)
+    {
+        if (_directory.Length > 0)
+        {
+            var start = new HostOffset(_directory.Offset);
+            _guard.RemoveTable(start);
+            for (long i = 0; i < _geometry.ClustersFor(_directory.Length); i++)
+            {
+                _allocator.Release(start.Cluster(_geometry).Plus(i), ReleasedRoom.Keep);
+            }
+        }
+
+        foreach (HostCluster cluster in bitmaps)
+        {
+            _allocator.Release(cluster, ReleasedRoom.Keep);
+        }
+    }
+
+    private void GiveBack(List<HostRun> taken)
+    {
+        foreach (HostRun run in taken)
+        {
+            _allocator.Return(run);
+        }
+    }
+}
