@@ -11,7 +11,7 @@ internal sealed class CheckCommand : Command
 {
     internal override string Name => "check";
 
-    internal override string Summary => "look for corruption and lost space in an image (qcow2, qed)";
+    internal override string Summary => "look for corruption and lost space in an image (qcow2, qed, add-cow)";
 
     internal override string Operands => "FILE";
 

@@ -8,7 +8,7 @@ namespace BlockLayer.Cli.Commands;
 /// <summary><c>blk create</c>: an empty image, or an overlay on a backing file.</summary>
 internal sealed class CreateCommand : Command
 {
-    private static readonly Option s_format = Option.Value('f', "format", "FMT", "format of the new image: raw (default), qcow2 or qed");
+    private static readonly Option s_format = Option.Value('f', "format", "FMT", "format of the new image: raw (default), qcow2, qed or add-cow");
     private static readonly Option s_backing = Option.Value(
         'b', "backing", "FILE", "make it an overlay on FILE (a relative name counts from the new image's directory)");
     private static readonly Option s_backingFormat = Option.Value('F', "backing-format", "FMT", "format of the backing file; needed with -b");

@@ -45,6 +45,15 @@ public abstract class ImageFormat
         return ValueTask.CompletedTask;
     }
 
+    /// <summary>Refuses what <see cref="CreateAsync"/> could not do at <paramref name="path"/>, while whatever stands there has not been touched.</summary>
+    /// <exception cref="ArgumentException">As <see cref="CreateAsync"/>.</exception>
+    /// <exception cref="BlockLayerException">Conflict, Unsupported, InvalidFormat, Io.</exception>
+    internal virtual ValueTask ThrowIfCannotCreateAsync(
+        string path,
+        ImageCreateOptions options,
+        BlockEnvironment environment,
+        CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
     /// <summary>Writes an empty image into <paramref name="file"/>, which is empty, and flushes it. The caller keeps the file.</summary>
     /// <exception cref="ArgumentException">Options that the format does not take, or that contradict each other.</exception>
     /// <exception cref="BlockLayerException">NoSpace, Io.</exception>

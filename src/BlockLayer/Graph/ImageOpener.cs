@@ -80,6 +80,14 @@ public sealed class ImageOpener
                 image = backing;
             }
 
+            for (BlockNode? above = top; above is not null; above = above.Backing)
+            {
+                if (above is IVerifiesBacking verifier)
+                {
+                    await verifier.VerifyBackingAsync(cancellationToken).ConfigureAwait(false);
+                }
+            }
+
             return top;
         }
         catch

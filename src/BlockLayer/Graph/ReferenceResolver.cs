@@ -47,7 +47,7 @@ internal sealed class ReferenceResolver
     /// <exception cref="BlockLayerException">NotFound: there is no such file; InvalidFormat: the chain loops or is too long.</exception>
     internal string Resolve(BlockNode image, BackingReference reference)
     {
-        string path = Resolve(new FileReference(image.NodeName, image.Path ?? image.NodeName, reference.Name, $"{reference}", "backing file")
+        string path = Resolve(new NamedFile(image.NodeName, image.Path ?? image.NodeName, reference.Name, $"{reference}", "backing file")
         {
             IsFormatUnknown = reference.Format is null && !reference.DecidedByMagic,
         });
@@ -64,9 +64,9 @@ internal sealed class ReferenceResolver
     /// <summary>The path to open for the data file that the image at <paramref name="image"/> names.</summary>
     /// <exception cref="OpenDeniedException">The policy does not allow it.</exception>
     /// <exception cref="BlockLayerException">NotFound: there is no such file; InvalidFormat: it is one of the chain's files already.</exception>
-    internal string ResolveDataFile(string image, string name) => Resolve(new FileReference(image, image, name, $"'{name}'", "data file"));
+    internal string ResolveDataFile(string image, string name) => Resolve(new NamedFile(image, image, name, $"'{name}'", "data file"));
 
-    private string Resolve(FileReference reference)
+    private string Resolve(NamedFile reference)
     {
         if (Policy.References == ReferencePolicy.Refuse)
         {
@@ -200,7 +200,7 @@ internal sealed class ReferenceResolver
         _ => null,
     };
 
-    private OpenDeniedException Denied(FileReference reference, string why)
+    private OpenDeniedException Denied(NamedFile reference, string why)
         => new(Policy.Name, reference.Name, $"'{reference.ImageName}' names {reference.Shown} as its {reference.Role}, which was not opened. {why}")
         {
             NodeName = reference.ImageName,
@@ -208,7 +208,7 @@ internal sealed class ReferenceResolver
         };
 
     /// <summary>A file that an image names, and as what.</summary>
-    private sealed record FileReference(string ImageName, string ImagePath, string Name, string Shown, string Role)
+    private sealed record NamedFile(string ImageName, string ImagePath, string Name, string Shown, string Role)
     {
         internal bool IsFormatUnknown { get; init; }
     }

@@ -1,3 +1,4 @@
+using BlockLayer.Formats.CowOverlay;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Formats.Qed;
 using BlockLayer.Formats.Raw;
@@ -9,5 +10,5 @@ namespace BlockLayer.Images;
 public static class BuiltInFormats
 {
     /// <summary>All of them. Raw is last because it never claims a file.</summary>
-    public static FormatRegistry All { get; } = new(Qcow2Format.Instance, QedFormat.Instance, RawFormat.Instance);
+    public static FormatRegistry All { get; } = new(Qcow2Format.Instance, QedFormat.Instance, CowOverlayFormat.Instance, RawFormat.Instance);
 }

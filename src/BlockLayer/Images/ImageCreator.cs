@@ -25,7 +25,7 @@ public sealed class ImageCreator
     /// <exception cref="ArgumentException">The format does not take what was asked for, or no length is known. Nothing was touched.</exception>
     /// <exception cref="OpenDeniedException">The backing file is not allowed by the policy. Nothing was touched.</exception>
     /// <exception cref="BlockLayerException">
-    /// Conflict (the file is in use), NotFound, Denied, NoSpace, Io, Unsupported (no such format). A file that was begun is removed again.
+    /// Conflict (a file is in use, or holds data that the image would overwrite), NotFound, Denied, NoSpace, Io, Unsupported (no such format). A file that was begun is removed again.
     /// </exception>
     public async ValueTask<ImageCreateOptions> CreateAsync(
         string path,
@@ -44,10 +44,11 @@ public sealed class ImageCreator
 
             long length = image.Length ?? backing?.Length
                 ?? throw new ArgumentException("The size of the virtual disk is needed: there is no backing file to take it from.", nameof(image));
-            var basic = new ImageCreateOptions { Length = length, Backing = image.Backing };
+            var basic = new ImageCreateOptions { Length = length, Backing = image.Backing, BackingNode = backing };
             ImageCreateOptions options = format.ParseCreateOptions(basic, image.Options);
+            await format.ThrowIfCannotCreateAsync(path, options, _environment, cancellationToken).ConfigureAwait(false);
             await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
-            return options;
+            return options with { BackingNode = null }; // it is closed by now
         }
         finally
         {

@@ -202,7 +202,7 @@ public sealed class RawImageCommandTests : IDisposable
     [Theory]
     [InlineData("blk: @absent.raw: Open failed: No such file or directory. Check the name and the directory.\n", "info", "@absent.raw")]
     [InlineData("blk: @a.raw: magic is 0x00000000 at byte 0; expected is 0x514649fb. Say another format, or none to have it recognised.\n", "info", "-f", "qcow2", "@a.raw")]
-    [InlineData("blk: @a.raw: 'vmdk' is no known image format; known are qcow2, qed, raw.\n", "info", "-f", "vmdk", "@a.raw")]
+    [InlineData("blk: @a.raw: 'vmdk' is no known image format; known are qcow2, qed, add-cow, raw.\n", "info", "-f", "vmdk", "@a.raw")]
     [InlineData("blk: @: The file is a directory; allowed are regular files and block devices.\n", "info", "@")]
     public async Task An_error_is_one_line_that_names_the_file_and_what_to_do(string line, params string[] arguments)
     {

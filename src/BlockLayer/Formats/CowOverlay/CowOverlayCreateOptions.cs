@@ -1,0 +1,16 @@
+using BlockLayer.Graph;
+
+namespace BlockLayer.Formats.CowOverlay;
+
+/// <summary>How an add-cow overlay is created.</summary>
+public sealed record CowOverlayCreateOptions : ImageCreateOptions
+{
+    /// <summary>
+    /// The raw file that holds the data: a path relative to the directory of the add-cow file, or absolute; written as it is. It is made if there is none. One
+    /// that exists is as long as the disk, and without content if the overlay has a backing file.
+    /// </summary>
+    public string? ImageFile { get; init; }
+
+    /// <summary>Bytes in a cluster, the unit of copying: a power of two from 4 KiB to 2 MiB.</summary>
+    public int ClusterSize { get; init; } = CowOverlayLimits.DefaultClusterSize;
+}

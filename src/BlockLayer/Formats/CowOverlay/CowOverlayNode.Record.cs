@@ -1,0 +1,99 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+
+namespace BlockLayer.Formats.CowOverlay;
+
+// Our record: what the base was, whether the bitmap is as it was left, how long the image file was.
+internal sealed partial class CowOverlayNode
+{
+    private BaseIdentity? _base; // of the backing node below; null while that is not known
+    private bool _isMarked;      // set by the first run of the write-back that writes bits: the record on disk says "not clean"
+
+    /// <inheritdoc/>
+    /// <remarks>Without a recorded identity the base is taken as it is, and recorded by the first flush that writes bits.</remarks>
+    public async ValueTask VerifyBackingAsync(CancellationToken cancellationToken)
+    {
+        BaseIdentity? known = _header.KnownBase;
+        if (BackingEdge?.Child is not { } backing || IsAllAllocated || (known is null && IsReadOnly))
+        {
+            return;
+        }
+
+        BaseIdentity found = await BaseIdentity.OfAsync(backing, cancellationToken).ConfigureAwait(false);
+        if (known is not null && known != found)
+        {
+            string what = known.Length == found.Length
+                ? "its content is another"
+                : $"it is {found.Length} bytes long, and that was {known.Length}";
+            throw Error(
+                BlockErrorKind.Corrupt,
+                $"'{backing.NodeName}' is not the backing file that '{NodeName}' was written over: {what}. Put the original back; "
+                + "clusters that were never written to the overlay exist nowhere else.");
+        }
+
+        _base = found;
+    }
+
+    private ChecksumState JudgeBitmap() => _header.Record switch
+    {
+        null => ChecksumState.None,
+        { IsClean: false } => ChecksumState.NotClosed,
+        { BitmapChecksum: var left } when left == _bitmap!.Checksum() => ChecksumState.Valid,
+        _ => ChecksumState.Stale,
+    };
+
+    // A file that was cut has lost data, which only its old length can tell. Reading what is left does no harm.
+    private void ThrowIfImageWasCut()
+    {
+        if (!IsReadOnly && _header.Record is { } record && Length < record.ImageLength)
+        {
+            throw Error(
+                BlockErrorKind.Corrupt,
+                $"The image file '{_header.ImageName}' of '{NodeName}' is {Length} bytes long, and was {record.ImageLength}: it was cut, or is another file. "
+                + "Put the original back; as it is, the overlay can only be read.");
+        }
+    }
+
+    private OverlayRecord NotClean(long imageLength) => new()
+    {
+        ImageLength = imageLength,
+        Base = _base ?? _header.KnownBase,
+        NamesHash = _header.NamesHash,
+    };
+
+    // Called by the write-back, one run at a time, before bits are written.
+    private async ValueTask MarkNotCleanAsync()
+    {
+        if (!_isMarked && _header.HasRoomForRecord)
+        {
+            await WriteRecordAsync(NotClean(Length)).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask WriteRecordAsync(OverlayRecord record)
+    {
+        await _header.WriteRecordAsync(record).ConfigureAwait(false);
+        _isMarked = !record.IsClean;
+    }
+
+    // A record that says nothing of the bitmap, or something false, is written anew even if no guest wrote: this is the recovery after a crash, and after
+    // another program.
+    private async ValueTask CloseCleanlyAsync()
+    {
+        await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
+        bool isOutdated = _isMarked || _checksum is ChecksumState.NotClosed or ChecksumState.Stale;
+        if (_bitmap is null || IsAllAllocated || !isOutdated || !_header.HasRoomForRecord)
+        {
+            return;
+        }
+
+        await WriteRecordAsync(new OverlayRecord
+        {
+            IsClean = true,
+            ImageLength = Length,
+            Base = _base ?? _header.KnownBase,
+            NamesHash = _header.NamesHash,
+            BitmapChecksum = _bitmap.Checksum(),
+        }).ConfigureAwait(false);
+    }
+}

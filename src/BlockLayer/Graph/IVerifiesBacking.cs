@@ -1,0 +1,9 @@
+namespace BlockLayer.Graph;
+
+/// <summary>A format node that knows what its backing file held, not only its name.</summary>
+internal interface IVerifiesBacking
+{
+    /// <summary>Looks at the backing node, which stands below with its whole chain by now.</summary>
+    /// <exception cref="Errors.BlockLayerException">Corrupt: it is not what the image was made over. Io: it cannot be read.</exception>
+    ValueTask VerifyBackingAsync(CancellationToken cancellationToken);
+}
