@@ -9,9 +9,11 @@ namespace BlockLayer.Cli.Commands;
 /// <summary><c>blk check</c>: whether the tables of an image agree with each other.</summary>
 internal sealed class CheckCommand : Command
 {
+    private static readonly Option s_repair = Option.Value('r', "repair", "leaks|all", "repair what is found: lost space only, or everything");
+
     internal override string Name => "check";
 
-    internal override string Summary => "look for corruption and lost space in an image (qcow2, qed, add-cow)";
+    internal override string Summary => "look for corruption and lost space in an image (qcow2, qed, add-cow), and repair it (qcow2, qed)";
 
     internal override string Operands => "FILE";
 
@@ -19,39 +21,67 @@ internal sealed class CheckCommand : Command
 
     internal override IReadOnlyList<Option> Options =>
     [
-        CommonOptions.Format, CommonOptions.Output, CommonOptions.ForceShare, CommonOptions.Progress, CommonOptions.Quiet,
+        CommonOptions.Format, s_repair, CommonOptions.Output, CommonOptions.ForceShare, CommonOptions.Progress, CommonOptions.Quiet,
     ];
 
     internal override string Example => "blk check current.qcow2";
 
-    internal override string Notes => "Only FILE is checked, not its backing files, and nothing is repaired.";
+    internal override string Notes =>
+        """
+        Only FILE is checked, not its backing files, and without -r nothing is changed.
+        -r all keeps every byte that can be read: clusters with several users are copied for each, and what leads nowhere becomes zeroes.
+        A repair that is cut off is finished by another one. Where data matters, copy FILE first: what was lost before is lost.
+        The exit code tells what is left: 0 nothing, 1 failed or a part could not be checked, 2 corruption, 3 lost space.
+        """;
 
     internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
     {
         bool json = arguments.GetChoice(CommonOptions.Output, "human", "json") == "json";
+        RepairMode? repair = arguments.Has(s_repair) ? arguments.GetChoice(s_repair, "leaks", "all") == "all" ? RepairMode.All : RepairMode.Leaks : null;
+        if (repair is not null && arguments.Has(CommonOptions.ForceShare))
+        {
+            throw new UsageException($"{s_repair.Spelling} and {CommonOptions.ForceShare.Spelling} exclude each other: an image that somebody else writes cannot be repaired.");
+        }
+
         string path = arguments.Operands[0];
-        var options = new ImageOpenOptions { Backing = BackingMode.Ignore, Locking = context.Locking }.WithFormat(arguments.Get(CommonOptions.Format));
+        var options = new ImageOpenOptions
+        {
+            Access = repair is null ? NodeAccess.ReadOnly : NodeAccess.ReadWrite,
+            Purpose = OpenPurpose.Repair,
+            Backing = BackingMode.Ignore,
+            Locking = context.Locking,
+        }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (image.ConfigureAwait(false))
         {
-            if (!ImageChecker.CanCheck(image))
+            if (repair is null ? !ImageChecker.CanCheck(image) : !ImageChecker.CanRepair(image))
             {
-                context.Console.Error.WriteLine($"blk: {path}: Format {image.DriverName} has nothing to check.");
+                context.Console.Error.WriteLine($"blk: {path}: Format {image.DriverName} has nothing to {(repair is null ? "check" : "repair")}.");
                 return ExitCode.CheckUnsupported;
             }
 
             ImageCheckReport report;
+            ImageRepairReport? repaired = null;
             using (ProgressLine progress = context.ShowProgress())
             {
-                report = await ImageChecker.CheckAsync(image, progress, context.Console.Interrupted).ConfigureAwait(false);
+                if (repair is { } mode)
+                {
+                    repaired = await ImageChecker.RepairAsync(image, mode, progress, context.Console.Interrupted).ConfigureAwait(false);
+                    report = repaired.After;
+                }
+                else
+                {
+                    report = await ImageChecker.CheckAsync(image, progress, context.Console.Interrupted).ConfigureAwait(false);
+                }
             }
 
             if (json)
             {
-                CheckJson.Write(context.Out, image, report);
+                CheckJson.Write(context.Out, image, report, repaired);
             }
             else
             {
+                WriteRepairs(context, repaired);
                 WriteText(context, report);
             }
 
@@ -63,6 +93,21 @@ internal sealed class CheckCommand : Command
                 _ => ExitCode.Success,
             };
         }
+    }
+
+    private static void WriteRepairs(CommandContext context, ImageRepairReport? repaired)
+    {
+        if (repaired is not { Repairs.Count: > 0 })
+        {
+            return;
+        }
+
+        foreach (string repair in repaired.Repairs)
+        {
+            context.Say($"Repaired: {repair}");
+        }
+
+        context.Say($"{repaired.CorruptionsFixed} errors and {repaired.LeaksFixed} leaked clusters were repaired. What a check finds now:");
     }
 
     private static void WriteText(CommandContext context, ImageCheckReport report)

@@ -23,4 +23,7 @@ internal sealed record FormatOpenContext
 
     /// <summary>Id or name of the internal snapshot to show instead of the present state; only for reading. Null for the present state.</summary>
     internal string? Snapshot { get; init; }
+
+    /// <summary>What the image is opened for.</summary>
+    internal OpenPurpose Purpose { get; init; } = OpenPurpose.Use;
 }

@@ -24,6 +24,9 @@ public sealed record ImageOpenOptions
     /// <summary>Whether image locks are taken.</summary>
     public ImageLocking Locking { get; init; }
 
+    /// <summary>What the top image is opened for.</summary>
+    public OpenPurpose Purpose { get; init; } = OpenPurpose.Use;
+
     /// <summary>Whether the backing chain is opened.</summary>
     public BackingMode Backing { get; init; } = BackingMode.Open;
 }

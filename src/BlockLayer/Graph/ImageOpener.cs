@@ -50,7 +50,7 @@ public sealed class ImageOpener
         StorageOpenOptions backingFile = FileOptions(NodeAccess.ReadOnly, options.Locking);
         Guess guess = options.Policy.Probing == ProbingPolicy.MagicOrRaw ? Guess.MagicOrRaw : Guess.Magic;
         BlockNode top = await OpenOneAsync(
-            path, options.Format, options.FormatOptions, guess, topFile, options.Snapshot, resolver, cancellationToken).ConfigureAwait(false);
+            path, options.Format, options.FormatOptions, guess, topFile, options.Snapshot, options.Purpose, resolver, cancellationToken).ConfigureAwait(false);
         try
         {
             BlockNode image = top;
@@ -63,7 +63,7 @@ public sealed class ImageOpener
                 try
                 {
                     backing = await OpenOneAsync(
-                        target, format, s_noOptions, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, snapshot: null, resolver, cancellationToken)
+                        target, format, s_noOptions, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, snapshot: null, OpenPurpose.Use, resolver, cancellationToken)
                         .ConfigureAwait(false);
                 }
                 catch (BlockLayerException error) when (error is not OpenDeniedException)
@@ -113,6 +113,7 @@ public sealed class ImageOpener
         Guess guess,
         StorageOpenOptions how,
         string? snapshot,
+        OpenPurpose purpose,
         ReferenceResolver resolver,
         CancellationToken cancellationToken)
     {
@@ -140,6 +141,7 @@ public sealed class ImageOpener
                     Snapshot = snapshot,
                     OpenDataFile = (name, token) => OpenDataFileAsync(path, name, how, resolver, token),
                     RuledOut = isGiven ? null : _formats,
+                    Purpose = purpose,
                 };
                 return await driver.OpenAsync(file, context, cancellationToken).ConfigureAwait(false);
             }

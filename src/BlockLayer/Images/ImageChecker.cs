@@ -25,4 +25,30 @@ public static class ImageChecker
             ? checkable.CheckAsync(progress, cancellationToken)
             : throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {image.DriverName} has nothing to check.") { Path = image.Path };
     }
+
+    /// <summary>True when what a check finds in the image can be repaired here.</summary>
+    public static bool CanRepair(BlockNode node) => node.SkipFilters() is IRepairableImage;
+
+    /// <summary>
+    /// Checks one image, repairs what was found, and checks it again. No guest byte that could be read before reads differently afterwards; after a crash in
+    /// between, another repair finishes the work.
+    /// </summary>
+    /// <param name="node">The image, open for writing with <see cref="OpenPurpose.Repair"/>. Filters on top are looked through.</param>
+    /// <param name="mode">How much is changed.</param>
+    /// <param name="progress">Told how far all of it is, in bytes of the virtual disk.</param>
+    /// <param name="cancellationToken">Honoured until the first change.</param>
+    /// <exception cref="BlockLayerException">
+    /// Unsupported: images of this format cannot be repaired; ReadOnly; Conflict: it is open to be used; NoSpace: there is no room for copies or new tables; Io.
+    /// </exception>
+    public static ValueTask<ImageRepairReport> RepairAsync(
+        BlockNode node,
+        RepairMode mode,
+        IProgress<ByteProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        BlockNode image = node.SkipFilters();
+        return image is IRepairableImage repairable
+            ? repairable.RepairAsync(mode, progress, cancellationToken)
+            : throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {image.DriverName} has nothing to repair.") { Path = image.Path };
+    }
 }

@@ -12,49 +12,6 @@ public sealed class CheckInteropTests
 {
     private const ulong Copied = 1UL << 63;
 
-    private static readonly Dictionary<string, Action<DamagedImage>> s_damages = new()
-    {
-        ["L2 entry: copied flag"] = static image => image.Flip(image.DataEntry(), Copied),
-        ["L2 entry: reserved high bit"] = static image => image.Flip(image.DataEntry(), 1UL << 57),
-        ["L2 entry: reserved low bit"] = static image => image.Flip(image.DataEntry(), 4),
-        ["L2 entry: inside a cluster"] = static image => image.Flip(image.DataEntry(), 512),
-        ["L2 entry: far behind the end"] = static image => image.Flip(image.DataEntry(), 1UL << 40),
-        ["L2 entry: just behind the end"] = static image => image.Write(image.DataEntry(), Copied | (ulong)(image.Geometry.ClustersFor(image.File.Length) << image.Geometry.ClusterBits)),
-        ["L2 entry: the L1 table"] = static image => image.Write(image.DataEntry(), Copied | (ulong)image.L1),
-        ["L2 entry: the refcount table"] = static image => image.Write(image.DataEntry(), Copied | (ulong)image.RefcountTable),
-        ["L2 entry: the refcount block"] = static image => image.Write(image.DataEntry(), Copied | (ulong)image.RefcountBlock),
-        ["L2 entry: its own table"] = static image => image.Write(image.DataEntry(), Copied | (ulong)image.L2),
-        ["L2 entry: another one's cluster"] = static image => image.Write(image.DataEntry(), image.Read(image.DataEntry(1))),
-        ["L2 entry: dropped"] = static image => image.Write(image.DataEntry(), 0),
-        ["L2 entry: zero flag"] = static image => image.Flip(image.DataEntry(), 1),
-        ["L2 entry: compressed flag"] = static image => image.Flip(image.DataEntry(), 1UL << 62 | Copied),
-        ["L2 entry: compressed and copied flags"] = static image => image.Flip(image.DataEntry(), 1UL << 62),
-        ["L2 entry: zero flag inside a cluster"] = static image => image.Flip(image.DataEntry(), 513),
-        ["L1 entry: copied flag"] = static image => image.Flip(image.UsedL1Entry, Copied),
-        ["L1 entry: reserved bit"] = static image => image.Flip(image.UsedL1Entry, 1UL << 60 | 1),
-        ["L1 entry: inside a cluster"] = static image => image.Flip(image.UsedL1Entry, 512),
-        ["L1 entry: far behind the end"] = static image => image.Flip(image.UsedL1Entry, 1UL << 40),
-        ["L1 entry: dropped"] = static image => image.Write(image.UsedL1Entry, 0),
-        ["L1 entry: flag without table"] = static image => image.Write(image.UsedL1Entry, Copied),
-        ["L1 entry: the L1 table"] = static image => image.Write(image.UsedL1Entry, Copied | (ulong)image.L1),
-        ["L1 entry: the refcount block"] = static image => image.Write(image.UsedL1Entry, Copied | (ulong)image.RefcountBlock),
-        ["refcounts: header free"] = static image => SetRefcount(image, 0, 0),
-        ["refcounts: header twice"] = static image => SetRefcount(image, 0, 2),
-        ["refcounts: L2 table free"] = static image => SetRefcount(image, image.L2, 0),
-        ["refcounts: L2 table twice"] = static image => SetRefcount(image, image.L2, 2),
-        ["refcounts: data twice"] = static image => SetRefcount(image, (long)(image.Read(image.DataEntry()) & 0x00ff_ffff_ffff_fe00), 2),
-        ["refcounts: data free"] = static image => SetRefcount(image, (long)(image.Read(image.DataEntry()) & 0x00ff_ffff_ffff_fe00), 0),
-        ["refcounts: everything as often as can be"] = static image => image.File.AsSpan((int)image.RefcountBlock, image.Geometry.ClusterSize).Fill(0xff),
-        ["refcounts: everything free"] = static image => image.File.AsSpan((int)image.RefcountBlock, image.Geometry.ClusterSize).Clear(),
-        ["refcount table: reserved bit"] = static image => image.Flip(image.RefcountTable, 1),
-        ["refcount table: behind the end"] = static image => image.Flip(image.RefcountTable, 1UL << 40),
-        ["refcount table: block dropped"] = static image => image.Write(image.RefcountTable, 0),
-        ["refcount table: one block twice"] = static image => image.Write(image.RefcountTable + 8, image.Read(image.RefcountTable)),
-        ["refcount table: the L1 table"] = static image => image.Write(image.RefcountTable, (ulong)image.L1),
-        ["file: last cluster and a half missing"] = static image => image.Resize(image.File.Length - image.Geometry.ClusterSize * 3 / 2),
-        ["file: longer by a cluster and a half"] = static image => image.Resize(image.File.Length + image.Geometry.ClusterSize * 3 / 2),
-    };
-
     public static TheoryData<GoldenImage> Images => new(GoldenImages.OfFormat("qcow2"));
 
     public static TheoryData<string, string> Damages
@@ -64,7 +21,7 @@ public sealed class CheckInteropTests
             TheoryData<string, string> data = [];
             foreach (string image in (string[])["q7-v3.qcow2", "q7-v2.qcow2", "q7-c512.qcow2", "q7-rc1.qcow2", "q7-rc64.qcow2", "q7-snap.qcow2", "q7-bitmap.qcow2", "q7-zlibmix.qcow2", "q7-extl2-zero.qcow2"])
             {
-                foreach (string damage in s_damages.Keys)
+                foreach (string damage in Damage.Names)
                 {
                     // QEMU does not open an image whose bitmap directory is behind the end of the file, not even to check it.
                     if ((image, damage) != ("q7-bitmap.qcow2", "file: last cluster and a half missing"))
@@ -101,7 +58,7 @@ public sealed class CheckInteropTests
     public async Task Numbers_of_a_damaged_image_are_QEMUs(string name, string damage)
     {
         DamagedImage image = new(File.ReadAllBytes(GoldenImages.Get(name).Path));
-        s_damages[damage](image);
+        Damage.Apply(damage, image);
         using TemporaryFolder folder = new();
         string path = Path.Combine(folder.Path, "damaged.qcow2");
         File.WriteAllBytes(path, image.File);
@@ -166,12 +123,6 @@ public sealed class CheckInteropTests
             .Where(entry => entry.IsAllocated && entry.L2Table.IsAligned(image.Geometry) && entry.L2Table.Value + image.Geometry.ClusterSize <= image.File.Length)
             .Select(static entry => entry.L2Table.Value)
             .LastOrDefault(image.L1);
-
-    private static void SetRefcount(DamagedImage image, long offset, ulong value)
-    {
-        RefcountBlock block = new(image.File.AsSpan((int)image.RefcountBlock, image.Geometry.ClusterSize), image.Geometry.RefcountOrder);
-        block[new HostOffset(offset).Cluster(image.Geometry).RefcountBlockIndex(image.Geometry)] = Math.Min(value, block.Max);
-    }
 
     private static async Task<ImageCheckReport> OwnCheck(byte[] file)
     {

@@ -19,7 +19,7 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
 
     /// <summary>Reads and judges an image. Reads nothing but this file, and no more of it than its real length allows.</summary>
     /// <exception cref="ImageFormatException">InvalidFormat, Corrupt, or Unsupported by name.</exception>
-    internal static async ValueTask<LoadedImage> ReadAsync(BlockNode file, NodeAccess access, CancellationToken cancellationToken)
+    internal static async ValueTask<LoadedImage> ReadAsync(BlockNode file, NodeAccess access, OpenPurpose purpose, CancellationToken cancellationToken)
     {
         byte[] start = new byte[Math.Min(Qcow2Header.ProbeLength, file.Length)];
         await file.ReadAsync(0, start, ReadFlags.None, cancellationToken).ConfigureAwait(false);
@@ -28,8 +28,8 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
         await file.ReadAsync(0, firstCluster.AsMemory(0, (int)Math.Min(clusterSize, file.Length)), ReadFlags.None, cancellationToken).ConfigureAwait(false);
         Qcow2Header header = Qcow2Header.Parse(firstCluster.AsSpan(0, (int)Math.Min(clusterSize, file.Length)));
         header.Validate(file.Length);
-        header.RequireImplementedFeatures(access);
-        if (access == NodeAccess.ReadWrite)
+        header.RequireImplementedFeatures(purpose == OpenPurpose.Repair ? NodeAccess.ReadOnly : access); // a repair writes only tables
+        if (access == NodeAccess.ReadWrite && purpose == OpenPurpose.Use)
         {
             RequireWritable(header);
         }

@@ -29,7 +29,7 @@ public sealed class Qcow2Format : ImageFormat
 
     internal override async ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken)
     {
-        LoadedImage image = await LoadedImage.ReadAsync(file, context.Access, cancellationToken).ConfigureAwait(false);
+        LoadedImage image = await LoadedImage.ReadAsync(file, context.Access, context.Purpose, cancellationToken).ConfigureAwait(false);
         if (context.Snapshot is { } snapshot)
         {
             image = await image.ShowSnapshotAsync(file, snapshot, cancellationToken).ConfigureAwait(false);

@@ -62,4 +62,7 @@ internal static class Qcow2Limits
 
     /// <summary>Bytes. Ours: a longer request is carried out in pieces, so that one allocation stays within a refcount page or two.</summary>
     internal const int MaxTransferLength = 16 << 20;
+
+    /// <summary>Bytes. Ours: the most that a repair copies so that clusters with several users become several clusters.</summary>
+    internal const long MaxRepairCopiesLength = 1L << 30;
 }

@@ -23,12 +23,13 @@ namespace BlockLayer.Formats.Qcow2;
 /// <para>Lazy refcounts: an image that allows them is written with strict refcounts all the same, so the dirty bit is never set here. One that was left with
 /// the dirty bit set is read as it is; before the first change its refcounts are rebuilt.</para>
 /// </remarks>
-internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
+internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
 {
     private readonly BlockEdge _file;
     private readonly GuestData _data;
     private readonly BitmapStore _bitmaps;
     private readonly Qcow2OpenOptions _options;
+    private readonly OpenPurpose _purpose;
     private readonly AsyncLock _allocationLock = new();
     private readonly InFlightTable _inFlight = new(); // guarded by _allocationLock
 
@@ -56,6 +57,7 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         _data = new GuestData(_file);
         _options = options;
         _bitmaps = new BitmapStore(_file, image);
+        _purpose = context.Purpose;
         Adopt(image);
         TrackWrites();
         SetLimits(new BlockLimits
@@ -184,6 +186,11 @@ internal sealed partial class Qcow2Node : BlockNode, ICheckableImage
         if (_isMapped)
         {
             return;
+        }
+
+        if (_purpose == OpenPurpose.Repair)
+        {
+            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is open for a repair; open it to be used before it is written.");
         }
 
         await _header.SettleAsync().ConfigureAwait(false); // after an exchange of tables whose outcome is not known

@@ -18,7 +18,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
 
         if (found.Data.Length != BitmapsExtension.Size || BitmapsExtension.Parse(found.Data.Span) is var extension && !extension.IsValid(g))
         {
-            Corruption("The bitmaps extension in the header is not valid.");
+            LeaveOut("The bitmaps extension in the header is not valid.");
             return;
         }
 
@@ -26,7 +26,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
         references.Add(extension.DirectoryOffset, extension.DirectoryLength);
         if (extension.DirectoryLength > file.Length - extension.DirectoryOffset.Value)
         {
-            Corruption("The bitmap directory does not end inside the file.");
+            LeaveOut("The bitmap directory does not end inside the file.");
             return;
         }
 
@@ -34,7 +34,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
         await file.ReadPaddedAsync(extension.DirectoryOffset.Value, directory, cancellationToken).ConfigureAwait(false);
         if (ReadDirectory(directory, extension.Count) is not { } bitmaps)
         {
-            Corruption($"The bitmap directory at byte {extension.DirectoryOffset.Value} is damaged.");
+            LeaveOut($"The bitmap directory at byte {extension.DirectoryOffset.Value} is damaged.");
             return;
         }
 
@@ -45,7 +45,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
             tables += bitmap.TableRange.Length;
             if (tables > file.Length)
             {
-                Corruption("The tables of the bitmaps are longer than the file, so they overlap.");
+                LeaveOut("The tables of the bitmaps are longer than the file, so they overlap.");
                 return;
             }
 
@@ -96,6 +96,12 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
                 references.Add(entry.HostOffset, g.ClusterSize);
             }
         }
+    }
+
+    private void LeaveOut(string message)
+    {
+        tally.IsIncomplete = true;
+        Corruption(message);
     }
 
     private void Corruption(string message)

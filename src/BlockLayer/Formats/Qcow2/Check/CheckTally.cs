@@ -14,6 +14,12 @@ internal sealed class CheckTally
     /// <summary>The findings kept.</summary>
     public IReadOnlyList<ImageCheckFinding> Findings => _findings;
 
+    /// <summary>Contradictions that are only a copied flag's: they follow from refcounts and go with them.</summary>
+    public ulong CopiedFlags { get; set; }
+
+    /// <summary>Set where something was left out that may refer to clusters: what nothing seems to refer to may be in use then.</summary>
+    public bool IsIncomplete { get; set; }
+
     /// <summary>How many faults of a kind were counted.</summary>
     public long this[ImageFaultKind kind] => _counts[(int)kind];
 

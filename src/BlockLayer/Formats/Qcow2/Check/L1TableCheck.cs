@@ -21,9 +21,16 @@ internal sealed class L1TableCheck(IMetadataReader file, ClusterGeometry g, Refe
     public async ValueTask<bool> CheckAsync(ByteRange table, ulong weight, bool isActive, CancellationToken cancellationToken)
     {
         references.Add(new HostOffset(table.Offset), table.Length, weight);
+        if (table.Offset < 0)
+        {
+            tally.IsIncomplete = true;
+            return true;
+        }
+
         _lengthRead += table.Length;
         if (_lengthRead > file.Length)
         {
+            tally.IsIncomplete = true;
             return false;
         }
 
@@ -79,7 +86,13 @@ internal sealed class L1TableCheck(IMetadataReader file, ClusterGeometry g, Refe
         }
 
         ulong refcount = stored.Counts[cluster.Index];
-        if (refcount == 1 != entry.IsCopied && tally.Corruption(weight))
+        if (refcount == 1 == entry.IsCopied)
+        {
+            return;
+        }
+
+        tally.CopiedFlags += weight;
+        if (tally.Corruption(weight))
         {
             Describe(entry, at, $"has the copied flag {(entry.IsCopied ? "set" : "clear")}, and its table's refcount is {refcount}");
         }

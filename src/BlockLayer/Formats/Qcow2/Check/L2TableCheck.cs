@@ -180,7 +180,13 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
         }
 
         ulong refcount = _hasDataFile ? 1 : stored.Counts[cluster.Index];
-        if (refcount == 1 != entry.IsCopied && tally.Corruption(weight))
+        if (refcount == 1 == entry.IsCopied)
+        {
+            return;
+        }
+
+        tally.CopiedFlags += weight;
+        if (tally.Corruption(weight))
         {
             Describe(entry, at, $"has the copied flag {(entry.IsCopied ? "set" : "clear")}, and its cluster's refcount is {refcount}");
         }

@@ -58,16 +58,24 @@ internal sealed class Qcow2Checker
     /// <exception cref="BlockLayerException">Corrupt: a part of the image could not be looked at, or a count does not fit; Unsupported, Io.</exception>
     public static async ValueTask<ReferenceCounter> CountReferencesAsync(IMetadataReader file, Qcow2Header header, CancellationToken cancellationToken)
     {
-        Qcow2Checker checker = new(file, header);
-        StoredRefcounts stale = await StoredRefcounts.LoadAsync(file, header, checker._g, cancellationToken).ConfigureAwait(false);
-        await checker.CountUsersAsync(stale, progress: null, cancellationToken).ConfigureAwait(false);
-        if (checker._tally[ImageFaultKind.NotChecked] > 0 || checker._references.HasOverflown)
+        CountedImage counted = await CountAsync(file, header, cancellationToken).ConfigureAwait(false);
+        if (counted.Tally.IsIncomplete || counted.References.Overflown.Count > 0)
         {
             throw new BlockLayerException(
-                BlockErrorKind.Corrupt, $"The refcounts cannot be rebuilt: {(checker._tally.Findings is [var first, ..] ? first.Message : "a part of the image cannot be read.")}");
+                BlockErrorKind.Corrupt, $"The refcounts cannot be rebuilt: {(counted.Tally.Findings is [var first, ..] ? first.Message : "a part of the image cannot be read.")}");
         }
 
-        return checker._references;
+        return counted.References;
+    }
+
+    /// <summary>Counts how often everything but the refcount table and its blocks refers to each cluster, and keeps what was seen on the way.</summary>
+    /// <exception cref="BlockLayerException">Unsupported, Io.</exception>
+    public static async ValueTask<CountedImage> CountAsync(IMetadataReader file, Qcow2Header header, CancellationToken cancellationToken)
+    {
+        Qcow2Checker checker = new(file, header);
+        StoredRefcounts stored = await StoredRefcounts.LoadAsync(file, header, checker._g, cancellationToken).ConfigureAwait(false);
+        await checker.CountUsersAsync(stored, progress: null, cancellationToken).ConfigureAwait(false);
+        return new CountedImage(stored, checker._references, checker._tally);
     }
 
     private async ValueTask<ImageCheckReport> RunAsync(IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
@@ -114,6 +122,7 @@ internal sealed class Qcow2Checker
         catch (ImageFormatException error)
         {
             // What the snapshots use is then unknown and will be counted as leaked, which is why this is told first.
+            _tally.IsIncomplete = true;
             if (_tally.Count(ImageFaultKind.NotChecked))
             {
                 _tally.Describe(ImageFaultKind.NotChecked, error.Message);
@@ -136,6 +145,7 @@ internal sealed class Qcow2Checker
         return check.Tables;
     }
 
+    // An offset of 2^63 or more can be told: it leads behind the end of the file.
     private bool HasReadableL1Table(SnapshotEntry snapshot)
         => snapshot.L1TableOffset.IsAligned(_g) && snapshot.L1TableRange.Length <= Qcow2Limits.MaxL1TableLength;
 
@@ -150,6 +160,7 @@ internal sealed class Qcow2Checker
         {
             if (!HasReadableL1Table(snapshot))
             {
+                _tally.IsIncomplete = true;
                 Corruption($"Snapshot \"{snapshot.Name}\" has an L1 table of {snapshot.L1Size} entries at byte {(ulong)snapshot.L1TableOffset.Value}.");
             }
 
@@ -175,6 +186,10 @@ internal sealed class Qcow2Checker
             {
                 await _file.ReadPaddedAsync(table.Value, buffer, cancellationToken).ConfigureAwait(false);
                 check.Check(buffer, table, uses);
+            }
+            else
+            {
+                _tally.IsIncomplete |= table.Value < _file.Length;
             }
 
             if (++done % TablesPerReport == 0 && done < tables.Count)

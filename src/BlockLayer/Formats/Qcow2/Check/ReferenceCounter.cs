@@ -5,11 +5,13 @@ namespace BlockLayer.Formats.Qcow2;
 /// <summary>Counts how often each host cluster is referred to.</summary>
 internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, CheckTally tally)
 {
+    private readonly HashSet<long> _overflown = [];
+
     /// <summary>The counts so far.</summary>
     public ClusterCounts Counts { get; } = new();
 
-    /// <summary>True when a cluster has more references than a refcount of this image can say.</summary>
-    public bool HasOverflown { get; private set; }
+    /// <summary>Clusters with more references than a refcount of this image can say.</summary>
+    public IReadOnlySet<long> Overflown => _overflown;
 
     /// <summary>One past the last cluster that the file or a reference reaches.</summary>
     public long End => Math.Max(g.ClustersFor(fileLength), Counts.End);
@@ -49,8 +51,13 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
             ulong count = Counts[cluster];
             ulong room = g.MaxRefcount - count;
             Counts[cluster] = count + Math.Min(weight, room);
-            HasOverflown |= weight > room;
-            if (weight > room && tally.Corruption(weight - room))
+            if (weight <= room)
+            {
+                continue;
+            }
+
+            _overflown.Add(cluster);
+            if (tally.Corruption(weight - room))
             {
                 tally.Describe(
                     ImageFaultKind.Corruption,

@@ -64,11 +64,38 @@ internal sealed partial record SnapshotEntry(ReadOnlyMemory<byte> Raw)
     /// <summary>Where the snapshot's L1 table lies.</summary>
     public ByteRange L1TableRange => new(L1TableOffset.Value, (long)L1Size * L1Entry.Size);
 
+    /// <summary>True when the snapshot's L1 table starts at a cluster and is no larger than allowed, so that it can be looked at.</summary>
+    public bool IsL1Locatable(ClusterGeometry g)
+        => L1TableOffset.Value >= 0 && L1TableOffset.IsAligned(g) && L1TableRange.Length <= Qcow2Limits.MaxL1TableLength;
+
     private int IdLength => BinaryPrimitives.ReadUInt16BigEndian(Raw.Span[IdSizeAt..]);
 
     private int NameLength => BinaryPrimitives.ReadUInt16BigEndian(Raw.Span[NameSizeAt..]);
 
     private int ExtraLength => (int)BinaryPrimitives.ReadUInt32BigEndian(Raw.Span[ExtraSizeAt..]);
+
+    /// <summary>The same entry with another L1 table.</summary>
+    public SnapshotEntry WithL1(HostOffset table, uint entries)
+    {
+        byte[] raw = Raw.ToArray();
+        BinaryPrimitives.WriteInt64BigEndian(raw, table.Value);
+        BinaryPrimitives.WriteUInt32BigEndian(raw.AsSpan(L1SizeAt), entries);
+        return new SnapshotEntry(raw);
+    }
+
+    /// <summary>The same entry with the extra data that version 3 wants: the sizes of VM state and disk. What extra data it had is less than that.</summary>
+    public SnapshotEntry WithSizes(ulong diskSize)
+    {
+        const int Extra = DiskSizeAt + 8 - FixedLength;
+        int named = IdLength + NameLength;
+        byte[] raw = new byte[Alignment.RoundUp(FixedLength + Extra + named, 8)];
+        Raw.Span[..FixedLength].CopyTo(raw);
+        BinaryPrimitives.WriteUInt32BigEndian(raw.AsSpan(ExtraSizeAt), Extra);
+        BinaryPrimitives.WriteUInt64BigEndian(raw.AsSpan(LargeVmStateSizeAt), VmStateSize);
+        BinaryPrimitives.WriteUInt64BigEndian(raw.AsSpan(DiskSizeAt), diskSize);
+        Raw.Span.Slice(FixedLength + ExtraLength, named).CopyTo(raw.AsSpan(FixedLength + Extra));
+        return new SnapshotEntry(raw);
+    }
 
     /// <summary>Bytes of the entry that starts here, without padding. Needs <see cref="FixedLength"/> bytes.</summary>
     /// <param name="start">The entry's first bytes.</param>

@@ -96,5 +96,6 @@ internal readonly record struct ExtendedL2Entry(L2Entry Cluster, ulong Subcluste
         return Allocated != 0 && Cluster.HostOffset.Value == 0 ? EntryFault.SubclusterWithoutCluster : fault;
     }
 
-    private static ulong Pack(uint allocated, uint zero) => allocated | (ulong)zero << SubclusterCount;
+    /// <summary>The second word for these two sets of subclusters.</summary>
+    public static ulong Pack(uint allocated, uint zero) => allocated | (ulong)zero << SubclusterCount;
 }

@@ -31,6 +31,12 @@ internal readonly record struct L1Entry(ulong Raw)
     /// <summary>The same table with the copied flag set or cleared.</summary>
     public L1Entry WithCopied(bool copied) => new(copied ? Raw | CopiedFlag : Raw & ~CopiedFlag);
 
+    /// <summary>The same table without the bits that must not be set.</summary>
+    public L1Entry WithoutReservedBits() => new(Raw & ~ReservedMask);
+
+    /// <summary>The same flags with another table.</summary>
+    public L1Entry WithTable(HostOffset table) => new(Raw & ~OffsetMask | (ulong)table.Value & OffsetMask);
+
     /// <summary>Whether the table can be located and lies in a file of <paramref name="fileLength"/> bytes.</summary>
     public EntryFault Validate(ClusterGeometry g, long fileLength)
     {

@@ -77,6 +77,12 @@ internal readonly record struct L2Entry(ulong Raw)
     /// <summary>The same mapping without the zero flag, which extended entries do not have. A compressed entry, whose bit 0 is part of an offset, stays as it is.</summary>
     public L2Entry WithoutZero() => IsCompressed ? this : new(Raw & ~ZeroFlag);
 
+    /// <summary>The same mapping without the bits that must not be set.</summary>
+    public L2Entry WithoutReservedBits() => IsCompressed ? this : new(Raw & ~ReservedMask);
+
+    /// <summary>The same flags of a standard entry with another host cluster.</summary>
+    public L2Entry WithHost(HostOffset host) => new(Raw & ~OffsetMask | (ulong)host.Value & OffsetMask);
+
     /// <summary>Whether what the entry points to can be located and starts in a file of <paramref name="fileLength"/> bytes.</summary>
     public EntryFault Validate(ClusterGeometry g, int version, long fileLength)
     {

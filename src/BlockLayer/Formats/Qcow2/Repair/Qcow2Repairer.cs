@@ -1,0 +1,188 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Formats.Qcow2;
+
+/// <summary>Brings the metadata of an image back into agreement, so that <see cref="Qcow2Checker"/> finds nothing, and no readable guest byte is lost.</summary>
+/// <remarks>
+/// <code>
+///   corrupt bit set ── entries that lead nowhere ── copies for contested clusters ── refcounts ── copied flags ── corrupt and dirty bits cleared
+/// </code>
+/// <para>Each step begins with a count of what is there then, is durable before the next, and leaves nothing to do when it has been done: after a crash another
+/// repair goes the same way, and finds part of it gone. Meanwhile version 3 has the corrupt bit, so nobody allocates by counts that are not right yet; version 2
+/// has no such bit, and an image whose repair was cut off is to be repaired again before it is written.</para>
+/// <para>Refcounts alone decide nothing about data: a cluster that several lead to is copied for each before counts are touched, and a count goes
+/// down only when everything that may refer to the cluster could be looked at.</para>
+/// </remarks>
+internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeometry g, HeaderStore header)
+{
+    private const int Parts = 3; // check, repair, check
+
+    /// <summary>Copies make new entries, which may need another round; what is left after so many is left.</summary>
+    private const int MaxRounds = 4;
+
+    private readonly EdgeMetadataReader _reader = new(file);
+    private readonly RepairLog _log = new();
+    private bool _isMarked;
+
+    /// <summary>Checks, repairs what was found and checks again. Nobody uses the image meanwhile, and nothing of it is in memory only.</summary>
+    /// <exception cref="BlockLayerException">NoSpace, Io, Unsupported.</exception>
+    public async ValueTask<ImageRepairReport> RepairAsync(RepairMode mode, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
+    {
+        PartialProgress? told = PartialProgress.Of(progress, Parts);
+        ImageCheckReport before = await Qcow2Checker.CheckAsync(_reader, header.Current, told, cancellationToken).ConfigureAwait(false);
+        cancellationToken.ThrowIfCancellationRequested();
+        bool isMarked = (header.Current.Incompatible & (IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt)) != 0;
+        ImageCheckReport after = before;
+        for (int round = 0; round < MaxRounds && !after.IsClean; round++)
+        {
+            long changes = _log.Count;
+            await (mode == RepairMode.All ? RepairAllAsync(after) : RepairLeaksAsync()).ConfigureAwait(false);
+            told?.Next();
+            after = await Qcow2Checker.CheckAsync(_reader, header.Current, told, CancellationToken.None).ConfigureAwait(false);
+            if (_log.Count == changes)
+            {
+                break;
+            }
+        }
+
+        if (after is { Corruptions: 0, CheckErrors: 0 } && (isMarked || _isMarked))
+        {
+            await header.UpdateAsync(static changed => changed with
+            {
+                Incompatible = changed.Incompatible & ~(IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt),
+            }).ConfigureAwait(false);
+            if (isMarked)
+            {
+                _log.Add("The image is no longer marked as dirty or corrupt.");
+            }
+        }
+
+        return new ImageRepairReport { Before = before, After = after, Repairs = _log.Sentences };
+    }
+
+    private async ValueTask RepairLeaksAsync()
+    {
+        CountedImage image = await CountAsync().ConfigureAwait(false);
+        RefcountRepair refcounts = new(file, g, header, _log);
+        if (image.Tally.IsIncomplete || refcounts.AreBlocksUnsound(image))
+        {
+            return;
+        }
+
+        await refcounts.AdjustAsync(image, RepairMode.Leaks).ConfigureAwait(false);
+        if ((ulong)image.Tally[ImageFaultKind.Corruption] == image.Tally.CopiedFlags && await AreCountsRightAsync().ConfigureAwait(false))
+        {
+            // A count that went down to one wants its flag, and nothing else is wrong that could make the flag a lie.
+            await RepairCopiedFlagsAsync(await LoadSnapshotsAsync().ConfigureAwait(false)).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask RepairAllAsync(ImageCheckReport found)
+    {
+        SnapshotTable snapshots;
+        try
+        {
+            snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
+        }
+        catch (ImageFormatException)
+        {
+            return; // the check has told it; what snapshots use is not known, so nothing can be said of any cluster
+        }
+
+        if (found.Corruptions > 0)
+        {
+            await MarkCorruptAsync().ConfigureAwait(false);
+        }
+
+        await DropUnfollowableAsync(snapshots).ConfigureAwait(false);
+        await SeparateAsync().ConfigureAwait(false);
+        snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
+        CountedImage image = await CountAsync().ConfigureAwait(false);
+        if (image.Tally.IsIncomplete)
+        {
+            return;
+        }
+
+        RefcountRepair refcounts = new(file, g, header, _log);
+        await (refcounts.NeedsRebuild(image) ? refcounts.RebuildAsync(image) : refcounts.AdjustAsync(image, RepairMode.All)).ConfigureAwait(false);
+        await RepairCopiedFlagsAsync(snapshots).ConfigureAwait(false);
+    }
+
+    /// <summary>Everything that is repaired where it is, before the file grows.</summary>
+    private async ValueTask DropUnfollowableAsync(SnapshotTable snapshots)
+    {
+        UnfollowableEntries entries = new(file, g, header.Current, _log);
+        await new SnapshotTableRepair(file, g, header, _log).RepairPlacesAsync(snapshots).ConfigureAwait(false);
+        snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
+        MappedTables tables = TablesOf(snapshots);
+        await entries.RepairL1Async(tables).ConfigureAwait(false);
+        CountedImage image = await CountAsync().ConfigureAwait(false);
+        if (await new BitmapRepair(_reader, g, header, _log).RepairAsync(image).ConfigureAwait(false))
+        {
+            image = await CountAsync().ConfigureAwait(false);
+        }
+
+        await entries.RepairL2Async(tables, image.IsContested).ConfigureAwait(false);
+        await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>Copies for everybody who leads to a contested cluster; then the tables that were contested themselves are repaired.</summary>
+    private async ValueTask SeparateAsync()
+    {
+        AppendedRoom room = new(file, g);
+        SnapshotTable snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
+        await new SnapshotTableRepair(file, g, header, _log).CompleteAsync(snapshots, room).ConfigureAwait(false);
+        for (long? from = 0; from is not null;)
+        {
+            CountedImage image = await CountAsync().ConfigureAwait(false);
+            var contested = ContestedClusters.Find(image, g, from.Value);
+            if (!contested.IsEmpty)
+            {
+                snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
+                if (await new StructureSeparation(file, g, header, contested, _log).SeparateAsync(snapshots, room).ConfigureAwait(false))
+                {
+                    continue;
+                }
+
+                await new ClusterSeparation(file, data, g, header.Current, contested, room, _log).RunAsync(TablesOf(snapshots)).ConfigureAwait(false);
+            }
+
+            from = contested.Rest;
+        }
+
+        CountedImage separate = await CountAsync().ConfigureAwait(false);
+        snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
+        await new UnfollowableEntries(file, g, header.Current, _log).RepairL2Async(TablesOf(snapshots), separate.IsContested).ConfigureAwait(false);
+        await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+    }
+
+    private async ValueTask RepairCopiedFlagsAsync(SnapshotTable snapshots)
+    {
+        StoredRefcounts stored = await StoredRefcounts.LoadAsync(_reader, header.Current, g, CancellationToken.None).ConfigureAwait(false);
+        await new CopiedFlagRepair(file, g, header.Current, stored, _log).RepairAsync(TablesOf(snapshots)).ConfigureAwait(false);
+    }
+
+    private async ValueTask<bool> AreCountsRightAsync()
+    {
+        ImageCheckReport report = await Qcow2Checker.CheckAsync(_reader, header.Current, progress: null, CancellationToken.None).ConfigureAwait(false);
+        CountedImage image = await CountAsync().ConfigureAwait(false);
+        return report is { Leaks: 0, CheckErrors: 0 } && (ulong)report.Corruptions == image.Tally.CopiedFlags;
+    }
+
+    private async ValueTask MarkCorruptAsync()
+    {
+        if (header.Current.Version >= 3 && !header.Current.HasFeature(IncompatibleFeatures.Corrupt))
+        {
+            await header.UpdateAsync(static changed => changed with { Incompatible = changed.Incompatible | IncompatibleFeatures.Corrupt }).ConfigureAwait(false);
+            _isMarked = true;
+        }
+    }
+
+    private ValueTask<CountedImage> CountAsync() => Qcow2Checker.CountAsync(_reader, header.Current, CancellationToken.None);
+
+    private ValueTask<SnapshotTable> LoadSnapshotsAsync() => SnapshotTableLoader.LoadAsync(_reader, header.Current, CancellationToken.None);
+
+    private MappedTables TablesOf(SnapshotTable snapshots) => new(file, g, header.Current, snapshots);
+}

@@ -1,0 +1,98 @@
+using BlockLayer.Errors;
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Graph;
+using BlockLayer.Storage;
+using Xunit;
+
+namespace BlockLayer.Interop.Tests.Qcow2;
+
+/// <summary>
+/// Every guest cluster of an image, of the active disk and of each snapshot, as far as it can be read. What could be read before a repair has to read the same
+/// afterwards.
+/// </summary>
+internal sealed class ReadableContent
+{
+    private readonly List<byte[]?> _clusters = [];
+
+    /// <summary>How many clusters cannot be read.</summary>
+    public int Unreadable => _clusters.Count(static cluster => cluster is null);
+
+    /// <summary>Reads an image without its backing file.</summary>
+    public static async Task<ReadableContent> OfAsync(byte[] file)
+    {
+        ReadableContent content = new();
+        Qcow2Header header = Qcow2Header.Parse(file);
+        await content.AddDiskAsync(file, header);
+        SnapshotTable snapshots;
+        try
+        {
+            snapshots = await SnapshotTableLoader.LoadAsync(new TestKit.MetadataBytes(file), header, CancellationToken.None);
+        }
+        catch (ImageFormatException)
+        {
+            return content;
+        }
+
+        foreach (SnapshotEntry snapshot in snapshots.Entries.OrderBy(static snapshot => snapshot.Id, StringComparer.Ordinal))
+        {
+            await content.AddDiskAsync(file, header with
+            {
+                L1TableOffset = snapshot.L1TableOffset,
+                L1Size = snapshot.L1Size,
+                VirtualSize = (long)(snapshot.DiskSize ?? (ulong)header.VirtualSize),
+                SnapshotCount = 0,
+            });
+        }
+
+        return content;
+    }
+
+    /// <summary>Fails unless everything that this could read is in the other content too.</summary>
+    public void AssertKeptBy(ReadableContent after, string context)
+    {
+        Assert.Equal(_clusters.Count, after._clusters.Count);
+        for (int i = 0; i < _clusters.Count; i++)
+        {
+            if (_clusters[i] is { } before)
+            {
+                Assert.True(after._clusters[i] is { } now && now.AsSpan().SequenceEqual(before), $"{context}: cluster {i} could be read and has changed");
+            }
+        }
+    }
+
+    private async Task AddDiskAsync(byte[] file, Qcow2Header header)
+    {
+        byte[] disk = [.. file];
+        header.WriteTo(disk);
+        long clusters = (header.VirtualSize + header.ClusterSize - 1) / header.ClusterSize;
+        try
+        {
+            header.Validate(disk.Length);
+        }
+        catch (ImageFormatException)
+        {
+            _clusters.AddRange(Enumerable.Repeat<byte[]?>(null, (int)clusters));
+            return;
+        }
+
+        var files = new MemoryStorageProvider();
+        BlockStorage storage = await files.OpenAsync("disk", new StorageOpenOptions { Writable = true, Mode = StorageOpenMode.CreateOrTruncate }, CancellationToken.None);
+        await storage.WriteAsync(0, disk, CancellationToken.None);
+        var environment = new BlockEnvironment { Files = files, Work = InlineWorkScheduler.Instance, Time = TimeProvider.System };
+        var context = new FormatOpenContext { NodeName = "disk", Access = NodeAccess.ReadOnly };
+        await using BlockNode node = await Qcow2Format.Instance.OpenAsync(new StorageNode(storage, environment), context, CancellationToken.None);
+        for (long cluster = 0; cluster < clusters; cluster++)
+        {
+            byte[] bytes = new byte[Math.Min(header.ClusterSize, header.VirtualSize - (cluster * header.ClusterSize))];
+            try
+            {
+                await node.ReadAsync(cluster * header.ClusterSize, bytes);
+                _clusters.Add(bytes);
+            }
+            catch (BlockLayerException)
+            {
+                _clusters.Add(null);
+            }
+        }
+    }
+}
