@@ -130,6 +130,7 @@ public abstract partial class BlockNode : IAsyncDisposable
         }
 
         SetDoorFlag(DoorFlags.Disposed, set: true);
+        using var haste = new Haste([this]);
         await Gate.WhenIdleAsync().ConfigureAwait(false);
         ExceptionDispatchInfo? failure = null;
         try
@@ -233,6 +234,16 @@ public abstract partial class BlockNode : IAsyncDisposable
     /// <summary>An error of this node, with its name and path filled in.</summary>
     private protected BlockLayerException Error(BlockErrorKind kind, string message, long? offset = null, Exception? cause = null)
         => new(kind, message, cause) { NodeName = NodeName, Path = Path, Offset = offset };
+
+    /// <summary>Somebody waits for the requests inside: one that only waits for time goes on. Calls nest, and end with <see cref="EndHaste"/>.</summary>
+    internal virtual void BeginHaste()
+    {
+    }
+
+    /// <summary>Undoes one <see cref="BeginHaste"/>.</summary>
+    internal virtual void EndHaste()
+    {
+    }
 
     /// <summary>Writes back what is dirty and releases what the driver holds besides its children. No request is in flight and none will come.</summary>
     private protected virtual ValueTask CloseCoreAsync() => ValueTask.CompletedTask;

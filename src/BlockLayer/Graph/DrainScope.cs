@@ -2,12 +2,13 @@ namespace BlockLayer.Graph;
 
 /// <summary>
 /// A time without requests in a node: the doors of the node and of everything above it are closed, and what was inside has left. Requests that come
-/// meanwhile wait in order. Drains nest.
+/// meanwhile wait in order, and those inside that sleep are woken. Drains nest.
 /// </summary>
 /// <remarks>It closes the doors of those that stand above now; whoever lets others come between takes the turn of a <see cref="GraphChange"/> first.</remarks>
 internal sealed class DrainScope : IDisposable
 {
     private readonly List<BlockNode> _closed = [];
+    private Haste? _haste;
 
     private DrainScope()
     {
@@ -27,6 +28,8 @@ internal sealed class DrainScope : IDisposable
         {
             scope.Adopt(node);
         }
+
+        scope._haste = new Haste(ancestorsFirst);
 
         // Ancestors first: once nobody is inside a parent, nothing more can come from it.
         foreach (BlockNode node in ancestorsFirst)
@@ -48,6 +51,8 @@ internal sealed class DrainScope : IDisposable
     public void Dispose()
     {
         using Primitives.ReadyList.Scope ready = Primitives.ReadyList.Enter();
+        _haste?.Dispose();
+        _haste = null;
         foreach (BlockNode node in _closed)
         {
             node.OpenDoor();
