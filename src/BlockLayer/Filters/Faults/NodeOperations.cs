@@ -1,6 +1,6 @@
 namespace BlockLayer.Filters;
 
-/// <summary>The requests of a node, as a set.</summary>
+/// <summary>What happens to a node, as a set: its requests, and the events of its life that can fail.</summary>
 [Flags]
 public enum NodeOperations
 {
@@ -19,7 +19,7 @@ public enum NodeOperations
     /// <summary>Discards.</summary>
     Discard = 8,
 
-    /// <summary>Flushes.</summary>
+    /// <summary>Flushes; one that belongs to a write with forced unit access too.</summary>
     Flush = 16,
 
     /// <summary>Stores of copies from the backing file, zeroes included.</summary>
@@ -28,6 +28,15 @@ public enum NodeOperations
     /// <summary>Questions about allocation.</summary>
     Status = 64,
 
+    /// <summary>Changes of length.</summary>
+    Resize = 128,
+
+    /// <summary>Changes of the backing file that the image records: where a job completes.</summary>
+    RecordBacking = 256,
+
+    /// <summary>The end of the node, before what lies below is closed.</summary>
+    Close = 512,
+
     /// <summary>All of them.</summary>
-    All = 127,
+    All = 1023,
 }
