@@ -16,8 +16,8 @@ internal readonly record struct L1Entry(ulong Raw)
     /// <summary>True when there is an L2 table.</summary>
     public bool IsAllocated => (Raw & OffsetMask) != 0;
 
-    /// <summary>The L2 table's refcount is exactly one, so it may be written in place. Only reliable in the active L1 table.</summary>
-    public bool IsCopied => (Raw & CopiedFlag) != 0;
+    /// <summary>There is an L2 table and its refcount is exactly one, so it may be written in place. Only reliable in the active L1 table.</summary>
+    public bool IsCopied => IsAllocated && (Raw & CopiedFlag) != 0;
 
     /// <summary>Bits are set that must not be.</summary>
     public bool HasReservedBits => (Raw & ReservedMask) != 0;
