@@ -22,7 +22,7 @@ fi
 dotnet build BlockLayer.sln --nologo -v quiet -clp:ErrorsOnly
 
 passed=0 failed=0 skipped=0 status=0
-for suite in BlockLayer.Tests BlockLayer.Simulation.Tests BlockLayer.Interop.Tests; do
+for suite in BlockLayer.Tests BlockLayer.Simulation.Tests BlockLayer.Fuzz.Tests BlockLayer.Interop.Tests; do
   echo
   echo "== $suite"
   log=$(mktemp)

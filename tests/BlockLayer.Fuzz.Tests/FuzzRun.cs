@@ -1,0 +1,114 @@
+using System.Globalization;
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.TestKit;
+using BlockLayer.TestKit.Hostile;
+using Xunit;
+
+namespace BlockLayer.Fuzz.Tests;
+
+/// <summary>
+/// Runs many mutated images of one format through everything, and holds each to its share: calls and bytes of the files, and bytes of memory. What no image may do
+/// is fail otherwise than with an error of the block layer, wait, open a file nobody allowed, or write while it is only read.
+/// </summary>
+internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, ITestOutputHelper output)
+{
+    // The shares of one step, for files of at most 1 MiB. A cluster is at most 2 MiB, and a few of them are held at a time; a run of the map costs a look at a
+    // table or two, and there are at most 10,000 of them.
+    private const long CallShare = 20_000;
+    private const long ReadShare = 32L << 20;
+    private const long MemoryShare = 12L << 20;
+    private const long MemoryPerFileByte = 16;
+    private const long MemoryPerError = 16 << 10; // an exception with its stack trace
+
+    private readonly ImageExercise _exercise = new();
+    private readonly Mutator _mutator = new(seeds);
+    private readonly byte[] _base = Pattern.Of(0, 100_000, writer: 9);
+
+    private long _images;
+    private long _opened;
+    private long _refused;
+    private long _clean;
+    private long _mostCalls;
+    private long _mostRead;
+    private long _mostMemory;
+
+    /// <summary>Tries the image of each seed.</summary>
+    internal void Check(string test, int count)
+    {
+        Seeds.Check(test, count, Try);
+        output.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{format}: {_images} images, {_opened} opened ({_clean} found clean), {_refused} refused; the most for one: {_mostCalls} calls, {_mostRead >> 10} KiB read, {_mostMemory >> 10} KiB of memory"));
+    }
+
+    private void Try(ulong seed)
+    {
+        (byte[] image, string story) = _mutator.Make(seed);
+        try
+        {
+            _exercise.Files.Put("/d/base", _base);
+            _exercise.Files.Put(ImageExercise.ImagePath, image);
+            Inspect(image.Length);
+            bool wasClean = Read(image);
+            Write(seed, image.Length, wasClean);
+        }
+        catch (Exception error)
+        {
+            throw new InvalidOperationException($"{story}: {error.GetType().Name}: {error.Message}", error);
+        }
+
+        _images++;
+    }
+
+    private void Inspect(long length)
+    {
+        ImageInspection inspection = Metered(length, () => _exercise.Inspect(format), _ => 0);
+        Assert.Equal([ImageExercise.ImagePath], _exercise.Files.Opened);
+        Assert.InRange(inspection.BytesRead, 0, Math.Min(ImageInspector.MaxBytesRead, 4 * length));
+    }
+
+    private bool Read(byte[] image)
+    {
+        ExerciseReport report = Metered(image.Length, () => _exercise.Read(format), report => report.FailedRequests);
+        Assert.True(_exercise.Files.Get(ImageExercise.ImagePath).SequenceEqual(image), "reading changed the file");
+        Assert.Equal(0, _exercise.Files.BytesWritten);
+        AssertOnlyAllowedFiles();
+        _opened += report.Open is null ? 1 : 0;
+        _refused += report.Open is null ? 0 : 1;
+        bool isClean = report.CheckReport is { IsClean: true };
+        _clean += isClean ? 1 : 0;
+        return isClean;
+    }
+
+    private void Write(ulong seed, long length, bool wasClean)
+    {
+        Metered(length, () => _exercise.Write(format, new Random((int)seed)), report => report.FailedRequests);
+        AssertOnlyAllowedFiles();
+        if (wasClean)
+        {
+            ImageCheckReport? after = _exercise.Read(format).CheckReport;
+            Assert.True(after is { Corruptions: 0, CheckErrors: 0 }, $"what was found sound is damaged once it was written: {after?.Findings.FirstOrDefault()?.Message}");
+        }
+    }
+
+    private T Metered<T>(long fileLength, Func<T> step, Func<T, int> errorsOf)
+    {
+        _exercise.Files.Reset();
+        _exercise.Files.CallBudget = CallShare;
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        T result = step();
+        long memory = GC.GetAllocatedBytesForCurrentThread() - before;
+        _mostCalls = Math.Max(_mostCalls, _exercise.Files.Calls);
+        _mostRead = Math.Max(_mostRead, _exercise.Files.BytesRead);
+        memory -= MemoryPerError * errorsOf(result);
+        _mostMemory = Math.Max(_mostMemory, memory);
+        Assert.InRange(_exercise.Files.BytesRead, 0, ReadShare);
+        Assert.True(memory < MemoryShare + (MemoryPerFileByte * fileLength), $"{memory} bytes of memory for a file of {fileLength}");
+        return result;
+    }
+
+    private void AssertOnlyAllowedFiles()
+        => Assert.All(_exercise.Files.Opened, path => Assert.True(path is ImageExercise.ImagePath or "/d/base", $"'{path}' was opened"));
+}
