@@ -10,7 +10,15 @@ namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
 /// <param name="Length">Bytes of the disk.</param>
 /// <param name="BackingLength">Bytes of its raw backing file; 0 for none.</param>
 /// <param name="ExtendedL2">Whether its clusters are divided into subclusters.</param>
-internal sealed record ImageGeometry(int Version, int ClusterSize, int RefcountBits, int Length, int BackingLength, bool ExtendedL2 = false)
+/// <param name="Preallocation">What of its room is taken from the start.</param>
+internal sealed record ImageGeometry(
+    int Version,
+    int ClusterSize,
+    int RefcountBits,
+    int Length,
+    int BackingLength,
+    bool ExtendedL2 = false,
+    Preallocation Preallocation = Preallocation.Off)
 {
     internal Qcow2CreateOptions CreateOptions => new()
     {
@@ -19,6 +27,7 @@ internal sealed record ImageGeometry(int Version, int ClusterSize, int RefcountB
         ClusterSize = ClusterSize,
         RefcountBits = RefcountBits,
         ExtendedL2 = ExtendedL2,
+        Preallocation = Preallocation,
         Backing = BackingLength == 0 ? null : new BackingReference("base", "raw"),
     };
 }

@@ -1,4 +1,5 @@
 using BlockLayer.Formats.Qcow2;
+using BlockLayer.Graph;
 using BlockLayer.TestKit;
 using Xunit;
 
@@ -16,6 +17,7 @@ public sealed class Qcow2InterleavingTests
         new(Version: 2, ClusterSize: 512, RefcountBits: 16, Length: 48 * 1024, BackingLength: 0),
         new(Version: 3, ClusterSize: 16 * 1024, RefcountBits: 16, Length: 80 * 1024, BackingLength: 0, ExtendedL2: true),
         new(Version: 3, ClusterSize: 16 * 1024, RefcountBits: 1, Length: 64 * 1024, BackingLength: 40 * 1024, ExtendedL2: true),
+        new(Version: 3, ClusterSize: 16 * 1024, RefcountBits: 16, Length: 64 * 1024, BackingLength: 64 * 1024, ExtendedL2: true, Preallocation.Metadata),
     ];
 
     public static TheoryData<int> Geometries => [.. Enumerable.Range(0, s_geometries.Length)];

@@ -54,6 +54,13 @@ public sealed class Qcow2ModelTests
     public void Random_operations_on_subclusters_match_a_byte_array(int clusterSize, int refcountBits, int backingLength)
         => Check(new Qcow2CreateOptions { Length = 200_000, ClusterSize = clusterSize, RefcountBits = refcountBits, ExtendedL2 = true }, backingLength);
 
+    [Theory]
+    [InlineData(4096, false, 0)]
+    [InlineData(16 << 10, true, 130_000)]
+    [InlineData(64 << 10, true, 0)]
+    public void Random_operations_on_a_preallocated_disk_match_a_byte_array(int clusterSize, bool extended, int backingLength)
+        => Check(new Qcow2CreateOptions { Length = 200_000, ClusterSize = clusterSize, ExtendedL2 = extended, Preallocation = Preallocation.Metadata }, backingLength);
+
     private static void Check(Qcow2CreateOptions options, int backingLength)
     {
         Gen<ImmutableArray<DiskOperation>> sequences = s_operation.ListOf().Select(list => list.ToImmutableArray());

@@ -39,6 +39,16 @@ public sealed class Qcow2LargestSubclustersContractTests : Qcow2NodeContract
     private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 2 << 20, RefcountBits = 1, ExtendedL2 = true };
 }
 
+public sealed class Qcow2PreallocatedContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 4096, Preallocation = Preallocation.Metadata };
+}
+
+public sealed class Qcow2PreallocatedSubclustersContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, ExtendedL2 = true, Preallocation = Preallocation.Falloc };
+}
+
 /// <summary>What every node promises, for qcow2 images of some geometry.</summary>
 public abstract class Qcow2NodeContract : PersistentNodeContract
 {

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
@@ -133,6 +135,38 @@ public sealed class Qcow2SubclusterTests
         await AssertReadsAsync(node, expected);
     }
 
+    [Theory]
+    [InlineData(0x0000_0001_0000_0003, "has a subcluster that is both allocated and zero")]
+    [InlineData(0x8000_0000_8000_0000, "has a subcluster that is both allocated and zero")]
+    public async Task Words_that_contradict_each_other_fail_their_own_cluster_and_no_other(ulong subclusters, string complaint)
+    {
+        long entryAt;
+        await using (Qcow2Node node = await OpenOverlayAsync())
+        {
+            await node.WriteAsync(0, new byte[4 * ClusterSize]);
+            await node.FlushAsync();
+            entryAt = await PositionOfEntryAsync(node, cluster: 2);
+        }
+
+        await PatchAsync(entryAt + 8, subclusters);
+        await AssertOneBadClusterAsync(complaint);
+    }
+
+    [Fact]
+    public async Task Stored_subclusters_without_a_host_cluster_fail_their_own_cluster_and_no_other()
+    {
+        long entryAt;
+        await using (Qcow2Node node = await OpenOverlayAsync())
+        {
+            await node.WriteAsync(0, new byte[4 * ClusterSize]);
+            await node.FlushAsync();
+            entryAt = await PositionOfEntryAsync(node, cluster: 2);
+        }
+
+        await PatchAsync(entryAt, 0);
+        await AssertOneBadClusterAsync("has an allocated subcluster but no host cluster");
+    }
+
     [Fact]
     public async Task Requests_to_stored_subclusters_are_synchronous_and_allocate_nothing()
     {
@@ -145,6 +179,43 @@ public sealed class Qcow2SubclusterTests
         long before = GC.GetAllocatedBytesForCurrentThread();
         Run(node, buffer);
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    private async Task AssertOneBadClusterAsync(string complaint)
+    {
+        await using Qcow2Node node = await _world.OpenAsync("disk");
+        foreach (Func<ValueTask> request in new Func<ValueTask>[]
+        {
+            () => node.ReadAsync(2 * ClusterSize, new byte[1]),
+            () => node.WriteAsync((2 * ClusterSize) + (5 * Subcluster), new byte[1]),
+            () => node.WriteZeroesAsync(2 * ClusterSize, ClusterSize),
+            () => node.DiscardAsync(2 * ClusterSize, Subcluster),
+            () => node.PopulateAsync(2 * ClusterSize, new byte[Subcluster]),
+        })
+        {
+            BlockLayerException error = await Assert.ThrowsAnyAsync<BlockLayerException>(async () => await request());
+            Assert.Equal(BlockErrorKind.Corrupt, error.Kind);
+            Assert.Contains(complaint, error.Message, StringComparison.Ordinal);
+        }
+
+        await node.WriteAsync(3 * ClusterSize, new byte[] { 1 });
+        await node.WriteAsync(0, new byte[] { 1 });
+        await node.FlushAsync();
+    }
+
+    private async ValueTask<long> PositionOfEntryAsync(Qcow2Node node, int cluster)
+    {
+        byte[] l1 = new byte[8];
+        await node.File.ReadAsync(node.Header.L1TableOffset.Value, l1);
+        return new L1Entry(BinaryPrimitives.ReadUInt64BigEndian(l1)).L2Table.Value + (cluster * ExtendedL2Entry.Size);
+    }
+
+    private async Task PatchAsync(long at, ulong word)
+    {
+        byte[] bytes = new byte[8];
+        BinaryPrimitives.WriteUInt64BigEndian(bytes, word);
+        await using StorageNode file = await _world.OpenFileAsync("disk");
+        await file.WriteAsync(at, bytes);
     }
 
     private static void Run(Qcow2Node node, byte[] buffer)

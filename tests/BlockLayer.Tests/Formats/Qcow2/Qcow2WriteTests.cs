@@ -182,12 +182,14 @@ public sealed class Qcow2WriteTests
         Assert.True(report is { Corruptions: 0, Leaks: 0 }, string.Join('\n', report.Findings));
     }
 
-    [Fact]
-    public async Task Threads_at_the_same_time_leave_what_each_of_them_wrote()
+    [Theory]
+    [InlineData(1024, false)]
+    [InlineData(64 * 1024, true)]
+    public async Task Threads_at_the_same_time_leave_what_each_of_them_wrote(int clusterSize, bool extended)
     {
         const int Threads = 4;
         const int Share = 256 * 1024;
-        await _world.CreateAsync("disk", new Qcow2CreateOptions { Length = Threads * Share, ClusterSize = 1024 });
+        await _world.CreateAsync("disk", new Qcow2CreateOptions { Length = Threads * Share, ClusterSize = clusterSize, ExtendedL2 = extended });
         await using Qcow2Node node = await _world.OpenAsync("disk", options: new Qcow2OpenOptions { TableCacheLength = 16 * 1024 });
         byte[][] models = new byte[Threads][];
         await Task.WhenAll(Enumerable.Range(0, Threads).Select(thread => Task.Run(async () =>
