@@ -110,6 +110,21 @@ internal sealed class StorageNode : BlockNode
     private protected override async ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
     {
         ThrowIfFatal();
+        if (options.Preallocation == Preallocation.Metadata)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' is a plain file, which has no metadata to preallocate; preallocation can be off, falloc or full.");
+        }
+
+        long oldLength = Length;
+        if (options.Preallocation == Preallocation.Falloc && length > oldLength)
+        {
+            await WriteZeroesCoreAsync(oldLength, length - oldLength, ZeroFlags.None, cancellationToken).ConfigureAwait(false);
+        }
+        else if (options.Preallocation == Preallocation.Full && length > oldLength)
+        {
+            await base.WriteZeroesCoreAsync(oldLength, length - oldLength, ZeroFlags.None, cancellationToken).ConfigureAwait(false); // as data
+        }
+
         try
         {
             await _storage.SetLengthAsync(length, cancellationToken).ConfigureAwait(false);

@@ -81,17 +81,6 @@ internal sealed class RawNode : BlockNode
             throw Error(BlockErrorKind.OutOfRange, $"'{NodeName}' starts at {_window.Offset} in its file; with {length} bytes it would end behind the largest file.");
         }
 
-        if (options.Preallocation == Preallocation.Metadata)
-        {
-            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' is raw and has no metadata to preallocate; preallocation can be off, falloc or full.");
-        }
-
-        long oldLength = Length;
-        if (options.Preallocation != Preallocation.Off && length > oldLength)
-        {
-            await RoomReservation.TakeAsync(_file, _window.Offset + oldLength, length - oldLength, options.Preallocation, cancellationToken).ConfigureAwait(false);
-        }
-
         await _file.ResizeAsync(_window.Offset + length, options, cancellationToken).ConfigureAwait(false);
         SetLength(length);
     }
