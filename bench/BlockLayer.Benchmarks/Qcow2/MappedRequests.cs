@@ -19,7 +19,7 @@ public class MappedRequests
     private BlockNode _disk = null!;
     private long _next;
 
-    [Params("raw", "qcow2")]
+    [Params("raw", "qcow2", "qcow2 extended_l2")]
     public string Format { get; set; } = string.Empty;
 
     [GlobalSetup]
@@ -50,9 +50,11 @@ public class MappedRequests
 
     private async ValueTask<BlockNode> CreateAsync(BlockEnvironment environment)
     {
-        await new ImageCreator(BuiltInFormats.All, environment).CreateAsync("disk", new NewImage { Format = Format, Length = DiskSize }, OpenPolicy.Default);
+        string[] words = Format.Split(' ');
+        var image = new NewImage { Format = words[0], Length = DiskSize, Options = words.Skip(1).ToDictionary(static option => option, static _ => "on") };
+        await new ImageCreator(BuiltInFormats.All, environment).CreateAsync("disk", image, OpenPolicy.Default);
         BlockNode disk = await new ImageOpener(BuiltInFormats.All, environment)
-            .OpenAsync("disk", new ImageOpenOptions { Format = Format, Access = NodeAccess.ReadWrite });
+            .OpenAsync("disk", new ImageOpenOptions { Format = words[0], Access = NodeAccess.ReadWrite });
         byte[] megabyte = new byte[1 << 20];
         for (long at = 0; at < DiskSize; at += megabyte.Length)
         {

@@ -49,6 +49,7 @@ internal static class Comparison
     private static readonly (string Name, Func<Setting, IAsyncEnumerable<Row>> Group)[] s_groups =
     [
         ("requests", RequestRows.MeasureAsync),
+        ("subclusters", SubclusterRows.MeasureAsync),
         ("convert", ConvertRows.MeasureAsync),
         ("pull", PullRows.MeasureAsync),
         ("metadata", MetadataRows.MeasureAsync),
