@@ -7,8 +7,16 @@ namespace BlockLayer.TestKit;
 public sealed class QemuTool
 {
     private readonly string _program;
+    private readonly string _folder;
 
-    private QemuTool(string program) => _program = program;
+    private QemuTool(string program, string folder = "")
+    {
+        _program = program;
+        _folder = folder;
+    }
+
+    /// <summary>The same program, run in a folder: QEMU looks there for data files with relative names, not beside the image.</summary>
+    public QemuTool In(string folder) => new(_program, folder);
 
     /// <summary>The program of that name on the PATH, or the test is skipped with the reason.</summary>
     public static QemuTool Require(string name)
@@ -45,6 +53,7 @@ public sealed class QemuTool
     public Process Start(params string[] arguments)
         => Process.Start(new ProcessStartInfo(_program, arguments)
         {
+            WorkingDirectory = _folder,
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

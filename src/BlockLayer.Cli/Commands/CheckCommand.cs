@@ -44,11 +44,12 @@ internal sealed class CheckCommand : Command
         }
 
         string path = arguments.Operands[0];
-        var options = new ImageOpenOptions
+        ImageOpenOptions options = new ImageOpenOptions
         {
             Access = repair is null ? NodeAccess.ReadOnly : NodeAccess.ReadWrite,
             Purpose = OpenPurpose.Repair,
             Backing = BackingMode.Ignore,
+            DataFile = DataFileMode.Ignore,
             Locking = context.Locking,
         }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);

@@ -60,7 +60,7 @@ internal sealed class ConvertCommand : Command
         BlockNode from = await context.Opener.OpenAsync(source, open).ConfigureAwait(false);
         await using (from.ConfigureAwait(false))
         {
-            OpenPolicy policy = context.PolicyFor([target, .. backing is null ? [] : new[] { backing.Name }]);
+            OpenPolicy policy = context.PolicyFor([target, .. backing is null ? [] : new[] { backing.Name }, .. CreateOptionList.FilesIn(image.Options)]);
             var writer = new ImageWriter(CommandContext.Formats, context.Environment, policy);
             using ProgressLine progress = context.ShowProgress();
             CancellationToken interrupted = context.Console.Interrupted;

@@ -48,7 +48,7 @@ internal sealed class CreateCommand : Command
             Options = CreateOptionList.Parse(arguments.GetAll(s_options)),
             Verification = looksAtBacking ? BackingVerification.Open : BackingVerification.None,
         };
-        OpenPolicy policy = context.PolicyFor([path, .. backing is null ? [] : new[] { backing.Name }]);
+        OpenPolicy policy = context.PolicyFor([path, .. backing is null ? [] : new[] { backing.Name }, .. CreateOptionList.FilesIn(image.Options)]);
         ImageCreateOptions created;
         try
         {

@@ -26,6 +26,10 @@ internal static class CreateOptionList
         return options;
     }
 
+    /// <summary>The files that the user names in create options: what the new image refers to there was not written by a stranger.</summary>
+    internal static string[] FilesIn(IReadOnlyDictionary<string, string> options)
+        => options.TryGetValue("data_file", out string? dataFile) ? [dataFile] : [];
+
     private static IEnumerable<string> Split(string list)
     {
         const char Escaped = '\0';

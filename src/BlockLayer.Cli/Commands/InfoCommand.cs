@@ -32,6 +32,7 @@ internal sealed class InfoCommand : Command
         {
             Policy = context.PolicyFor(path),
             Locking = context.Locking,
+            DataFile = DataFileMode.Ignore,
             Backing = chain ? BackingMode.Open : BackingMode.Ignore,
         }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);

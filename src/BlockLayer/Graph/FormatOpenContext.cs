@@ -15,6 +15,9 @@ internal sealed record FormatOpenContext
     /// </summary>
     internal Func<string, CancellationToken, ValueTask<BlockNode>>? OpenDataFile { get; init; }
 
+    /// <summary>Whether <see cref="OpenDataFile"/> is to be used by formats that can do without.</summary>
+    internal DataFileMode DataFile { get; init; } = DataFileMode.Open;
+
     /// <summary>
     /// The formats whose magic was looked for and not found, when the format was concluded from that and nothing else; null when it was given or recorded. Whoever
     /// opens the image next the same way must come to the same conclusion.

@@ -31,6 +31,9 @@ public abstract class ImageFormat
     public virtual ImageFormat WithOpenOptions(IReadOnlyDictionary<string, string> options)
         => options.Count == 0 ? this : throw new ArgumentException($"Format {Name} has no option '{options.Keys.First()}' to open an image with; it has none.");
 
+    /// <summary>The second file that an image with these options keeps its data in; null for none. Whoever creates the image creates it first, as a raw disk of its length.</summary>
+    internal virtual NewDataFile? DataFileOf(ImageCreateOptions options) => null;
+
     /// <summary>Opens the image in <paramref name="file"/>, without what it refers to. On success the node owns the file; on failure the caller still does.</summary>
     /// <exception cref="BlockLayerException">InvalidFormat, Corrupt, Unsupported, Io, ReadOnly.</exception>
     internal abstract ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken);

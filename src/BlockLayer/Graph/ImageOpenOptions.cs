@@ -29,4 +29,7 @@ public sealed record ImageOpenOptions
 
     /// <summary>Whether the backing chain is opened.</summary>
     public BackingMode Backing { get; init; } = BackingMode.Open;
+
+    /// <summary>Whether second files that hold an image's data are opened.</summary>
+    public DataFileMode DataFile { get; init; } = DataFileMode.Open;
 }

@@ -49,8 +49,7 @@ public sealed class ImageOpener
         StorageOpenOptions topFile = FileOptions(options.Access, options.Locking);
         StorageOpenOptions backingFile = FileOptions(NodeAccess.ReadOnly, options.Locking);
         Guess guess = options.Policy.Probing == ProbingPolicy.MagicOrRaw ? Guess.MagicOrRaw : Guess.Magic;
-        BlockNode top = await OpenOneAsync(
-            path, options.Format, options.FormatOptions, guess, topFile, options.Snapshot, options.Purpose, resolver, cancellationToken).ConfigureAwait(false);
+        BlockNode top = await OpenOneAsync(path, options.Format, guess, topFile, options, resolver, cancellationToken).ConfigureAwait(false);
         try
         {
             BlockNode image = top;
@@ -63,7 +62,7 @@ public sealed class ImageOpener
                 try
                 {
                     backing = await OpenOneAsync(
-                        target, format, s_noOptions, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, snapshot: null, OpenPurpose.Use, resolver, cancellationToken)
+                        target, format, reference.DecidedByMagic ? Guess.Magic : guess, backingFile, AsBacking(options), resolver, cancellationToken)
                         .ConfigureAwait(false);
                 }
                 catch (BlockLayerException error) when (error is not OpenDeniedException)
@@ -97,6 +96,9 @@ public sealed class ImageOpener
         }
     }
 
+    /// <summary>What holds for the images below the top one too.</summary>
+    private static ImageOpenOptions AsBacking(ImageOpenOptions options) => options with { Snapshot = null, FormatOptions = s_noOptions, Purpose = OpenPurpose.Use };
+
     private static StorageOpenOptions FileOptions(NodeAccess access, ImageLocking locking)
         => (access, locking) switch
         {
@@ -109,11 +111,9 @@ public sealed class ImageOpener
     private async ValueTask<BlockNode> OpenOneAsync(
         string path,
         string? format,
-        IReadOnlyDictionary<string, string> formatOptions,
         Guess guess,
         StorageOpenOptions how,
-        string? snapshot,
-        OpenPurpose purpose,
+        ImageOpenOptions options,
         ReferenceResolver resolver,
         CancellationToken cancellationToken)
     {
@@ -128,20 +128,21 @@ public sealed class ImageOpener
                 file = new StorageNode(storage, _environment);
                 bool isGiven = driver is not null;
                 driver ??= await RecogniseAsync(file, guess, cancellationToken).ConfigureAwait(false);
-                driver = driver.WithOpenOptions(formatOptions);
-                if (snapshot is not null && !driver.SupportsSnapshots)
+                driver = driver.WithOpenOptions(options.FormatOptions);
+                if (options.Snapshot is not null && !driver.SupportsSnapshots)
                 {
-                    throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {driver.Name} has no internal snapshots, so there is no '{snapshot}' to show.");
+                    throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {driver.Name} has no internal snapshots, so there is no '{options.Snapshot}' to show.");
                 }
 
                 var context = new FormatOpenContext
                 {
                     NodeName = path,
                     Access = how.Writable ? NodeAccess.ReadWrite : NodeAccess.ReadOnly,
-                    Snapshot = snapshot,
+                    Snapshot = options.Snapshot,
+                    DataFile = options.DataFile,
                     OpenDataFile = (name, token) => OpenDataFileAsync(path, name, how, resolver, token),
                     RuledOut = isGiven ? null : _formats,
-                    Purpose = purpose,
+                    Purpose = options.Purpose,
                 };
                 return await driver.OpenAsync(file, context, cancellationToken).ConfigureAwait(false);
             }

@@ -1,4 +1,5 @@
 using BlockLayer.Errors;
+using BlockLayer.Formats.Raw;
 using BlockLayer.Graph;
 using BlockLayer.Storage;
 
@@ -25,7 +26,8 @@ public sealed class ImageCreator
     /// <exception cref="ArgumentException">The format does not take what was asked for, or no length is known. Nothing was touched.</exception>
     /// <exception cref="OpenDeniedException">The backing file is not allowed by the policy. Nothing was touched.</exception>
     /// <exception cref="BlockLayerException">
-    /// Conflict (a file is in use, or holds data that the image would overwrite), NotFound, Denied, NoSpace, Io, Unsupported (no such format). A file that was begun is removed again.
+    /// Conflict (a file is in use, or holds data that the image would overwrite), NotFound, Denied, NoSpace, Io, Unsupported (no such format), InvalidFormat (its
+    /// backing or data file would be a file of its own). A file that was begun is removed again.
     /// </exception>
     public async ValueTask<ImageCreateOptions> CreateAsync(
         string path,
@@ -47,7 +49,26 @@ public sealed class ImageCreator
             var basic = new ImageCreateOptions { Length = length, Backing = image.Backing, BackingNode = backing };
             ImageCreateOptions options = format.ParseCreateOptions(basic, image.Options);
             await format.ThrowIfCannotCreateAsync(path, options, _environment, cancellationToken).ConfigureAwait(false);
-            await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
+            if (DataFilePath(path, format, options, policy) is { } dataFile)
+            {
+                IEnumerable<string?> chain = backing is null ? [] : BackingChain.Images(backing).Select(static node => node.Path);
+                ThrowIfTaken(path, dataFile, [path, .. chain, image.Backing is { } named ? ReferenceResolver.PathOf(path, named.Name) : null]);
+                await WriteDataFileAsync(dataFile, options.Length, format.DataFileOf(options)!.Preallocation, cancellationToken).ConfigureAwait(false);
+                try
+                {
+                    await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
+                }
+                catch
+                {
+                    await _environment.Files.DeleteAsync(dataFile, CancellationToken.None).ConfigureAwait(false);
+                    throw;
+                }
+            }
+            else
+            {
+                await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
+            }
+
             return options with { BackingNode = null }; // it is closed by now
         }
         finally
@@ -61,15 +82,7 @@ public sealed class ImageCreator
 
     private async ValueTask<BlockNode> OpenBackingAsync(string path, BackingReference reference, OpenPolicy policy, CancellationToken cancellationToken)
     {
-        string name = ReferenceResolver.PlainName(reference.Name, policy.References)
-            ?? throw new OpenDeniedException(
-                policy.Name,
-                reference.Name,
-                $"Only plain file names are opened, no '{ReferenceResolver.ProtocolOf(reference.Name)}:' references; write './{reference.Name}' for a file of that name.")
-            {
-                Path = path,
-            };
-        string target = ReferenceResolver.PathOf(path, name);
+        string target = ReferenceResolver.PathOf(path, PlainName(path, reference.Name, policy));
         if (_environment.Files.GetInfo(path) is { } existing && _environment.Files.GetInfo(target)?.Identity == existing.Identity)
         {
             throw new BlockLayerException(BlockErrorKind.InvalidFormat, "It would be its own backing file.") { Path = path };
@@ -77,6 +90,53 @@ public sealed class ImageCreator
 
         var opener = new ImageOpener(_formats, _environment);
         return await opener.OpenAsync(target, new ImageOpenOptions { Format = reference.Format, Policy = policy }, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>The path of the second file that a new image at <paramref name="path"/> keeps its data in; null for none.</summary>
+    /// <exception cref="OpenDeniedException">Its name is no plain file name.</exception>
+    internal static string? DataFilePath(string path, ImageFormat format, ImageCreateOptions options, OpenPolicy policy)
+        => format.DataFileOf(options) is { } file ? ReferenceResolver.PathOf(path, PlainName(path, file.Name, policy)) : null;
+
+    private static string PlainName(string path, string name, OpenPolicy policy)
+        => ReferenceResolver.PlainName(name, policy.References)
+            ?? throw new OpenDeniedException(
+                policy.Name, name, $"Only plain file names are opened, no '{ReferenceResolver.ProtocolOf(name)}:' references; write './{name}' for a file of that name.")
+            {
+                Path = path,
+            };
+
+    // Locks keep files from being emptied that are open; this keeps those that are not, and says what is wrong.
+    private void ThrowIfTaken(string path, string dataFile, IEnumerable<string?> files)
+    {
+        StorageProvider provider = _environment.Files;
+        StorageIdentity? existing = provider.GetInfo(dataFile)?.Identity;
+        if (provider.GetRealPath(dataFile) == provider.GetRealPath(path)
+            || (existing is not null && files.Any(file => file is not null && provider.GetInfo(file)?.Identity == existing)))
+        {
+            throw new BlockLayerException(BlockErrorKind.InvalidFormat, $"Its data file '{dataFile}' would be the image itself or a file below it.") { Path = path };
+        }
+    }
+
+    private async ValueTask WriteDataFileAsync(string dataFile, long length, Preallocation preallocation, CancellationToken cancellationToken)
+    {
+        var how = new StorageOpenOptions { Writable = true, Mode = StorageOpenMode.CreateOrTruncate, Lock = ImageLock.Writer };
+        BlockStorage storage = await _environment.Files.OpenAsync(dataFile, how, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var file = new StorageNode(storage, _environment);
+            await using (file.ConfigureAwait(false))
+            {
+                var options = new RawCreateOptions { Length = length, Preallocation = preallocation == Preallocation.Metadata ? Preallocation.Off : preallocation };
+                await RawFormat.Instance.CreateAsync(file, options, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch
+        {
+            await _environment.Files.DeleteAsync(dataFile, CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+
+        await _environment.Files.FlushDirectoryAsync(dataFile, cancellationToken).ConfigureAwait(false);
     }
 
     private async ValueTask WriteAsync(string path, ImageFormat format, ImageCreateOptions options, CancellationToken cancellationToken)

@@ -41,7 +41,7 @@ public sealed class ImageWriter
         CancellationToken cancellationToken = default)
     {
         NewImage sized = image with { Length = image.Length ?? source.Length };
-        await new ImageCreator(_formats, _environment).CreateAsync(path, sized, _policy, cancellationToken).ConfigureAwait(false);
+        ImageCreateOptions created = await new ImageCreator(_formats, _environment).CreateAsync(path, sized, _policy, cancellationToken).ConfigureAwait(false);
         try
         {
             return await WriteExistingAsync(source, path, image.Format, options, progress, cancellationToken).ConfigureAwait(false);
@@ -49,6 +49,11 @@ public sealed class ImageWriter
         catch
         {
             await _environment.Files.DeleteAsync(path, CancellationToken.None).ConfigureAwait(false);
+            if (ImageCreator.DataFilePath(path, _formats.Get(image.Format), created, _policy) is { } dataFile)
+            {
+                await _environment.Files.DeleteAsync(dataFile, CancellationToken.None).ConfigureAwait(false);
+            }
+
             throw;
         }
     }

@@ -5,11 +5,6 @@ namespace BlockLayer.Interop.Tests.Cli;
 /// <summary>What this library does with QEMU's images.</summary>
 internal static class Supported
 {
-    private static readonly string[] s_unreadFeatures = ["external data file"];
-
-    internal static bool Reads(GoldenImage image)
-        => !s_unreadFeatures.Any(feature => image.Features.Contains(feature, StringComparison.Ordinal));
-
     // qemu-img shows the room that an unallocated subcluster has in the file; to us it is not allocated, and that is all.
     internal static bool Maps(GoldenImage image) => !image.Features.Contains("extended L2", StringComparison.Ordinal);
 

@@ -20,6 +20,8 @@ public sealed class ImageCrashTests
     [InlineData("qcow2", "cluster_size=4096")]
     [InlineData("qcow2", "cluster_size=512,refcount_bits=1")]
     [InlineData("qcow2", "cluster_size=1024,compat=0.10")]
+    [InlineData("qcow2", "cluster_size=4096,data_file=data")]
+    [InlineData("qcow2", "cluster_size=2048,data_file=data,data_file_raw=on")]
     [InlineData("qed", "cluster_size=4096,table_size=2")]
     public async Task After_any_crash_the_image_opens_and_holds_what_was_promised(string format, string options)
     {

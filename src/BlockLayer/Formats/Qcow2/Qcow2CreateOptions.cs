@@ -40,6 +40,15 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
     /// <summary>How much of the room is taken at once. Over a backing file only with <see cref="ExtendedL2"/>.</summary>
     public Preallocation Preallocation { get; init; }
 
+    /// <summary>
+    /// The file that guest clusters are to lie in (version 3): a path relative to the new image's directory, or absolute; null keeps them in the image. The name is
+    /// recorded as it is, and the file is created with the image, or replaced.
+    /// </summary>
+    public string? DataFile { get; init; }
+
+    /// <summary>What <see cref="DataFile"/> is to be by itself.</summary>
+    public DataFileLayout DataFileLayout { get; init; }
+
     /// <summary>Reads qemu-img's spelling.</summary>
     internal static Qcow2CreateOptions Parse(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options)
     {
@@ -53,13 +62,15 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
                 "refcount_bits" => result with { RefcountBits = ParsePowerOfTwo(name, value, 1, 1 << Qcow2Limits.MaxRefcountOrder) },
                 "compression_type" => result with { Compression = ParseWord(name, value, "zlib", "zstd") },
                 "lazy_refcounts" => result with { LazyRefcounts = ParseWord(name, value, "off", "on") == "on" },
+                "data_file" => result with { DataFile = value },
+                "data_file_raw" => result with { DataFileLayout = ParseWord(name, value, "off", "on") == "on" ? DataFileLayout.Raw : DataFileLayout.Clusters },
                 "preallocation" => result with
                 {
                     Preallocation = PreallocationNames.Parse(value, Preallocation.Off, Preallocation.Metadata, Preallocation.Falloc, Preallocation.Full),
                 },
                 "extended_l2" => result with { ExtendedL2 = ParseWord(name, value, "off", "on") == "on" },
                 _ => throw new ArgumentException(
-                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, preallocation, extended_l2."),
+                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, data_file, data_file_raw, preallocation, extended_l2."),
             };
         }
 
@@ -93,10 +104,39 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
             throw new ArgumentException("preallocation would hide the backing file, except with extended_l2=on.");
         }
 
+        ThrowIfDataFileContradictory();
         ParseWord("compression_type", Compression, "zlib", "zstd");
         if (Backing is { Format: null } backing)
         {
             throw new ArgumentException($"The format of the backing file {backing} has to be given: it is recorded with the name.");
+        }
+    }
+
+    private void ThrowIfDataFileContradictory()
+    {
+        if (DataFile is null)
+        {
+            if (DataFileLayout == DataFileLayout.Raw)
+            {
+                throw new ArgumentException("data_file_raw=on needs data_file, the name of that file.");
+            }
+
+            return;
+        }
+
+        if (DataFile.Length == 0 || DataFile.Contains('\0', StringComparison.Ordinal))
+        {
+            throw new ArgumentException("data_file is empty or has a NUL in it; it names a file.");
+        }
+
+        if (Version == 2)
+        {
+            throw new ArgumentException("An image of version 2 (compat=0.10) has no data_file; it needs compat=1.1.");
+        }
+
+        if (DataFileLayout == DataFileLayout.Raw && Backing is not null)
+        {
+            throw new ArgumentException("data_file_raw=on and a backing file exclude each other: a raw data file holds the whole disk.");
         }
     }
 

@@ -109,10 +109,12 @@ internal sealed class Qcow2Creator
             RefcountTableClusters = (uint)_tableClusters,
             RefcountOrder = _geometry.RefcountOrder,
             Incompatible = (compression == CompressionType.Zlib ? IncompatibleFeatures.None : IncompatibleFeatures.CompressionType)
-                | (_options.ExtendedL2 ? IncompatibleFeatures.ExtendedL2 : IncompatibleFeatures.None),
+                | (_options.ExtendedL2 ? IncompatibleFeatures.ExtendedL2 : IncompatibleFeatures.None)
+                | (_options.DataFile is null ? IncompatibleFeatures.None : IncompatibleFeatures.ExternalDataFile),
             Compatible = _options.LazyRefcounts ? CompatibleFeatures.LazyRefcounts : CompatibleFeatures.None,
             AdditionalFields = _options.Version >= 3 ? Qcow2Header.NewAdditionalFields(compression) : default,
         }.WithNewExtensions(_options.Backing?.Format);
+        header = _options.DataFile is { } dataFile ? header.WithNewDataFileName(dataFile) : header;
         return _options.Backing is { } backing ? header.WithNewBackingName(backing.Name) : header;
     }
 }

@@ -35,7 +35,21 @@ public sealed class Qcow2Format : ImageFormat
             image = await image.ShowSnapshotAsync(file, snapshot, cancellationToken).ConfigureAwait(false);
         }
 
-        return new Qcow2Node(file, context, image, _options);
+        BlockNode? dataFile = null;
+        try
+        {
+            if (image.Header.HasFeature(IncompatibleFeatures.ExternalDataFile) && context is { DataFile: DataFileMode.Open, OpenDataFile: { } open })
+            {
+                dataFile = await open(image.Header.RequireDataFileName(), cancellationToken).ConfigureAwait(false);
+            }
+
+            return new Qcow2Node(file, dataFile, context, image, _options);
+        }
+        catch
+        {
+            await (dataFile?.DisposeAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false);
+            throw;
+        }
     }
 
     internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
@@ -46,11 +60,14 @@ public sealed class Qcow2Format : ImageFormat
         Qcow2CreateOptions own = options as Qcow2CreateOptions ?? new Qcow2CreateOptions(options);
         own.ThrowIfContradictory();
         await new Qcow2Creator(own).WriteAsync(file, cancellationToken).ConfigureAwait(false);
-        if (own.Preallocation != Preallocation.Off)
+        if (own.Preallocation != Preallocation.Off || own.DataFileLayout == DataFileLayout.Raw)
         {
             await PreallocateAsync(file, own, cancellationToken).ConfigureAwait(false);
         }
     }
+
+    internal override NewDataFile? DataFileOf(ImageCreateOptions options)
+        => options is Qcow2CreateOptions { DataFile: { } name } own ? new NewDataFile(name, own.Preallocation) : null;
 
     private async ValueTask PreallocateAsync(BlockNode file, Qcow2CreateOptions options, CancellationToken cancellationToken)
     {
@@ -69,7 +86,16 @@ public sealed class Qcow2Format : ImageFormat
 
         await using (node.ConfigureAwait(false))
         {
-            await ((Qcow2Node)node).PreallocateAsync(0, options.Length, options.Preallocation, cancellationToken).ConfigureAwait(false);
+            var image = (Qcow2Node)node;
+            if (options.DataFileLayout == DataFileLayout.Raw)
+            {
+                await image.BecomeRawAsync(options.Preallocation, cancellationToken).ConfigureAwait(false);
+            }
+            else
+            {
+                await image.PreallocateAsync(0, options.Length, options.Preallocation, cancellationToken).ConfigureAwait(false);
+            }
+
             await node.FlushAsync(cancellationToken).ConfigureAwait(false);
         }
     }

@@ -20,6 +20,11 @@ internal sealed partial class Qcow2Node
 
     private HeaderChangePlan PlanBacking(Graph.BackingReference? reference)
     {
+        if (reference is not null && IsRawData)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' has a raw external data file, which holds the whole disk, and cannot have a backing file.");
+        }
+
         BackingReference? target = reference is null ? null : new BackingReference(
             reference.Name,
             reference.Format ?? throw new ArgumentException($"The format of the backing file {reference} has to be recorded with its name."));

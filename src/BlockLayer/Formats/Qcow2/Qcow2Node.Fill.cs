@@ -55,7 +55,7 @@ internal sealed partial class Qcow2Node
     {
         while (from.Value < to.Value)
         {
-            if (allocation.Host.Origin != HostOrigin.Fresh || !allocation.Slice.TryLookup(from, to.Value - from.Value, out ClusterMapping run))
+            if (!_data.StartsAsZeroes || allocation.Host.Origin != HostOrigin.Fresh || !allocation.Slice.TryLookup(from, to.Value - from.Value, out ClusterMapping run))
             {
                 return true;
             }

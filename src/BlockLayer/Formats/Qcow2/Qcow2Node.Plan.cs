@@ -106,7 +106,7 @@ internal sealed partial class Qcow2Node
 
         HostRun? host = own
             ? new HostRun(entry.HostOffset.Cluster(_geometry), wanted, HostOrigin.Own)
-            : await _allocator.AllocateAsync(wanted).ConfigureAwait(false);
+            : await AllocateDataAsync(first, wanted).ConfigureAwait(false);
         if (host is null)
         {
             return WritePlan.Grow;
@@ -133,7 +133,7 @@ internal sealed partial class Qcow2Node
         }
 
         (HostCluster from, HostCluster to) = HostClustersOf(entry);
-        for (HostCluster host = from; host.Index <= to.Index; host = host.Plus(1))
+        for (HostCluster host = from; !_geometry.HasDataFile && host.Index <= to.Index; host = host.Plus(1))
         {
             _guard.ThrowIfMetadata(host, $"The mapping of {cluster}");
             ulong count = await _refcounts.GetAsync(host).ConfigureAwait(false);
@@ -174,7 +174,7 @@ internal sealed partial class Qcow2Node
             L2Entry entry = slice[cluster];
             HostCluster host = entry.HostOffset.Cluster(_geometry);
             if (entry.Kind == ClusterKind.Data && entry.IsCopied && slice.FaultOf(cluster) == EntryFault.None
-                && !_guard.IsMetadata(host) && _refcounts.TryGetLoaded(host) == 1)
+                && (_geometry.HasDataFile || (!_guard.IsMetadata(host) && _refcounts.TryGetLoaded(host) == 1)))
             {
                 slice.Trust(cluster, generation);
             }

@@ -43,7 +43,7 @@ internal sealed partial class Qcow2Node
             try
             {
                 long length = (long)allocation.Count << _geometry.ClusterBits;
-                await TakeRoomAsync(allocation.Host.First.Offset(_geometry).Value, length, mode, cancellationToken).ConfigureAwait(false);
+                await _data.TakeRoomAsync(allocation.Host.First.Offset(_geometry), length, mode, cancellationToken).ConfigureAwait(false);
             }
             catch (Exception error)
             {
@@ -111,7 +111,7 @@ internal sealed partial class Qcow2Node
             if (wanted > 0)
             {
                 GuestOffset nothing = first.Offset(_geometry);
-                plan = await _allocator.AllocateAsync(wanted).ConfigureAwait(false) is { } host ? Record(slice, host, first, fillStart: nothing, fillEnd: nothing) : WritePlan.Grow;
+                plan = await AllocateDataAsync(first, wanted).ConfigureAwait(false) is { } host ? Record(slice, host, first, fillStart: nothing, fillEnd: nothing) : WritePlan.Grow;
             }
 
             return plan;
@@ -122,25 +122,6 @@ internal sealed partial class Qcow2Node
             {
                 _tables.Unpin(slice); // else the allocation keeps the pin until it is published
             }
-        }
-    }
-
-    /// <summary>Makes host clusters read as zeroes, whoever used them before, with as much room taken as asked for: a hole, a reservation, or written zeroes.</summary>
-    private async ValueTask TakeRoomAsync(long offset, long length, Preallocation mode, CancellationToken cancellationToken)
-    {
-        if (mode != Preallocation.Full)
-        {
-            ZeroFlags flags = mode == Preallocation.Falloc ? ZeroFlags.None : ZeroFlags.MayUnmap;
-            await _file.WriteZeroesAsync(offset, length, flags, cancellationToken).ConfigureAwait(false);
-            return;
-        }
-
-        for (long done = 0; done < length;)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            int piece = (int)Math.Min(length - done, ZeroBytes.Block.Length);
-            await _file.WriteAsync(offset + done, ZeroBytes.Block[..piece], CancellationToken.None).ConfigureAwait(false);
-            done += piece;
         }
     }
 

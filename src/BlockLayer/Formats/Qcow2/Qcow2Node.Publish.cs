@@ -54,7 +54,7 @@ internal sealed partial class Qcow2Node
     {
         L2Entry old = slice[cluster];
         slice.Set(cluster, entry, subclusters);
-        if (old.Kind is ClusterKind.Unallocated or ClusterKind.ZeroPlain || (!old.IsCompressed && !entry.IsCompressed && old.HostOffset == entry.HostOffset))
+        if (_geometry.HasDataFile || old.Kind is ClusterKind.Unallocated or ClusterKind.ZeroPlain || (!old.IsCompressed && !entry.IsCompressed && old.HostOffset == entry.HostOffset))
         {
             return;
         }

@@ -17,14 +17,16 @@ internal sealed partial class Qcow2Node
         }
 
         ThrowIfBitmapsCannotFollow(length);
+        _data.ThrowIfNotOpened();
         await PrepareToWriteAsync().ConfigureAwait(false);
         long oldLength = Length;
         if (length > oldLength)
         {
+            await _data.ResizeAsync(oldLength, length).ConfigureAwait(false);
             await GrowAsync(oldLength, length, cancellationToken).ConfigureAwait(false);
-            if (options.Preallocation != Preallocation.Off)
+            if (options.Preallocation != Preallocation.Off || IsRawData)
             {
-                await PreallocateAsync(Alignment.RoundUp(oldLength, _geometry.ClusterSize), length, options.Preallocation, cancellationToken).ConfigureAwait(false);
+                await PreallocateAsync(Alignment.RoundUp(oldLength, _geometry.ClusterSize), length, AtLeastMapped(options.Preallocation), cancellationToken).ConfigureAwait(false);
             }
         }
         else if (length < oldLength)
@@ -34,6 +36,10 @@ internal sealed partial class Qcow2Node
 
         await CommitLengthAsync(length).ConfigureAwait(false);
         SetLength(length);
+        if (length < oldLength)
+        {
+            await _data.ResizeAsync(oldLength, length).ConfigureAwait(false);
+        }
     }
 
     /// <summary>Makes room in the L1 table, and hides what a longer backing file would show in the new part: durable before the new size is.</summary>

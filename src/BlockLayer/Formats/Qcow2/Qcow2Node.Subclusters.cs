@@ -81,7 +81,7 @@ internal sealed partial class Qcow2Node
             }
         }
 
-        if (await _allocator.AllocateAsync(wanted).ConfigureAwait(false) is not { } host)
+        if (await AllocateDataAsync(first, wanted).ConfigureAwait(false) is not { } host)
         {
             return WritePlan.Grow;
         }

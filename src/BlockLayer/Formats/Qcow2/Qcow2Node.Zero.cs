@@ -36,6 +36,12 @@ internal sealed partial class Qcow2Node
         ZeroIntent intent = (flags & ZeroFlags.MayUnmap) != 0 ? ZeroIntent.Unmap : ZeroIntent.Keep;
         bool mayWrite = (flags & ZeroFlags.NoFallback) == 0;
         long end = offset + length;
+        if (IsRawData)
+        {
+            await ZeroRawDataAsync(offset, length, flags, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
         long firstWhole = Alignment.RoundUp(offset, _geometry.SubclusterSize);
         long endWhole = end == Length ? EndOfUnits(end) : Alignment.RoundDown(end, _geometry.SubclusterSize);
         if (firstWhole >= endWhole)
@@ -55,7 +61,8 @@ internal sealed partial class Qcow2Node
     }
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => ZeroClustersAsync(offset, EndOfUnits(offset + length), ZeroIntent.Discard, mayWrite: false, cancellationToken);
+        => IsRawData ? DiscardRawDataAsync(offset, length, cancellationToken)
+            : ZeroClustersAsync(offset, EndOfUnits(offset + length), ZeroIntent.Discard, mayWrite: false, cancellationToken);
 
     private protected override async ValueTask PopulateCoreAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
     {
@@ -77,7 +84,8 @@ internal sealed partial class Qcow2Node
     }
 
     private protected override ValueTask PopulateZeroesCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => ZeroClustersAsync(offset, EndOfUnits(offset + length), ZeroIntent.Populate, mayWrite: true, cancellationToken);
+        => IsRawData ? ValueTask.CompletedTask // nothing lies below, and what is not mapped reads as zeroes
+            : ZeroClustersAsync(offset, EndOfUnits(offset + length), ZeroIntent.Populate, mayWrite: true, cancellationToken);
 
     /// <summary>Where a range of whole (sub)clusters ends: the end of the disk is the end of its cluster.</summary>
     private long EndOfUnits(long end) => end == Length ? Alignment.RoundUp(end, _geometry.ClusterSize) : end;
@@ -147,6 +155,7 @@ internal sealed partial class Qcow2Node
 
             if (step.Next.Value > at.Value)
             {
+                await GiveDataBackAsync(at, step.Next, intent).ConfigureAwait(false);
                 cancellationToken = CancellationToken.None; // mappings were changed: the request runs to its end
             }
 

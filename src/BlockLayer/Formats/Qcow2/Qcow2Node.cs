@@ -47,14 +47,21 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     private volatile bool _isPrepared; // set once a guest may write, cleared when it must not, or when bitmaps have to be marked again
 
     /// <summary>Wires an image whose tables were loaded by <see cref="Qcow2Format"/>. On success the node owns the file.</summary>
-    internal Qcow2Node(BlockNode file, FormatOpenContext context, LoadedImage image, Qcow2OpenOptions options)
+    /// <param name="file">The image file.</param>
+    /// <param name="dataFile">The external data file, which the node then owns too; null where there is none or it is not to be opened.</param>
+    /// <param name="context">What the opener says.</param>
+    /// <param name="image">What was read of the file.</param>
+    /// <param name="options">How to run the image.</param>
+    internal Qcow2Node(BlockNode file, BlockNode? dataFile, FormatOpenContext context, LoadedImage image, Qcow2OpenOptions options)
         : base(context.NodeName, file.Environment, context.Access)
     {
         const ImagePermissions Reads = ImagePermissions.ConsistentRead;
         _file = context.Access == NodeAccess.ReadWrite
             ? Attach(file, EdgeRole.Metadata, Reads | ImagePermissions.Write | ImagePermissions.Resize, Reads)
             : Attach(file, EdgeRole.Metadata, Reads, ImagePermissions.All & ~ImagePermissions.Resize);
-        _data = new GuestData(_file);
+        _data = dataFile is not null ? GuestData.InDataFile(AttachData(dataFile))
+            : image.Header.HasFeature(IncompatibleFeatures.ExternalDataFile) ? GuestData.NotOpened(_file)
+            : GuestData.InImage(_file);
         _options = options;
         _bitmaps = new BitmapStore(_file, image);
         _purpose = context.Purpose;
@@ -68,7 +75,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
             ZeroGranularity = _geometry.SubclusterSize,
             MaxTransfer = Math.Max(_geometry.ClusterSize, Qcow2Limits.MaxTransferLength),
             SupportsPopulate = true,
-            SupportsCompressedWrites = true,
+            SupportsCompressedWrites = !_geometry.HasDataFile,
         });
     }
 
@@ -105,7 +112,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
         _refcounts = new RefcountTable(_file, _geometry, image.RefcountTable, _guard);
         _allocator = new ClusterAllocator(_file, _geometry, _refcounts, _guard, Gate, _options.ReusePolicy);
         _packer = new StreamPacker(_geometry, _allocator, _refcounts);
-        _writeBack = new WriteBack(_file, _header, _allocationLock, _tables, _refcounts, _allocator);
+        _writeBack = new WriteBack(_file, _data, _header, _allocationLock, _tables, _refcounts, _allocator);
         _bitmaps.Use(_header, _geometry, _refcounts, _guard, _allocator, _writeBack);
         SetLength(image.Length);
     }
@@ -114,7 +121,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
         => IsReadOnly ? ValueTask.CompletedTask
             : _isMapped && _guard.Evidence is null ? FlushTablesAsync(cancellationToken)
             : _guard.Evidence is { } evidence ? ValueTask.FromException(Refusal(evidence)) // tables in memory will not be written
-            : _file.FlushAsync(cancellationToken);
+            : FlushFilesAsync(cancellationToken);
 
     private protected override async ValueTask CloseCoreAsync()
     {
@@ -215,7 +222,9 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
             throw;
         }
 
-        AutoclearFeatures maintained = _bitmaps.Bitmaps.Count > 0 ? AutoclearFeatures.Bitmaps : AutoclearFeatures.None;
+        await _data.EnsureLengthAsync(Length).ConfigureAwait(false);
+        AutoclearFeatures maintained = (_bitmaps.Bitmaps.Count > 0 ? AutoclearFeatures.Bitmaps : AutoclearFeatures.None)
+            | (IsRawData ? AutoclearFeatures.RawExternalData : AutoclearFeatures.None);
         if ((Header.Autoclear & ~maintained) != 0)
         {
             await _header.UpdateAsync(header => header with { Autoclear = header.Autoclear & maintained }).ConfigureAwait(false);

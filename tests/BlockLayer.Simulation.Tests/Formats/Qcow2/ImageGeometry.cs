@@ -11,6 +11,7 @@ namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
 /// <param name="BackingLength">Bytes of its raw backing file; 0 for none.</param>
 /// <param name="ExtendedL2">Whether its clusters are divided into subclusters.</param>
 /// <param name="Preallocation">What of its room is taken from the start.</param>
+/// <param name="DataFile">What its external data file is; null for none.</param>
 internal sealed record ImageGeometry(
     int Version,
     int ClusterSize,
@@ -18,7 +19,8 @@ internal sealed record ImageGeometry(
     int Length,
     int BackingLength,
     bool ExtendedL2 = false,
-    Preallocation Preallocation = Preallocation.Off)
+    Preallocation Preallocation = Preallocation.Off,
+    DataFileLayout? DataFile = null)
 {
     internal Qcow2CreateOptions CreateOptions => new()
     {
@@ -28,6 +30,8 @@ internal sealed record ImageGeometry(
         RefcountBits = RefcountBits,
         ExtendedL2 = ExtendedL2,
         Preallocation = Preallocation,
+        DataFile = DataFile is null ? null : "data",
+        DataFileLayout = DataFile ?? DataFileLayout.Clusters,
         Backing = BackingLength == 0 ? null : new BackingReference("base", "raw"),
     };
 }

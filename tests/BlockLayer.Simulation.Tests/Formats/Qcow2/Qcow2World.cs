@@ -38,6 +38,11 @@ internal sealed class Qcow2World : IDisposable
         _oracle = new SectorOracle(geometry.Length, _base.AsMemory(0, Math.Min(_base.Length, geometry.Length)));
         _storage.AddFile("base", _base);
         _storage.AddFile("disk", CreateImage(geometry));
+        if (geometry.DataFile is not null)
+        {
+            _storage.AddFile("data", new byte[geometry.Length]);
+        }
+
         Recorder = new CrashRecorder(_storage, _oracle);
     }
 
@@ -103,6 +108,11 @@ internal sealed class Qcow2World : IDisposable
             await using Qcow2Node node = await OpenAsync(storage, scheduler: null, NodeAccess.ReadWrite);
             await node.ReadAsync(0, found);
             promised.Check(found);
+            if (_geometry.DataFile == DataFileLayout.Raw)
+            {
+                promised.Check(storage.ReadFile("data")); // without looking at the image
+            }
+
             ImageCheckReport report = await node.CheckAsync(progress: null, CancellationToken.None);
             Assert.True(report.Corruptions == 0, string.Join('\n', report.Findings));
             await WriteAfterwardsAsync(node, found);
@@ -131,7 +141,7 @@ internal sealed class Qcow2World : IDisposable
         BlockEnvironment environment = EnvironmentOf(files, scheduler, _buffers);
         var file = new StorageNode(await files.OpenAsync("disk", new StorageOpenOptions { Writable = access == NodeAccess.ReadWrite }, CancellationToken.None), environment);
         var format = new Qcow2Format(new Qcow2OpenOptions { ReusePolicy = _policy, TableCacheLength = 8 * 4096 });
-        var node = (Qcow2Node)await format.OpenAsync(file, new FormatOpenContext { NodeName = "disk", Access = access }, CancellationToken.None);
+        var node = (Qcow2Node)await format.OpenAsync(file, new FormatOpenContext { NodeName = "disk", Access = access, OpenDataFile = OpenDataAsync }, CancellationToken.None);
         if (_geometry.BackingLength > 0)
         {
             var below = new StorageNode(await files.OpenAsync("base", new StorageOpenOptions(), CancellationToken.None), environment);
@@ -139,6 +149,12 @@ internal sealed class Qcow2World : IDisposable
         }
 
         return node;
+
+        async ValueTask<BlockNode> OpenDataAsync(string name, CancellationToken cancellationToken)
+        {
+            var options = new StorageOpenOptions { Writable = access == NodeAccess.ReadWrite };
+            return new RawNode(name, new StorageNode(await files.OpenAsync(name, options, cancellationToken), environment), access);
+        }
     }
 
     // Half of the disk is written again: were a cluster of the other half free by its refcount, it would be handed out and overwritten here.
@@ -167,7 +183,7 @@ internal sealed class Qcow2World : IDisposable
 
         switch (_random.Next(14))
         {
-            case 4:
+            case 4 when node.Limits.SupportsCompressedWrites:
                 await WriteCompressedAsync(node, range);
                 break;
             case < 5:

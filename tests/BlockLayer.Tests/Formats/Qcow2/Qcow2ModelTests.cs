@@ -61,6 +61,17 @@ public sealed class Qcow2ModelTests
     public void Random_operations_on_a_preallocated_disk_match_a_byte_array(int clusterSize, bool extended, int backingLength)
         => Check(new Qcow2CreateOptions { Length = 200_000, ClusterSize = clusterSize, ExtendedL2 = extended, Preallocation = Preallocation.Metadata }, backingLength);
 
+    [Theory]
+    [InlineData(DataFileLayout.Clusters, 512, false, 0)]
+    [InlineData(DataFileLayout.Clusters, 4096, false, 130_000)]
+    [InlineData(DataFileLayout.Clusters, 16384, true, 130_000)]
+    [InlineData(DataFileLayout.Clusters, 65536, false, 400_000)]
+    [InlineData(DataFileLayout.Raw, 512, false, 0)]
+    [InlineData(DataFileLayout.Raw, 16384, true, 0)]
+    public void Random_operations_on_a_data_file_match_a_byte_array(DataFileLayout layout, int clusterSize, bool extendedL2, int backingLength)
+        => Check(
+            new Qcow2CreateOptions { Length = 200_000, ClusterSize = clusterSize, ExtendedL2 = extendedL2, DataFile = "data", DataFileLayout = layout }, backingLength);
+
     private static void Check(Qcow2CreateOptions options, int backingLength)
     {
         Gen<ImmutableArray<DiskOperation>> sequences = s_operation.ListOf().Select(list => list.ToImmutableArray());
@@ -128,7 +139,7 @@ public sealed class Qcow2ModelTests
                 case DiskOperationKind.WriteCompressed:
                     (offset, length) = WholeUnits(offset, length, options.ClusterSize);
                     FillCompressible(_model.AsSpan(offset, length), ++_writer);
-                    await _node.WriteAsync(offset, _model.AsMemory(offset, length), WriteFlags.Compressed);
+                    await _node.WriteAsync(offset, _model.AsMemory(offset, length), _node.Limits.SupportsCompressedWrites ? WriteFlags.Compressed : WriteFlags.None);
                     break;
                 case DiskOperationKind.WriteZeroes:
                     _model.AsSpan(offset, length).Clear();
@@ -178,6 +189,13 @@ public sealed class Qcow2ModelTests
             ImageCheckReport report = await ImageChecker.CheckAsync(_node);
             Assert.True(report is { Corruptions: 0, Leaks: 0 }, string.Join('\n', report.Findings));
             await _node.DisposeAsync();
+            if (options.DataFileLayout == DataFileLayout.Raw)
+            {
+                await using StorageNode data = await _world.OpenFileAsync(options.DataFile!);
+                byte[] raw = new byte[data.Length];
+                await data.ReadAsync(0, raw);
+                Assert.True(raw.AsSpan().SequenceEqual(_model), "the data file is not the disk");
+            }
         }
 
         private async ValueTask OpenAsync()

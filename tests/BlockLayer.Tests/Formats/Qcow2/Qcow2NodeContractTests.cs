@@ -49,6 +49,16 @@ public sealed class Qcow2PreallocatedSubclustersContractTests : Qcow2NodeContrac
     private protected override Qcow2CreateOptions Options => new() { Length = 0, ExtendedL2 = true, Preallocation = Preallocation.Falloc };
 }
 
+public sealed class Qcow2DataFileContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, DataFile = "data" };
+}
+
+public sealed class Qcow2RawDataFileContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 4096, DataFile = "data", DataFileLayout = DataFileLayout.Raw };
+}
+
 /// <summary>What every node promises, for qcow2 images of some geometry.</summary>
 public abstract class Qcow2NodeContract : PersistentNodeContract
 {

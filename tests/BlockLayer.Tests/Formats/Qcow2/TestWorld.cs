@@ -25,12 +25,18 @@ internal sealed class TestWorld
     internal async ValueTask CreateAsync(string path, Qcow2CreateOptions options)
     {
         await using StorageNode file = await OpenFileAsync(path, StorageOpenMode.CreateOrTruncate);
+        if (options.DataFile is { } name)
+        {
+            await using StorageNode data = await OpenFileAsync(name, StorageOpenMode.CreateOrTruncate);
+            await data.ResizeAsync(options.Length);
+        }
+
         await Qcow2Format.Instance.CreateAsync(file, options, CancellationToken.None);
     }
 
-    /// <summary>Opens an image without what it refers to.</summary>
+    /// <summary>Opens an image and its data file, but no backing file.</summary>
     internal ValueTask<Qcow2Node> OpenAsync(string path, NodeAccess access = NodeAccess.ReadWrite, Qcow2OpenOptions? options = null)
-        => OpenAsync(path, new FormatOpenContext { NodeName = path, Access = access }, options);
+        => OpenAsync(path, new FormatOpenContext { NodeName = path, Access = access, OpenDataFile = OpenDataFileAsync }, options);
 
     /// <summary>Opens a snapshot of an image, for reading.</summary>
     internal ValueTask<Qcow2Node> OpenSnapshotAsync(string path, string snapshot)
@@ -50,6 +56,9 @@ internal sealed class TestWorld
             throw;
         }
     }
+
+    private async ValueTask<BlockNode> OpenDataFileAsync(string name, CancellationToken cancellationToken)
+        => new RawNode(name, await OpenFileAsync(name), NodeAccess.ReadWrite);
 
     /// <summary>A raw, read-only node over a file with this content.</summary>
     internal async ValueTask<BlockNode> CreateRawAsync(string path, byte[] content)

@@ -35,6 +35,9 @@ internal sealed class ClusterGeometry
     /// <summary>Bytes in an L2 entry: 8, or 16 for extended ones.</summary>
     public int L2EntrySize { get; }
 
+    /// <summary>Guest clusters lie in a data file, each at its guest offset, and have no refcounts.</summary>
+    public bool HasDataFile { get; init; }
+
     /// <summary>log2 of the entries in an L2 table, which is one cluster.</summary>
     public int L2Bits { get; }
 

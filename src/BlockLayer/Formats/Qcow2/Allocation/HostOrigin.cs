@@ -9,6 +9,8 @@ internal enum HostOrigin
     /// <summary>From behind the end of the file, never taken before: they read as zeroes.</summary>
     Fresh,
 
-    /// <summary>They belong to these guest clusters already, as allocated zeroes; they hold old bytes and are not given back on failure.</summary>
+    /// <summary>
+    /// They belong to these guest clusters already, as allocated zeroes or as their place in a data file; they hold old bytes and are not given back on failure.
+    /// </summary>
     Own,
 }

@@ -111,20 +111,19 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
 
     private ClusterKind KindOf(L2Entry entry)
     {
-        ClusterKind kind = entry.Kind;
+        ClusterKind kind = L2Entry.FromDisk(entry.Raw, g).Kind;
         if (_extended)
         {
             // Bit 0 is no zero flag here.
-            kind = kind switch
+            return kind switch
             {
-                ClusterKind.ZeroPlain => ClusterKind.Unallocated,
+                ClusterKind.ZeroPlain => _hasDataFile && entry.IsCopied ? ClusterKind.Data : ClusterKind.Unallocated,
                 ClusterKind.ZeroAllocated => ClusterKind.Data,
                 _ => kind,
             };
         }
 
-        // qcow2 spec, "Standard Cluster Descriptor": with an external data file, offset 0 is a cluster when bit 63 is set.
-        return kind == ClusterKind.Unallocated && _hasDataFile && entry.IsCopied ? ClusterKind.Data : kind;
+        return kind;
     }
 
     private void CheckCompressed(L2Entry entry, ulong subclusters, HostOffset at, L2TableSet.Uses uses)
@@ -138,7 +137,7 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
         {
             if (tally.Corruption(uses.All))
             {
-                Describe(entry, at, _hasDataFile ? "is compressed in an image with an external data file" : "is compressed and has subclusters");
+                Describe(entry, at, _hasDataFile ? EntryFault.CompressedWithDataFile.Describe() : "is compressed and has subclusters");
             }
 
             return;

@@ -22,27 +22,20 @@ internal sealed partial record Qcow2Header
         ValidateFields();
         ClusterGeometry g = CreateGeometry();
         ValidateNames();
+        ValidateDataFile();
         ValidateTables(g);
         ValidateInsideFile(g, fileLength);
         ValidateOverlaps(g);
     }
 
-    /// <summary>Refuses, by name, the features that are valid and not implemented here: another data file, encryption.</summary>
+    /// <summary>Refuses, by name, the feature that is valid and not implemented here: encryption.</summary>
     /// <exception cref="ImageFormatException">Unsupported.</exception>
     public void RequireImplementedFeatures(NodeAccess access)
     {
-        if (HasFeature(IncompatibleFeatures.ExternalDataFile))
-        {
-            throw Unsupported("External data file");
-        }
-
         if (Encryption != EncryptionMethod.None)
         {
             throw ImageFormatException.Unsupported("crypt_method", CryptMethodAt, $"crypt_method is {(uint)Encryption} ({Encryption}) at byte {CryptMethodAt}: encrypted images are not implemented.");
         }
-
-        static ImageFormatException Unsupported(string feature) => ImageFormatException.Unsupported(
-            "incompatible_features", IncompatibleFeaturesAt, $"incompatible_features at byte {IncompatibleFeaturesAt} has the bit \"{feature}\", which is not implemented.");
     }
 
     private void RequireKnownFeatures()

@@ -131,7 +131,10 @@ internal sealed partial record Qcow2Header
     public string? DataFileName => ExtensionText(HeaderExtensionType.DataFileName);
 
     /// <summary>The sizes that follow from this header. Only after <see cref="Validate"/>.</summary>
-    public ClusterGeometry CreateGeometry() => new(ClusterBits, RefcountOrder, HasFeature(IncompatibleFeatures.ExtendedL2) ? L2EntryFormat.Extended : L2EntryFormat.Standard);
+    public ClusterGeometry CreateGeometry() => new(ClusterBits, RefcountOrder, HasFeature(IncompatibleFeatures.ExtendedL2) ? L2EntryFormat.Extended : L2EntryFormat.Standard)
+    {
+        HasDataFile = HasFeature(IncompatibleFeatures.ExternalDataFile),
+    };
 
     /// <summary>True when the bit is set.</summary>
     public bool HasFeature(IncompatibleFeatures feature) => (Incompatible & feature) != 0;

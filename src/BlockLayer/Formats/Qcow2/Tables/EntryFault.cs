@@ -21,6 +21,12 @@ internal enum EntryFault
     /// <summary>The zero flag is set in a version 2 image, which has none.</summary>
     ZeroInVersion2,
 
+    /// <summary>The cluster is compressed in an image with an external data file.</summary>
+    CompressedWithDataFile,
+
+    /// <summary>The place in an external data file is not the guest offset.</summary>
+    NotAtGuestOffset,
+
     /// <summary>A subcluster is both allocated and zero.</summary>
     SubclusterConflict,
 

@@ -25,6 +25,8 @@ internal static class EntryFaults
         EntryFault.InHeader => "points to the header",
         EntryFault.PastEnd => "points past the end of the file",
         EntryFault.ZeroInVersion2 => "has the zero flag set, which version 2 does not have",
+        EntryFault.CompressedWithDataFile => "is compressed in an image with an external data file",
+        EntryFault.NotAtGuestOffset => "points to another place of the external data file than the guest offset",
         EntryFault.SubclusterConflict => "has a subcluster that is both allocated and zero",
         EntryFault.SubclusterWithoutCluster => "has an allocated subcluster but no host cluster",
         _ => throw new ArgumentOutOfRangeException(nameof(fault)),

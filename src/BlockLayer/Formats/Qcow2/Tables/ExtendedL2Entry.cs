@@ -93,7 +93,7 @@ internal readonly record struct ExtendedL2Entry(L2Entry Cluster, ulong Subcluste
             return EntryFault.SubclusterConflict;
         }
 
-        return Allocated != 0 && Cluster.HostOffset.Value == 0 ? EntryFault.SubclusterWithoutCluster : fault;
+        return Allocated != 0 && Cluster.Kind == ClusterKind.Unallocated ? EntryFault.SubclusterWithoutCluster : fault;
     }
 
     /// <summary>The second word for these two sets of subclusters.</summary>

@@ -52,11 +52,21 @@ internal readonly record struct L2Entry(ulong Raw)
                 return ClusterKind.Compressed;
             }
 
-            bool hasHostCluster = (Raw & OffsetMask) != 0;
+            // Offset 0 is a cluster in a data file only, and copied then: FromDisk takes the flag from everything else.
             return (Raw & ZeroFlag) == 0
-                ? hasHostCluster ? ClusterKind.Data : ClusterKind.Unallocated
-                : hasHostCluster ? ClusterKind.ZeroAllocated : ClusterKind.ZeroPlain;
+                ? (Raw & (OffsetMask | CopiedFlag)) != 0 ? ClusterKind.Data : ClusterKind.Unallocated
+                : (Raw & OffsetMask) != 0 ? ClusterKind.ZeroAllocated : ClusterKind.ZeroPlain;
         }
+    }
+
+    /// <summary>
+    /// The entry as it is to be understood. qcow2 spec, "Standard Cluster Descriptor": offset 0 with the copied flag is a cluster where there is an external data
+    /// file; where there is none the flag means nothing, and is dropped here.
+    /// </summary>
+    public static L2Entry FromDisk(ulong raw, ClusterGeometry g)
+    {
+        var entry = new L2Entry(raw);
+        return g.HasDataFile || entry.IsCompressed || (raw & OffsetMask) != 0 ? entry : entry.WithCopied(false);
     }
 
     /// <summary>Where the stream of a compressed entry lies. Only for <see cref="ClusterKind.Compressed"/>.</summary>
@@ -83,12 +93,15 @@ internal readonly record struct L2Entry(ulong Raw)
     /// <summary>The same flags of a standard entry with another host cluster.</summary>
     public L2Entry WithHost(HostOffset host) => new(Raw & ~OffsetMask | (ulong)host.Value & OffsetMask);
 
-    /// <summary>Whether what the entry points to can be located and starts in a file of <paramref name="fileLength"/> bytes.</summary>
+    /// <summary>
+    /// Whether what the entry points to can be located and starts in a file of <paramref name="fileLength"/> bytes. In a data file it may start past the end, and
+    /// reads as zeroes there.
+    /// </summary>
     public EntryFault Validate(ClusterGeometry g, int version, long fileLength)
     {
         if (IsCompressed)
         {
-            return Compressed(g).Validate(g, fileLength);
+            return g.HasDataFile ? EntryFault.CompressedWithDataFile : Compressed(g).Validate(g, fileLength);
         }
 
         // With extended entries bit 0 is reserved: zeroes are told by the second word.
@@ -103,7 +116,7 @@ internal readonly record struct L2Entry(ulong Raw)
             return EntryFault.Unaligned;
         }
 
-        if (HostOffset.Value >= fileLength && HostOffset.Value != 0)
+        if (HostOffset.Value >= fileLength && HostOffset.Value != 0 && !g.HasDataFile)
         {
             return EntryFault.PastEnd;
         }

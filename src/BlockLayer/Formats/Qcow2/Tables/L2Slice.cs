@@ -38,9 +38,17 @@ internal sealed partial class L2Slice
         _trusted = new ulong[(_entries.Length + 63) / 64];
         for (int i = 0; i < _entries.Length; i++)
         {
-            EntryFault fault = _subclusters is not null ? new ExtendedL2Entry(new L2Entry(_entries[i]), _subclusters[i]).Validate(geometry, version, fileLength)
-                : _entries[i] == 0 ? EntryFault.None
-                : new L2Entry(_entries[i]).Validate(geometry, version, fileLength);
+            L2Entry entry = L2Entry.FromDisk(_entries[i], geometry);
+            _entries[i] = entry.Raw;
+            EntryFault fault = _subclusters is not null ? new ExtendedL2Entry(entry, _subclusters[i]).Validate(geometry, version, fileLength)
+                : entry.Raw == 0 ? EntryFault.None
+                : entry.Validate(geometry, version, fileLength);
+            if (!fault.IsFatal() && geometry.HasDataFile && entry.Kind is ClusterKind.Data or ClusterKind.ZeroAllocated
+                && entry.HostOffset.Value != first.Plus(i).Offset(geometry).Value)
+            {
+                fault = EntryFault.NotAtGuestOffset;
+            }
+
             if (fault.IsFatal())
             {
                 (_faults ??= []).Add(i, fault);

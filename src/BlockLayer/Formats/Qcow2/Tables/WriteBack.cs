@@ -23,6 +23,7 @@ namespace BlockLayer.Formats.Qcow2;
 internal sealed class WriteBack
 {
     private readonly BlockEdge _file;
+    private readonly GuestData _data;
     private readonly HeaderStore _header;
     private readonly AsyncLock _allocationLock;
     private readonly TableCache _tables;
@@ -35,9 +36,10 @@ internal sealed class WriteBack
     private Completion? _next;    // guarded by _gate
 
     /// <summary>Writes back these tables.</summary>
-    internal WriteBack(BlockEdge file, HeaderStore header, AsyncLock allocationLock, TableCache tables, RefcountTable refcounts, ClusterAllocator allocator)
+    internal WriteBack(BlockEdge file, GuestData data, HeaderStore header, AsyncLock allocationLock, TableCache tables, RefcountTable refcounts, ClusterAllocator allocator)
     {
         _file = file;
+        _data = data;
         _header = header;
         _allocationLock = allocationLock;
         _tables = tables;
@@ -153,6 +155,7 @@ internal sealed class WriteBack
     {
         await _header.SettleAsync().ConfigureAwait(false);
         await WriteRoundAsync(rounds.Refcounts).ConfigureAwait(false);
+        await _data.FlushAsync(CancellationToken.None).ConfigureAwait(false);
         await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false); // always: guest data
         foreach (List<TableWrite> round in new[] { rounds.RefcountTable, rounds.L2, rounds.L1 })
         {

@@ -196,7 +196,6 @@ public sealed class Qcow2HeaderHostileTests
             (TestHeaders.Version3() with { Incompatible = IncompatibleFeatures.ExtendedL2, ClusterBits = 13 }).Bytes());
 
     [Theory]
-    [InlineData(IncompatibleFeatures.ExternalDataFile, EncryptionMethod.None, "incompatible_features at byte 72 has the bit \"External data file\", which is not implemented.")]
     [InlineData(IncompatibleFeatures.None, EncryptionMethod.Aes, "crypt_method is 1 (Aes) at byte 32: encrypted images are not implemented.")]
     [InlineData(IncompatibleFeatures.None, EncryptionMethod.Luks, "crypt_method is 2 (Luks) at byte 32: encrypted images are not implemented.")]
     internal void Valid_feature_that_is_not_implemented_is_refused_by_name(IncompatibleFeatures features, EncryptionMethod encryption, string message)
