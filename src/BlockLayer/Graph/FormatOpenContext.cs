@@ -29,4 +29,10 @@ internal sealed record FormatOpenContext
 
     /// <summary>What the image is opened for.</summary>
     internal OpenPurpose Purpose { get; init; } = OpenPurpose.Use;
+
+    /// <summary>Whether those above may write: not to an image that is open for a repair, whose node alone writes its file.</summary>
+    internal NodeAccess AccessFromAbove => Purpose == OpenPurpose.Repair ? NodeAccess.ReadOnly : Access;
+
+    /// <summary>True when the node may repair the image.</summary>
+    internal bool AllowsRepair => this is { Purpose: OpenPurpose.Repair, Access: NodeAccess.ReadWrite };
 }

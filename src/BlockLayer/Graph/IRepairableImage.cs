@@ -12,6 +12,6 @@ internal interface IRepairableImage : ICheckableImage
     /// <param name="mode">How much is changed.</param>
     /// <param name="progress">Told how far all of it is, in bytes of the virtual disk.</param>
     /// <param name="cancellationToken">Honoured until the first change.</param>
-    /// <exception cref="Errors.BlockLayerException">ReadOnly; NoSpace: there is no room for copies or new tables; Io.</exception>
+    /// <exception cref="Errors.BlockLayerException">ReadOnly: the node was not opened for a repair; NoSpace: there is no room for copies or new tables; Io.</exception>
     ValueTask<ImageRepairReport> RepairAsync(RepairMode mode, IProgress<ByteProgress>? progress, CancellationToken cancellationToken);
 }

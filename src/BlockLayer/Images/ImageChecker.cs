@@ -38,7 +38,7 @@ public static class ImageChecker
     /// <param name="progress">Told how far all of it is, in bytes of the virtual disk.</param>
     /// <param name="cancellationToken">Honoured until the first change.</param>
     /// <exception cref="BlockLayerException">
-    /// Unsupported: images of this format cannot be repaired; ReadOnly; Conflict: it is open to be used; NoSpace: there is no room for copies or new tables; Io.
+    /// Unsupported: images of this format cannot be repaired; ReadOnly: it is not open for a repair; NoSpace: there is no room for copies or new tables; Io.
     /// </exception>
     public static ValueTask<ImageRepairReport> RepairAsync(
         BlockNode node,

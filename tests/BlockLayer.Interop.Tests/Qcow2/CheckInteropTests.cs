@@ -3,6 +3,7 @@ using System.Text.Json;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.TestKit;
+using BlockLayer.TestKit.Formats.Qcow2;
 using Xunit;
 
 namespace BlockLayer.Interop.Tests.Qcow2;

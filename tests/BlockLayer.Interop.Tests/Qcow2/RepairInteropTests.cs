@@ -4,6 +4,7 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Storage;
 using BlockLayer.TestKit;
+using BlockLayer.TestKit.Formats.Qcow2;
 using Xunit;
 
 namespace BlockLayer.Interop.Tests.Qcow2;

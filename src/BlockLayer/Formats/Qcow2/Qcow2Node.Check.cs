@@ -20,15 +20,10 @@ internal sealed partial class Qcow2Node
     /// <remarks>Runs drained; the tables are read anew afterwards.</remarks>
     public async ValueTask<ImageRepairReport> RepairAsync(RepairMode mode, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
-        if (IsReadOnly)
+        if (!_allowsRepair)
         {
-            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is open read-only and cannot be repaired; open it for writing.");
-        }
-
-        if (_purpose != OpenPurpose.Repair)
-        {
-            // Bitmaps that are written by and by, tables in the making: nobody who uses an image has all of it on disk.
-            throw Error(BlockErrorKind.Conflict, $"'{NodeName}' is in use; open it for a repair.");
+            // Whoever uses an image has part of it in memory: bitmaps that are written by and by, tables in the making.
+            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is not open for a repair; open it for writing and for that purpose.");
         }
 
         using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);

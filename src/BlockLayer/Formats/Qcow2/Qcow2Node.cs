@@ -29,7 +29,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     private readonly GuestData _data;
     private readonly BitmapStore _bitmaps;
     private readonly Qcow2OpenOptions _options;
-    private readonly OpenPurpose _purpose;
+    private readonly bool _allowsRepair;
     private readonly AsyncLock _allocationLock = new();
     private readonly InFlightTable _inFlight = new(); // guarded by _allocationLock
 
@@ -53,7 +53,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     /// <param name="image">What was read of the file.</param>
     /// <param name="options">How to run the image.</param>
     internal Qcow2Node(BlockNode file, BlockNode? dataFile, FormatOpenContext context, LoadedImage image, Qcow2OpenOptions options)
-        : base(context.NodeName, file.Environment, context.Access)
+        : base(context.NodeName, file.Environment, context.AccessFromAbove)
     {
         const ImagePermissions Reads = ImagePermissions.ConsistentRead;
         _file = context.Access == NodeAccess.ReadWrite
@@ -64,7 +64,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
             : GuestData.InImage(_file);
         _options = options;
         _bitmaps = new BitmapStore(_file, image);
-        _purpose = context.Purpose;
+        _allowsRepair = context.AllowsRepair;
         Adopt(image);
         TrackWrites();
         SetLimits(new BlockLimits
@@ -193,11 +193,6 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
         if (_isMapped)
         {
             return;
-        }
-
-        if (_purpose == OpenPurpose.Repair)
-        {
-            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is open for a repair; open it to be used before it is written.");
         }
 
         await _header.SettleAsync().ConfigureAwait(false); // after an exchange of tables whose outcome is not known

@@ -41,4 +41,7 @@ internal static class QedLimits
 
     /// <summary>How long no cluster has been allocated before NEED_CHECK is cleared. QEMU waits as long.</summary>
     internal static readonly TimeSpan NeedCheckIdleTime = TimeSpan.FromSeconds(5);
+
+    /// <summary>Bytes. Ours: the most that a repair copies so that clusters with several owners become several clusters.</summary>
+    internal const long MaxRepairCopiesLength = 1L << 30;
 }

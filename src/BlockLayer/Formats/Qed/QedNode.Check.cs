@@ -17,26 +17,24 @@ internal sealed partial class QedNode
         return found.Report;
     }
 
-    /// <summary>
-    /// Clears offsets that cannot be followed: those clusters are left to the backing file from now on. Clusters with two owners stay as they are, because
-    /// nobody can say whose they are, and so do leaks. Runs drained.
-    /// </summary>
-    /// <returns>What was found; its bad offsets are gone.</returns>
-    /// <exception cref="BlockLayerException">ReadOnly, Io.</exception>
-    internal async ValueTask<QedCheckResult> RepairAsync(CancellationToken cancellationToken)
+    /// <inheritdoc/>
+    /// <remarks>Runs drained; the tables are read anew afterwards.</remarks>
+    public async ValueTask<ImageRepairReport> RepairAsync(RepairMode mode, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
-        if (IsReadOnly)
+        if (!_allowsRepair)
         {
-            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is open read-only and cannot be repaired.");
+            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is not open for a repair; open it for writing and for that purpose.");
         }
 
         using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
-        await FlushCoreAsync(cancellationToken).ConfigureAwait(false);
-        await _header.ClearAutoclearAsync().ConfigureAwait(false);
-        QedCheckResult found = await new QedRepairer(_file, Header).RepairAsync().ConfigureAwait(false);
-        await _needCheck!.DisposeAsync().ConfigureAwait(false);
-        await LoadTablesAsync(CancellationToken.None).ConfigureAwait(false);
-        return found;
+        try
+        {
+            return await new QedRepairer(_file, _header).RepairAsync(mode, progress, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            await LoadTablesAsync(CancellationToken.None).ConfigureAwait(false);
+        }
     }
 
     // The order of writes leaves leaks behind a crash, at worst offsets past the end of the file where an older program did not keep it. Anything else is
@@ -55,7 +53,7 @@ internal sealed partial class QedNode
         if (found.BadOffsets > 0)
         {
             await _header.ClearAutoclearAsync().ConfigureAwait(false);
-            await new QedRepairer(_file, Header).RepairAsync().ConfigureAwait(false);
+            await QedRepairer.ClearBadOffsetsAsync(_file, Header).ConfigureAwait(false);
         }
     }
 }

@@ -16,10 +16,11 @@ namespace BlockLayer.Formats.Qed;
 /// <item>A read-only open never writes, whatever state the image is in.</item>
 /// </list>
 /// </remarks>
-internal sealed partial class QedNode : BlockNode, ICheckableImage, IImageDetails
+internal sealed partial class QedNode : BlockNode, IRepairableImage, IImageDetails
 {
     private readonly BlockEdge _file;
     private readonly int _cacheLength; // bytes of L2 tables in memory
+    private readonly bool _allowsRepair;
 
     // Set by LoadAsync, before the node is used, and again by a repair, under drain.
     private HeaderSector _header = null!;
@@ -27,19 +28,20 @@ internal sealed partial class QedNode : BlockNode, ICheckableImage, IImageDetail
     private QedGeometry _geometry = null!;
     private BackingReference? _backingReference; // replaced only by RecordBackingAsync
 
-    // Null in a read-only image.
+    // Null in an image that nobody may write: a read-only one, and one that is open for a repair.
     private TableWriter? _writer;
     private ClusterAllocations? _allocations;
     private NeedCheck? _needCheck;
 
     private QedNode(BlockNode file, FormatOpenContext context, int cacheLength)
-        : base(context.NodeName, file.Environment, context.Access)
+        : base(context.NodeName, file.Environment, context.AccessFromAbove)
     {
         const ImagePermissions Reads = ImagePermissions.ConsistentRead;
         const ImagePermissions Shares = Reads | ImagePermissions.WriteUnchanged;
-        ImagePermissions needs = IsReadOnly ? Reads : Reads | ImagePermissions.Write | ImagePermissions.Resize;
+        ImagePermissions needs = context.Access == NodeAccess.ReadOnly ? Reads : Reads | ImagePermissions.Write | ImagePermissions.Resize;
         _file = Attach(file, EdgeRole.Metadata, needs, Shares);
         _cacheLength = cacheLength;
+        _allowsRepair = context.AllowsRepair;
     }
 
     /// <inheritdoc/>

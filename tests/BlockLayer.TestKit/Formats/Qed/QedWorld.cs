@@ -38,12 +38,13 @@ internal sealed class QedWorld
         string path,
         string? backing = null,
         NodeAccess access = NodeAccess.ReadWrite,
-        int cacheLength = QedLimits.DefaultTableCacheLength)
+        int cacheLength = QedLimits.DefaultTableCacheLength,
+        OpenPurpose purpose = OpenPurpose.Use)
     {
         StorageNode file = await OpenFileAsync(path, access);
         try
         {
-            QedNode node = await QedNode.OpenAsync(file, new FormatOpenContext { NodeName = path, Access = access }, cacheLength, CancellationToken.None);
+            QedNode node = await QedNode.OpenAsync(file, new FormatOpenContext { NodeName = path, Access = access, Purpose = purpose }, cacheLength, CancellationToken.None);
             if (backing is not null)
             {
                 node.AttachBacking(new RawNode(backing, await OpenFileAsync(backing, NodeAccess.ReadOnly), NodeAccess.ReadOnly));

@@ -78,25 +78,6 @@ public sealed class QedCheckTests
     }
 
     [Fact]
-    public async Task A_repair_clears_what_cannot_be_followed_and_nothing_else()
-    {
-        await MakeImageAsync();
-        await _world.PatchEntryAsync("/disk.qed", L2, 0x5001);
-        await _world.PatchEntryAsync("/disk.qed", Cluster + 8, 99 * Cluster);
-        await using QedNode node = await _world.OpenAsync("/disk.qed");
-        await Assert.ThrowsAsync<ImageFormatException>(async () => await node.ReadAsync(0, new byte[1]));
-
-        QedCheckResult found = await node.RepairAsync(CancellationToken.None);
-
-        Assert.Equal((2L, 0L), (found.BadOffsets, found.SharedClusters));
-        byte[] content = new byte[3 * Cluster];
-        await node.ReadAsync(0, content);
-        Assert.Equal([.. new byte[Cluster], .. Pattern.Of(Cluster, 2 * Cluster, writer: 1)], content);
-        await node.WriteAsync(4 << 20, new byte[] { 1 });
-        Assert.Equal(0, (await node.CheckAsync(progress: null, CancellationToken.None)).Corruptions);
-    }
-
-    [Fact]
     public async Task An_unclean_image_opened_to_be_written_is_repaired_and_closed_clean()
     {
         await MakeImageAsync();

@@ -18,6 +18,10 @@ internal sealed class ClusterSet
     /// <summary>Adds a cluster; false if it was in already.</summary>
     internal bool Add(long cluster) => TryAddRange(cluster, 1);
 
+    /// <summary>Whether a cluster is in it.</summary>
+    internal bool Contains(long cluster)
+        => _pages.TryGetValue(cluster >> PageBits, out ulong[]? page) && (page[(int)(cluster & PageMask) >> 6] >> (int)(cluster & 63) & 1) != 0;
+
     /// <summary>Adds clusters that follow each other, or none of them if any was in already.</summary>
     internal bool TryAddRange(long first, int count)
     {

@@ -45,4 +45,23 @@ internal readonly record struct TableChunk(HostOffset At, ulong[] Entries)
             at += chunk;
         }
     }
+
+    /// <summary>Writes the sectors of the table that hold these entries, as they are here now. Not durable before a flush.</summary>
+    /// <param name="file">The image file.</param>
+    /// <param name="changed">Ascending indices of entries.</param>
+    internal async ValueTask WriteSectorsAsync(BlockEdge file, IReadOnlyList<int> changed)
+    {
+        byte[] sector = new byte[QedLimits.SectorSize];
+        int written = -1;
+        foreach (int index in changed)
+        {
+            int first = (int)Alignment.RoundDown(index, TableSector.Entries);
+            if (first != written)
+            {
+                TableSector.Encode(Entries.AsSpan(first, TableSector.Entries), sector);
+                await file.WriteAsync(EntryAt(first), sector, CancellationToken.None).ConfigureAwait(false);
+                written = first;
+            }
+        }
+    }
 }

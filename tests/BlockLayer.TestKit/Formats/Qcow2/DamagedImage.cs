@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using BlockLayer.Formats.Qcow2;
 
-namespace BlockLayer.Interop.Tests.Qcow2;
+namespace BlockLayer.TestKit.Formats.Qcow2;
 
 /// <summary>An image in memory whose metadata can be reached and spoiled.</summary>
 internal sealed class DamagedImage

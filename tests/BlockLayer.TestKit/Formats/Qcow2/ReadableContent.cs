@@ -4,7 +4,7 @@ using BlockLayer.Graph;
 using BlockLayer.Storage;
 using Xunit;
 
-namespace BlockLayer.Interop.Tests.Qcow2;
+namespace BlockLayer.TestKit.Formats.Qcow2;
 
 /// <summary>
 /// Every guest cluster of an image, of the active disk and of each snapshot, as far as it can be read. What could be read before a repair has to read the same
@@ -26,7 +26,7 @@ internal sealed class ReadableContent
         SnapshotTable snapshots;
         try
         {
-            snapshots = await SnapshotTableLoader.LoadAsync(new TestKit.MetadataBytes(file), header, CancellationToken.None);
+            snapshots = await SnapshotTableLoader.LoadAsync(new MetadataBytes(file), header, CancellationToken.None);
         }
         catch (ImageFormatException)
         {

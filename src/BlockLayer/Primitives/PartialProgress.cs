@@ -1,6 +1,4 @@
-using BlockLayer.Primitives;
-
-namespace BlockLayer.Formats.Qcow2;
+namespace BlockLayer.Primitives;
 
 /// <summary>Tells the progress of several runs over the disk as one; never goes back, and never past the end.</summary>
 internal sealed class PartialProgress : IProgress<ByteProgress>

@@ -1,6 +1,6 @@
 using BlockLayer.Formats.Qcow2;
 
-namespace BlockLayer.Interop.Tests.Qcow2;
+namespace BlockLayer.TestKit.Formats.Qcow2;
 
 /// <summary>Named ways to damage the metadata of a sound image, one field or one contradiction each.</summary>
 internal static class Damage
