@@ -6,12 +6,12 @@
 #   bash bench/side-by-side.sh --only convert rows whose name contains "convert"
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if ! command -v qemu-img >/dev/null 2>&1 || ! command -v qemu-storage-daemon >/dev/null 2>&1; then
+if ! command -v qemu-img >/dev/null 2>&1 || ! command -v qemu-storage-daemon >/dev/null 2>&1 || [ ! -x /usr/bin/time ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-utils qemu-system-common >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-utils qemu-system-common time >/dev/null
   else
-    echo "qemu-utils is needed: it is what the measurements are compared with" >&2
+    echo "qemu-utils is needed, which the measurements are compared with, and GNU time, which counts memory" >&2
     exit 1
   fi
 fi

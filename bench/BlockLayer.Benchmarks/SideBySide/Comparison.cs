@@ -52,6 +52,7 @@ internal static class Comparison
         ("subclusters", SubclusterRows.MeasureAsync),
         ("convert", ConvertRows.MeasureAsync),
         ("pull", PullRows.MeasureAsync),
+        ("compressed", CompressedRows.MeasureAsync),
         ("metadata", MetadataRows.MeasureAsync),
     ];
 

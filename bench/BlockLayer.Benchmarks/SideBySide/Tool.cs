@@ -24,6 +24,22 @@ internal static partial class Tool
             : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)}: exit code {process.ExitCode}\n{await output}{await errors}");
     }
 
+    /// <summary>Runs a program to its end and returns the most memory that it had resident, in bytes, as the kernel counted it.</summary>
+    /// <exception cref="InvalidOperationException">It failed, or GNU time is missing.</exception>
+    internal static async Task<long> PeakMemoryAsync(string program, params string[] arguments)
+    {
+        string report = Path.GetTempFileName();
+        try
+        {
+            await RunAsync("/usr/bin/time", ["-f", "%M", "-o", report, program, .. arguments]);
+            return long.Parse(await File.ReadAllTextAsync(report), CultureInfo.InvariantCulture) * 1024;
+        }
+        finally
+        {
+            File.Delete(report);
+        }
+    }
+
     /// <summary>Runs <c>qemu-img bench</c> and returns the seconds it reports for the requests alone, without start-up.</summary>
     internal static async Task<double> QemuBenchAsync(params string[] arguments)
     {

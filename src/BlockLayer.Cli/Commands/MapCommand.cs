@@ -11,6 +11,9 @@ internal sealed class MapCommand : Command
     private static readonly Option s_start = Option.Value('s', "start-offset", "OFFSET", "begin at this guest offset");
     private static readonly Option s_length = Option.Value('l', "max-length", "LENGTH", "show at most this many bytes");
 
+    /// <summary>Each part of a table is asked for once, so what is kept of it is of no use.</summary>
+    private const long TablesForOnePass = 1 << 20;
+
     internal override string Name => "map";
 
     internal override string Summary => "list where the bytes of a virtual disk are, run by run";
@@ -37,11 +40,12 @@ internal sealed class MapCommand : Command
             Snapshot = arguments.Get(CommonOptions.Snapshot),
             Policy = context.PolicyFor(path),
             Locking = context.Locking,
+            TableCacheLength = TablesForOnePass,
         }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (top.ConfigureAwait(false))
         {
-            IAsyncEnumerable<MapExtent> map = ImageMapper.MapAsync(top, Math.Min(start, top.Length), length, context.Console.Interrupted);
+            IAsyncEnumerable<MapExtent> map = ImageMapper.MapAsync(top, Math.Min(start, top.Length), length, new SmallHeap(), context.Console.Interrupted);
             await (json ? WriteJsonAsync(context.Out, map) : WriteTableAsync(context.Out, map, path)).ConfigureAwait(false);
         }
 

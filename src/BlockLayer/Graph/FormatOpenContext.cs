@@ -9,6 +9,9 @@ internal sealed record FormatOpenContext
     /// <summary>Read-only opens never write, whatever state the image is in.</summary>
     internal required NodeAccess Access { get; init; }
 
+    /// <summary>Bytes of mapping tables to keep in memory; null for the format's default.</summary>
+    internal long? TableCacheLength { get; init; }
+
     /// <summary>
     /// Opens, as a raw disk, a second file that the image's header names: the data file of qcow2, the image file of add-cow. This is the opener's door: the
     /// policy decides, and the file is opened and locked as the image's own is. The caller owns the node. Null where no other file is to be opened.

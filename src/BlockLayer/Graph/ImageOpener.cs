@@ -139,6 +139,7 @@ public sealed class ImageOpener
                     NodeName = path,
                     Access = how.Writable ? NodeAccess.ReadWrite : NodeAccess.ReadOnly,
                     Snapshot = options.Snapshot,
+                    TableCacheLength = options.TableCacheLength,
                     DataFile = options.DataFile,
                     OpenDataFile = (name, token) => OpenDataFileAsync(path, name, how, resolver, token),
                     RuledOut = isGiven ? null : _formats,

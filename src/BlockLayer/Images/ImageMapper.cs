@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using BlockLayer.Graph;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Images;
 
@@ -10,12 +11,14 @@ public static class ImageMapper
     /// <param name="top">The top image of a chain.</param>
     /// <param name="start">Guest offset in bytes, at most the length of the image.</param>
     /// <param name="length">Bytes; what lies past the end of the image is left out.</param>
+    /// <param name="progress">Told after each question, in bytes of the range.</param>
     /// <param name="cancellationToken">Honoured between runs.</param>
     /// <exception cref="Errors.BlockLayerException">OutOfRange, Io, Corrupt.</exception>
     public static async IAsyncEnumerable<MapExtent> MapAsync(
         BlockNode top,
         long start = 0,
         long length = long.MaxValue,
+        IProgress<ByteProgress>? progress = null,
         [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         long end = length > top.Length - start ? top.Length : start + length;
@@ -24,6 +27,7 @@ public static class ImageMapper
         {
             MapExtent next = await LookAsync(top, offset, end - offset, cancellationToken).ConfigureAwait(false);
             offset += next.Length;
+            progress?.Report(new ByteProgress(offset - start, end - start));
             if (pending is not { } current)
             {
                 pending = next;

@@ -62,7 +62,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
         _data = dataFile is not null ? GuestData.InDataFile(AttachData(dataFile))
             : image.Header.HasFeature(IncompatibleFeatures.ExternalDataFile) ? GuestData.NotOpened(_file)
             : GuestData.InImage(_file);
-        _options = options;
+        _options = options with { TableCacheLength = context.TableCacheLength ?? options.TableCacheLength };
         _bitmaps = new BitmapStore(_file, image);
         _allowsRepair = context.AllowsRepair;
         Adopt(image);

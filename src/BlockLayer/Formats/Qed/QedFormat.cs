@@ -34,7 +34,7 @@ public sealed class QedFormat : ImageFormat
     }
 
     internal override async ValueTask<BlockNode> OpenAsync(BlockNode file, FormatOpenContext context, CancellationToken cancellationToken)
-        => await QedNode.OpenAsync(file, context, QedLimits.DefaultTableCacheLength, cancellationToken).ConfigureAwait(false);
+        => await QedNode.OpenAsync(file, context, (int)Math.Clamp(context.TableCacheLength ?? QedLimits.DefaultTableCacheLength, 0, int.MaxValue), cancellationToken).ConfigureAwait(false);
 
     internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
         => new QedInspector(file, findings).RunAsync(cancellationToken);
