@@ -9,8 +9,8 @@ namespace BlockLayer.Graph;
 internal sealed class ChainClaim : IDisposable
 {
     private readonly List<BlockNode> _images = [];
-    private readonly List<BlockEdge.Freeze> _freezes = [];
     private readonly string _by;
+    private ChainFreeze? _freeze;
 
     private ChainClaim(string by) => _by = by;
 
@@ -21,7 +21,7 @@ internal sealed class ChainClaim : IDisposable
     /// <param name="top">An image, not a filter.</param>
     /// <param name="bottom">The top, or an image below it.</param>
     /// <param name="by">Who claims, for the message of whoever is refused.</param>
-    /// <exception cref="BlockLayerException">Conflict: another job changes one of them, or reads the top.</exception>
+    /// <exception cref="BlockLayerException">Conflict: another job changes one of them, or reads the top; or somebody keeps the top's backing link as it is.</exception>
     internal static ChainClaim Take(BlockNode top, BlockNode bottom, string by)
     {
         var claim = new ChainClaim(by);
@@ -45,30 +45,19 @@ internal sealed class ChainClaim : IDisposable
                 }
             }
 
+            top.BackingEdge?.ThrowIfFrozen(); // else a job would learn it when everything is copied
             foreach (BlockNode image in claim._images)
             {
                 image.Claims.Add(claim);
             }
         }
 
-        foreach (BlockNode image in claim._images.SkipLast(1))
-        {
-            claim.FreezeBelow(image);
-        }
-
+        claim._freeze = ChainFreeze.Between(top, bottom, by);
         return claim;
     }
 
     /// <summary>Lets the links change again; the images stay claimed.</summary>
-    internal void Thaw()
-    {
-        foreach (BlockEdge.Freeze freeze in _freezes)
-        {
-            freeze.Dispose();
-        }
-
-        _freezes.Clear();
-    }
+    internal void Thaw() => _freeze?.Dispose();
 
     /// <summary>Lets everything go; later calls do nothing.</summary>
     public void Dispose()
@@ -88,16 +77,5 @@ internal sealed class ChainClaim : IDisposable
         }
 
         _images.Clear();
-    }
-
-    // The backing link and, if filters stand in it, their links down to the next image.
-    private void FreezeBelow(BlockNode image)
-    {
-        BlockEdge? edge = image.BackingEdge;
-        while (edge is not null)
-        {
-            _freezes.Add(edge.FreezeFor(_by));
-            edge = (edge.Child as FilterNode)?.Filtered;
-        }
     }
 }

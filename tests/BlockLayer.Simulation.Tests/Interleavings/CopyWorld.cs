@@ -81,6 +81,8 @@ internal sealed class CopyWorld
         List<CopyExtent> lacking = await CopyPlan.MakeAsync(_chain.TopNode, _bottom, new ByteRange(0, _chain.Length), CancellationToken.None);
         Assert.Empty(lacking);
         await _guests.CheckAsync(_filter);
+        _chain.TopNode.AddReference();
+        await _filter.DisposeAsync(); // it keeps the links as they are
         if (_bottom is null)
         {
             await _chain.TopNode.DetachAsync(_chain.TopNode.BackingEdge!);

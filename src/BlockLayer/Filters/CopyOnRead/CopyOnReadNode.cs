@@ -25,6 +25,7 @@ public sealed partial class CopyOnReadNode : FilterNode
 
     private readonly CopyQueue _queue;
     private readonly GuestPriority _guests;
+    private ChainFreeze? _freeze; // constant after construction
 
     private CopyOnReadNode(BlockNode image, BlockNode? bottom, CopyOnReadOptions options, ImagePermissions needs, ImagePermissions shares)
         : base(image.NodeName, image, needs, shares)
@@ -60,11 +61,24 @@ public sealed partial class CopyOnReadNode : FilterNode
 
     /// <summary>Puts the filter on an image and takes over the caller's ownership of it.</summary>
     /// <param name="image">The image to fill.</param>
-    /// <param name="bottom">The last image of its chain whose content is copied; null: all of them.</param>
+    /// <param name="bottom">The last image of its chain whose content is copied; null: all of them. The links down to it stay as they are while the filter lives.</param>
     /// <param name="options">How; null: the defaults.</param>
+    /// <exception cref="BlockLayerException">NotFound: <paramref name="bottom"/> is not in the chain of the image.</exception>
     public static CopyOnReadNode Create(BlockNode image, BlockNode? bottom = null, CopyOnReadOptions? options = null)
     {
-        options ??= new CopyOnReadOptions();
+        bottom = bottom?.SkipFilters();
+        if (bottom is not null && !BackingChain.Images(image).Contains(bottom))
+        {
+            throw new BlockLayerException(BlockErrorKind.NotFound, $"'{bottom.NodeName}' is not in the backing chain of '{image.NodeName}'.") { NodeName = image.NodeName };
+        }
+
+        CopyOnReadNode node = CreateCore(image, bottom, options ?? new CopyOnReadOptions());
+        node._freeze = bottom is null ? null : ChainFreeze.Between(image, bottom, $"copy-on-read down to '{bottom.NodeName}'");
+        return node;
+    }
+
+    private static CopyOnReadNode CreateCore(BlockNode image, BlockNode? bottom, CopyOnReadOptions options)
+    {
         const ImagePermissions Guest = ImagePermissions.Write | ImagePermissions.Resize;
         ImagePermissions copy = image.Limits.SupportsPopulate ? ImagePermissions.WriteUnchanged : ImagePermissions.None;
         ImagePermissions[] wishes = image.IsReadOnly ? [] : [Reads | copy | Guest, Reads | copy];
@@ -133,6 +147,12 @@ public sealed partial class CopyOnReadNode : FilterNode
         => Job is null
             ? base.ResizeCoreAsync(length, options, cancellationToken)
             : throw Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot be resized while {Job} fills it.");
+
+    private protected override ValueTask CloseCoreAsync()
+    {
+        _freeze?.Dispose();
+        return base.CloseCoreAsync();
+    }
 
     private async ValueTask WriteClaimedAsync(
         ValueTask<bool> allocated,

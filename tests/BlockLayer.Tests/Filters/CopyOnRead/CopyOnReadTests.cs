@@ -36,17 +36,50 @@ public class CopyOnReadTests
         var middle = new MemoryOverlayNode("middle", CopyFixture.Length, 4096, environment, basis);
         middle.Fill(Unit + 8192, SectorStamp.Of(Unit + 8192, 4096, 2));
         var image = new MemoryOverlayNode("image", CopyFixture.Length, 16384, environment, middle);
-        await using CopyOnReadNode filter = CopyOnReadNode.Create(image, bottom: middle);
+        CopyOnReadNode filter = CopyOnReadNode.Create(image, bottom: middle);
+        image.AddReference();
 
         byte[] all = new byte[CopyFixture.Length];
         await filter.ReadAsync(0, all);
 
         Assert.Equal(1, image.AllocatedClusters); // the 16 KiB around the 4 KiB that the middle provides
         byte[] cluster = new byte[16384];
+        await filter.DisposeAsync();
         await image.DetachAsync(image.BackingEdge!);
         await image.ReadAsync(Origin.Edge, Unit, cluster, ReadFlags.None, CancellationToken.None);
         Assert.True(cluster.AsSpan().SequenceEqual(all.AsSpan(Unit, 16384)));
         Assert.Equal(2, SectorStamp.WriterOf(cluster.AsSpan(8192), Unit + 8192));
+        await image.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task The_links_down_to_bottom_stay_as_they_are_while_the_filter_lives()
+    {
+        BlockEnvironment environment = TestEnvironment.Inline();
+        var basis = new MemoryOverlayNode("base", CopyFixture.Length, Unit, environment);
+        var middle = new MemoryOverlayNode("middle", CopyFixture.Length, Unit, environment, basis);
+        var image = new MemoryOverlayNode("image", CopyFixture.Length, Unit, environment, middle);
+        image.AddReference();
+        CopyOnReadNode filter = CopyOnReadNode.Create(image, bottom: middle);
+        BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(() => image.DetachAsync(image.BackingEdge!).AsTask());
+        Assert.Equal("The Backing link from 'image' to 'middle' cannot change: copy-on-read down to 'middle' uses it.", error.Message);
+        error = Assert.Throws<BlockLayerException>(() => ChainClaim.Take(image, middle, "a job"));
+        Assert.Equal(BlockErrorKind.Conflict, error.Kind);
+        await middle.DetachAsync(middle.BackingEdge!); // what lies below bottom is not its affair
+
+        await filter.DisposeAsync();
+        ChainClaim.Take(image, middle, "a job").Dispose();
+        await image.DetachAsync(image.BackingEdge!);
+        await image.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_bottom_that_is_not_in_the_chain_is_refused()
+    {
+        await using var disk = new CopyFixture();
+        await using var stranger = new MemoryOverlayNode("stranger", CopyFixture.Length, Unit, disk.Environment);
+        BlockLayerException error = Assert.Throws<BlockLayerException>(() => CopyOnReadNode.Create(disk.Image, stranger));
+        Assert.Equal((BlockErrorKind.NotFound, "'stranger' is not in the backing chain of 'image'."), (error.Kind, error.Message));
     }
 
     [Fact]
