@@ -23,6 +23,7 @@ internal static class BlkProgram
         new SnapshotCommand(),
         new BitmapCommand(),
         new PullCommand(),
+        new MirrorCommand(),
         new DemoCommand(),
     ];
 

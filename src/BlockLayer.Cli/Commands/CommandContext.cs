@@ -1,5 +1,6 @@
 using BlockLayer.Cli.CommandLine;
 using BlockLayer.Cli.Terminal;
+using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 
@@ -18,6 +19,31 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
 
     internal ImageOpener Opener => new(Formats, environment);
 
+    /// <summary>Opens what the user named: an image, or filters on images.</summary>
+    /// <exception cref="UsageException">The name cannot be read.</exception>
+    internal ValueTask<BlockNode> OpenAsync(string name, ImageOpenOptions options, MirrorOptions? mirror = null)
+    {
+        var opener = new FilterOpener(Opener, environment) { Mirror = mirror ?? new MirrorOptions() };
+        return ReadingAsync(name, async () => await opener.OpenAsync(name, options, console.Interrupted).ConfigureAwait(false));
+    }
+
+    /// <summary>The same as a disk.</summary>
+    /// <exception cref="UsageException">The name cannot be read.</exception>
+    internal ValueTask<Disk> OpenDiskAsync(string name, DiskOptions options)
+        => ReadingAsync(name, async () => await Disk.OpenByNameAsync(name, options, mirror: null, console.Interrupted).ConfigureAwait(false));
+
+    private static async ValueTask<T> ReadingAsync<T>(string name, Func<ValueTask<T>> open)
+    {
+        try
+        {
+            return await open().ConfigureAwait(false);
+        }
+        catch (ArgumentException error) when (FilterName.IsOne(name))
+        {
+            throw new UsageException(error.Message);
+        }
+    }
+
     /// <summary>
     /// What images may refer to: files beside them, beside the files that the user named, and where the user says; with --trust, anything.
     /// </summary>
@@ -29,12 +55,24 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
         }
 
         var roots = new List<string>(arguments.GetAll(CommonOptions.Allow));
-        foreach (string file in namedFiles)
+        foreach (string name in namedFiles)
         {
-            roots.Add(Path.GetDirectoryName(file) is { Length: > 0 } directory ? directory : ".");
+            roots.AddRange(FilesIn(name).Select(static file => Path.GetDirectoryName(file) is { Length: > 0 } directory ? directory : "."));
         }
 
         return OpenPolicy.Default with { AllowedRoots = roots };
+    }
+
+    private static IEnumerable<string> FilesIn(string name)
+    {
+        try
+        {
+            return FilterName.FilesIn(name);
+        }
+        catch (ArgumentException error)
+        {
+            throw new UsageException(error.Message);
+        }
     }
 
     /// <summary>Whether images are opened with their locks.</summary>

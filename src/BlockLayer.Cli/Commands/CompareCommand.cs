@@ -34,11 +34,11 @@ internal sealed class CompareCommand : Command
         (string first, string second) = (arguments.Operands[0], arguments.Operands[1]);
         OpenPolicy policy = context.PolicyFor(first, second);
         var openFirst = new ImageOpenOptions { Policy = policy, Locking = context.Locking }.WithFormat(arguments.Get(s_first));
-        BlockNode left = await context.Opener.OpenAsync(first, openFirst).ConfigureAwait(false);
+        BlockNode left = await context.OpenAsync(first, openFirst).ConfigureAwait(false);
         await using (left.ConfigureAwait(false))
         {
             var openSecond = new ImageOpenOptions { Policy = policy, Locking = context.Locking }.WithFormat(arguments.Get(s_second));
-            BlockNode right = await context.Opener.OpenAsync(second, openSecond).ConfigureAwait(false);
+            BlockNode right = await context.OpenAsync(second, openSecond).ConfigureAwait(false);
             await using (right.ConfigureAwait(false))
             {
                 return await CompareAsync(left, right, arguments.Has(s_strict) ? CompareMode.Strict : CompareMode.Content, context).ConfigureAwait(false);

@@ -57,7 +57,7 @@ internal sealed class ConvertCommand : Command
         ConvertOptions options = OptionsFrom(arguments, backing);
         ImageOpenOptions open = new ImageOpenOptions { Snapshot = arguments.Get(s_snapshot), Policy = context.PolicyFor(source) }
             .WithFormat(arguments.Get(s_sourceFormat));
-        BlockNode from = await context.Opener.OpenAsync(source, open).ConfigureAwait(false);
+        BlockNode from = await context.OpenAsync(source, open).ConfigureAwait(false);
         await using (from.ConfigureAwait(false))
         {
             OpenPolicy policy = context.PolicyFor([target, .. backing is null ? [] : new[] { backing.Name }, .. CreateOptionList.FilesIn(image.Options)]);

@@ -35,7 +35,7 @@ internal sealed class InfoCommand : Command
             DataFile = DataFileMode.Ignore,
             Backing = chain ? BackingMode.Open : BackingMode.Ignore,
         }.WithFormat(arguments.Get(CommonOptions.Format));
-        BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
+        BlockNode top = await context.OpenAsync(path, options).ConfigureAwait(false);
         await using (top.ConfigureAwait(false))
         {
             var images = new List<ImageInfo>();

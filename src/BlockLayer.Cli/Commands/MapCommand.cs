@@ -42,7 +42,7 @@ internal sealed class MapCommand : Command
             Locking = context.Locking,
             TableCacheLength = TablesForOnePass,
         }.WithFormat(arguments.Get(CommonOptions.Format));
-        BlockNode top = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
+        BlockNode top = await context.OpenAsync(path, options).ConfigureAwait(false);
         await using (top.ConfigureAwait(false))
         {
             IAsyncEnumerable<MapExtent> map = ImageMapper.MapAsync(top, Math.Min(start, top.Length), length, new SmallHeap(), context.Console.Interrupted);

@@ -40,7 +40,7 @@ internal sealed class PullCommand : Command
             Environment = context.Environment,
         };
         CancellationToken interrupted = context.Console.Interrupted;
-        Disk disk = await Disk.OpenAsync(path, open, interrupted).ConfigureAwait(false);
+        Disk disk = await context.OpenDiskAsync(path, open).ConfigureAwait(false);
         await using (disk.ConfigureAwait(false))
         {
             long lacking = await PullWatch.MeasureLackingAsync(disk, basePath, interrupted).ConfigureAwait(false);

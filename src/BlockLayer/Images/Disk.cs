@@ -46,6 +46,32 @@ public sealed class Disk : IAsyncDisposable
         return new Disk(options.CopyOnRead is { } copy ? CopyOnReadNode.Create(image, bottom: null, copy) : image);
     }
 
+    /// <summary>
+    /// Opens what a person names: an image, or filters on images, such as <c>blkmirror:SOURCE:DEST</c> (<see cref="FilterName"/>). For names that come from people, not
+    /// from files or the network.
+    /// </summary>
+    /// <param name="name">An image file, or a name that asks for filters.</param>
+    /// <param name="options">How the images are opened; <see cref="DiskOptions.CopyOnRead"/> also says how <c>blkstream:</c> fills.</param>
+    /// <param name="mirror">How a mirror works.</param>
+    /// <param name="cancellationToken">Honoured between files, and between the pieces that a mirror copies.</param>
+    /// <exception cref="ArgumentException">The name cannot be read.</exception>
+    /// <exception cref="BlockLayerException">As for opening an image, and what the filters refuse.</exception>
+    public static async ValueTask<Disk> OpenByNameAsync(
+        string name,
+        DiskOptions? options = null,
+        MirrorOptions? mirror = null,
+        CancellationToken cancellationToken = default)
+    {
+        options ??= new DiskOptions();
+        var opener = new FilterOpener(new ImageOpener(options.Formats, options.Environment), options.Environment)
+        {
+            Mirror = mirror ?? new MirrorOptions(),
+            CopyOnRead = options.CopyOnRead ?? new CopyOnReadOptions(),
+        };
+        var how = new ImageOpenOptions { Format = options.Format, Access = options.Access, Policy = options.Policy };
+        return new Disk(await opener.OpenAsync(name, how, cancellationToken).ConfigureAwait(false));
+    }
+
     /// <summary>Creates an image and opens it.</summary>
     /// <param name="path">The file; replaced if it exists, unless somebody uses it.</param>
     /// <param name="image">What to create.</param>
