@@ -7,6 +7,6 @@ internal interface IFinishableImage
     /// Makes the data file the whole disk, durably, and lets the backing file go. Where there is no backing file, what was never written becomes zeroes. Runs
     /// drained.
     /// </summary>
-    /// <exception cref="Errors.BlockLayerException">ReadOnly; Conflict: something is still in the backing file, or a job uses it; NoSpace, Io.</exception>
+    /// <exception cref="Errors.BlockLayerException">ReadOnly; Unsupported: something is still in the backing file; Conflict: a job uses it; NoSpace, Io.</exception>
     ValueTask FinishAsync(CancellationToken cancellationToken);
 }

@@ -4,6 +4,6 @@ namespace BlockLayer.Graph;
 internal interface IVerifiesBacking
 {
     /// <summary>Looks at the backing node, which stands below with its whole chain by now.</summary>
-    /// <exception cref="Errors.BlockLayerException">Corrupt: it is not what the image was made over. Io: it cannot be read.</exception>
+    /// <exception cref="Errors.BlockLayerException">InvalidFormat: it is not what the image was made over. Io: it cannot be read.</exception>
     ValueTask VerifyBackingAsync(CancellationToken cancellationToken);
 }

@@ -50,7 +50,7 @@ public abstract class ImageFormat
 
     /// <summary>Refuses what <see cref="CreateAsync"/> could not do at <paramref name="path"/>, while whatever stands there has not been touched.</summary>
     /// <exception cref="ArgumentException">As <see cref="CreateAsync"/>.</exception>
-    /// <exception cref="BlockLayerException">Conflict, Unsupported, InvalidFormat, Io.</exception>
+    /// <exception cref="BlockLayerException">Denied, Conflict, Unsupported, InvalidFormat, Io.</exception>
     internal virtual ValueTask ThrowIfCannotCreateAsync(
         string path,
         ImageCreateOptions options,

@@ -16,7 +16,7 @@ public static class ImageFinisher
     /// <param name="node">The overlay; filters on top are looked through.</param>
     /// <param name="cancellationToken">Honoured until something is written.</param>
     /// <exception cref="BlockLayerException">
-    /// Unsupported: the format keeps its data elsewhere. ReadOnly. Conflict: clusters are left to the backing file, how many, or a job uses it. NoSpace, Io.
+    /// Unsupported: the format keeps its data elsewhere, or clusters are left to the backing file, and how many. ReadOnly. Conflict: a job uses it. NoSpace, Io.
     /// </exception>
     public static ValueTask FinishAsync(BlockNode node, CancellationToken cancellationToken = default)
     {

@@ -34,7 +34,7 @@ internal sealed class CowOverlayCreator
     }
 
     /// <summary>Refuses what would overwrite somebody's data, while nothing has been touched yet.</summary>
-    /// <exception cref="BlockLayerException">Conflict, Unsupported, InvalidFormat (two of the three files are one), Io.</exception>
+    /// <exception cref="BlockLayerException">Denied (a file holds data), Conflict, Unsupported, InvalidFormat (two of the three files are one), Io.</exception>
     internal async ValueTask ThrowIfImpossibleAsync(CancellationToken cancellationToken)
     {
         FileName.Encode("image file", _imageName);
@@ -155,7 +155,7 @@ internal sealed class CowOverlayCreator
         if (image.Length != _options.Length)
         {
             throw Refusal(
-                BlockErrorKind.Conflict,
+                BlockErrorKind.Denied,
                 $"'{_imagePath}' exists and is {image.Length} bytes long, while the disk is to have {_options.Length}. Remove it, or give its length.");
         }
 
@@ -174,7 +174,7 @@ internal sealed class CowOverlayCreator
                 if (!extent.IsHole)
                 {
                     throw Refusal(
-                        BlockErrorKind.Conflict,
+                        BlockErrorKind.Denied,
                         $"'{_imagePath}' exists and holds data, which the backing file would hide and writes would overwrite. Remove it, or choose another name.");
                 }
 

@@ -34,7 +34,7 @@ internal sealed partial class CowOverlayNode
         cancellationToken.ThrowIfCancellationRequested();
         await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
         bool isComplete = reference is null && _bitmap is { IsFull: true };
-        _base = null;
+        (_base, _formerBacking, _isBaseForgotten) = (null, BackingEdge?.Child.SkipFilters(), true);
         if (_header.Record is { Base: not null } record)
         {
             // First, because the new name may be the old one. Until the switch the base is only taken on trust.
@@ -63,7 +63,7 @@ internal sealed partial class CowOverlayNode
             if (BackingReference is { } reference && !_bitmap!.IsFull)
             {
                 throw Error(
-                    BlockErrorKind.Conflict,
+                    BlockErrorKind.Unsupported,
                     $"{_bitmap.Clusters - _bitmap.CountSet()} of {_bitmap.Clusters} clusters of '{NodeName}' are still in its backing file {reference}; pull them first.");
             }
 

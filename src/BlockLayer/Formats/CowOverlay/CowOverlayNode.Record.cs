@@ -6,8 +6,10 @@ namespace BlockLayer.Formats.CowOverlay;
 // Our record: what the base was, whether the bitmap is as it was left, how long the image file was.
 internal sealed partial class CowOverlayNode
 {
-    private BaseIdentity? _base; // of the backing node below; null while that is not known
-    private bool _isMarked;      // set by the first run of the write-back that writes bits: the record on disk says "not clean"
+    private BaseIdentity? _base;       // of the backing node below; null while that is not known
+    private BlockNode? _formerBacking; // what stood below when another reference was recorded; not what that one names
+    private bool _isBaseForgotten;     // another reference was recorded, and what it names is not known yet
+    private bool _isMarked;            // set by the first run of the write-back that writes bits: the record on disk says "not clean"
 
     /// <inheritdoc/>
     /// <remarks>Without a recorded identity the base is taken as it is, and recorded by the first flush that writes bits.</remarks>
@@ -26,7 +28,7 @@ internal sealed partial class CowOverlayNode
                 ? "its content is another"
                 : $"it is {found.Length} bytes long, and that was {known.Length}";
             throw Error(
-                BlockErrorKind.Corrupt,
+                BlockErrorKind.InvalidFormat,
                 $"'{backing.NodeName}' is not the backing file that '{NodeName}' was written over: {what}. Put the original back; "
                 + "clusters that were never written to the overlay exist nowhere else.");
         }
@@ -81,7 +83,7 @@ internal sealed partial class CowOverlayNode
     private async ValueTask CloseCleanlyAsync()
     {
         await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
-        bool isOutdated = _isMarked || _checksum is ChecksumState.NotClosed or ChecksumState.Stale;
+        bool isOutdated = _isMarked || _isBaseForgotten || _checksum is ChecksumState.NotClosed or ChecksumState.Stale;
         if (_bitmap is null || IsAllAllocated || !isOutdated || !_header.HasRoomForRecord)
         {
             return;
@@ -91,9 +93,28 @@ internal sealed partial class CowOverlayNode
         {
             IsClean = true,
             ImageLength = Length,
-            Base = _base ?? _header.KnownBase,
+            Base = _base ?? _header.KnownBase ?? await SampleNewBackingAsync().ConfigureAwait(false),
             NamesHash = _header.NamesHash,
             BitmapChecksum = _bitmap.Checksum(),
         }).ConfigureAwait(false);
+    }
+
+    // A job that recorded another backing file has put it below since. One that cannot be read stays unknown: it is below, so nothing is lost by not knowing it,
+    // and an overlay has to be closed whatever state its base is in.
+    private async ValueTask<BaseIdentity?> SampleNewBackingAsync()
+    {
+        if (BackingEdge?.Child is not { } backing || backing.SkipFilters() == _formerBacking)
+        {
+            return null;
+        }
+
+        try
+        {
+            return await BaseIdentity.OfAsync(backing, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (BlockLayerException)
+        {
+            return null;
+        }
     }
 }

@@ -32,7 +32,7 @@ internal sealed partial class CowOverlayNode
         _bitmapFile.ThrowIfTooLarge(length);
         if (BackingEdge is null && BackingReference is { } unopened)
         {
-            throw Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot grow without its backing file {unopened}, which was not opened: it may be longer.");
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' cannot grow without its backing file {unopened}, which was not opened: it may be longer.");
         }
 
         long old = Length;

@@ -55,10 +55,11 @@ internal sealed class CowOverlayWorld
         return content;
     }
 
-    internal async ValueTask<byte[]> ReadFileAsync(string path)
+    /// <summary>All of a file, or its first bytes.</summary>
+    internal async ValueTask<byte[]> ReadFileAsync(string path, long most = long.MaxValue)
     {
         await using BlockStorage file = await Environment.Files.OpenAsync(path, new StorageOpenOptions(), CancellationToken.None);
-        byte[] content = new byte[file.Length];
+        byte[] content = new byte[Math.Min(most, file.Length)];
         await file.ReadAsync(0, content, CancellationToken.None);
         return content;
     }
