@@ -11,5 +11,13 @@ internal static class CrashTable
     /// <param name="states">How many states were tried.</param>
     /// <param name="outcome">What they held.</param>
     internal static void Print(string operation, CrashRecorder recorder, long states, string outcome)
-        => TestContext.Current.TestOutputHelper!.WriteLine($"| {operation,-52} | {recorder.Images.Count,4} points | {states,6} states | {outcome} |");
+        => Print(operation, recorder.Images.Count, states, outcome);
+
+    /// <summary>Prints one row for several runs of an operation.</summary>
+    /// <param name="operation">What was going on.</param>
+    /// <param name="points">The crash points of all runs.</param>
+    /// <param name="states">How many states were tried.</param>
+    /// <param name="outcome">What they held.</param>
+    internal static void Print(string operation, int points, long states, string outcome)
+        => TestContext.Current.TestOutputHelper!.WriteLine($"| {operation,-52} | {points,4} points | {states,6} states | {outcome} |");
 }
