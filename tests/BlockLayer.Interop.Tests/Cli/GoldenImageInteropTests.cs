@@ -32,12 +32,11 @@ public sealed class GoldenImageInteropTests : IDisposable
         GoldenImage image = GoldenImages.Get(name);
         JsonNode theirs = JsonNode.Parse(_qemuImg.RunOk("info", "-f", image.Format, "--output=json", image.Path))!;
         JsonNode ours = JsonNode.Parse(await _blk.SucceedAsync("info", "-f", image.Format, "--output=json", image.Path))!;
-        foreach (string notShown in (string[])["snapshots", "children"])
+        foreach (string notShown in (string[])["children"])
         {
             theirs.AsObject().Remove(notShown);
         }
 
-        theirs["format-specific"]?["data"]?.AsObject().Remove("bitmaps");
         if (image.Format == "qed")
         {
             // qemu-img shows false for QED whatever its need-check bit says; ours is asserted apart.

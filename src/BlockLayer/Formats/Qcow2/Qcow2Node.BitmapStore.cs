@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using BlockLayer.Errors;
 using BlockLayer.Primitives;
 using BlockLayer.Requests;
@@ -8,6 +9,15 @@ namespace BlockLayer.Formats.Qcow2;
 internal sealed partial class Qcow2Node
 {
     private StoredBitmap[] _tracked = []; // those whose Written is attached to this node
+
+    /// <summary>Takes up the bitmaps of an image that was read from disk: when it is opened, and when it was repaired.</summary>
+    [MemberNotNull(nameof(_bitmaps))]
+    private void TakeUpBitmaps(LoadedImage image)
+    {
+        _bitmaps = new BitmapStore(_file, image);
+        _bitmaps.Use(_header, _geometry, _refcounts, _guard, _allocator, _writeBack);
+        TrackWrites();
+    }
 
     /// <summary>
     /// Marks writes in the enabled bitmaps, and in no others. From the open on: the write that makes the image prepare for writing is in them too.

@@ -33,7 +33,9 @@ internal sealed partial class Qcow2Node
         }
         finally
         {
-            Adopt(await LoadedImage.ReadAsync(File, NodeAccess.ReadWrite, OpenPurpose.Repair, CancellationToken.None).ConfigureAwait(false));
+            LoadedImage image = await LoadedImage.ReadAsync(File, NodeAccess.ReadWrite, OpenPurpose.Repair, CancellationToken.None).ConfigureAwait(false);
+            Adopt(image);
+            TakeUpBitmaps(image);
         }
     }
 }

@@ -27,7 +27,6 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
 {
     private readonly BlockEdge _file;
     private readonly GuestData _data;
-    private readonly BitmapStore _bitmaps;
     private readonly Qcow2OpenOptions _options;
     private readonly bool _allowsRepair;
     private readonly AsyncLock _allocationLock = new();
@@ -42,6 +41,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     private ClusterAllocator _allocator;
     private StreamPacker _packer; // guarded by _allocationLock
     private WriteBack _writeBack;
+    private BitmapStore _bitmaps;
 
     private volatile bool _isMapped;   // set once the guard knows the metadata, so that tables may be changed
     private volatile bool _isPrepared; // set once a guest may write, cleared when it must not, or when bitmaps have to be marked again
@@ -63,10 +63,9 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
             : image.Header.HasFeature(IncompatibleFeatures.ExternalDataFile) ? GuestData.NotOpened(_file)
             : GuestData.InImage(_file);
         _options = options with { TableCacheLength = context.TableCacheLength ?? options.TableCacheLength };
-        _bitmaps = new BitmapStore(_file, image);
         _allowsRepair = context.AllowsRepair;
         Adopt(image);
-        TrackWrites();
+        TakeUpBitmaps(image);
         SetLimits(new BlockLimits
         {
             ClusterSize = _geometry.ClusterSize,
@@ -113,7 +112,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
         _allocator = new ClusterAllocator(_file, _geometry, _refcounts, _guard, Gate, _options.ReusePolicy);
         _packer = new StreamPacker(_geometry, _allocator, _refcounts);
         _writeBack = new WriteBack(_file, _data, _header, _allocationLock, _tables, _refcounts, _allocator);
-        _bitmaps.Use(_header, _geometry, _refcounts, _guard, _allocator, _writeBack);
+        _bitmaps?.Use(_header, _geometry, _refcounts, _guard, _allocator, _writeBack);
         SetLength(image.Length);
     }
 
