@@ -22,6 +22,8 @@ internal static class BlkProgram
         new CheckCommand(),
         new SnapshotCommand(),
         new BitmapCommand(),
+        new ResizeCommand(),
+        new AmendCommand(),
         new PullCommand(),
         new MirrorCommand(),
         new DemoCommand(),

@@ -44,12 +44,11 @@ internal sealed class SnapshotCommand : Command
         bool json = arguments.GetChoice(CommonOptions.Output, "human", "json") == "json";
         var options = new ImageOpenOptions
         {
-            Format = arguments.Get(CommonOptions.Format),
             Access = verb == "list" ? NodeAccess.ReadOnly : NodeAccess.ReadWrite,
             Backing = BackingMode.Ignore,
             Locking = verb == "list" ? context.Locking : ImageLocking.Take,
         };
-        BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
+        BlockNode image = await context.Opener.OpenAsync(path, options.WithFormat(arguments.Get(CommonOptions.Format))).ConfigureAwait(false);
         await using (image.ConfigureAwait(false))
         {
             await RunAsync(context, image, verb, name, json).ConfigureAwait(false);

@@ -9,6 +9,30 @@ internal sealed partial class Qcow2Node
 {
     private const int MaxDiscardLength = 16 << 20; // bytes a request to the file system
 
+    /// <summary>Drains the node for a change of its tables as a whole.</summary>
+    /// <param name="what">What could be done if nothing were in the way; completes "..., ... when the job is over".</param>
+    /// <param name="cancellationToken">Honoured while it waits for another change.</param>
+    /// <exception cref="BlockLayerException">ReadOnly; Conflict: a job works with the image.</exception>
+    private async ValueTask<GraphChange> BeginTableChangeAsync(string what, CancellationToken cancellationToken)
+    {
+        if (IsReadOnly)
+        {
+            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' was opened read-only.");
+        }
+
+        GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        lock (Environment.TopologyLock)
+        {
+            if (Claims.Count == 0)
+            {
+                return change;
+            }
+        }
+
+        change.Dispose();
+        throw Error(BlockErrorKind.Conflict, $"A job works with '{NodeName}'; {what} when the job is over.");
+    }
+
     /// <summary>
     /// Builds the next state of the tables, makes it durable, and makes it the image's. The node is drained. What fails before the header is written changes
     /// nothing; whether a write of the header that failed took place is settled before anybody writes again.

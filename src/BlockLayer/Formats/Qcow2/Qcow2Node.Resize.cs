@@ -18,6 +18,7 @@ internal sealed partial class Qcow2Node
 
         ThrowIfBitmapsCannotFollow(length);
         _data.ThrowIfNotOpened();
+        ThrowIfSizeIsFixed(length);
         await PrepareToWriteAsync().ConfigureAwait(false);
         long oldLength = Length;
         if (length > oldLength)
@@ -39,12 +40,27 @@ internal sealed partial class Qcow2Node
         if (length < oldLength)
         {
             await _data.ResizeAsync(oldLength, length).ConfigureAwait(false);
+            await CutFileAsync().ConfigureAwait(false);
         }
     }
 
-    /// <summary>Makes room in the L1 table, and hides what a longer backing file would show in the new part: durable before the new size is.</summary>
+    /// <exception cref="BlockLayerException">Unsupported: snapshots rely on the size, as in QEMU.</exception>
+    private void ThrowIfSizeIsFixed(long length)
+    {
+        if (length != Length && Header.SnapshotCount > 0 && Header.Version < 3)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' has snapshots, which need not say their size in version 2, so its own cannot change; amend compat=1.1 first.");
+        }
+    }
+
+    /// <summary>
+    /// Makes room in the L1 table, and hides what a longer backing file would show in the new part, or old mappings there, such as the VM state of a snapshot that
+    /// was loaded: durable before the new size is.
+    /// </summary>
     private async ValueTask GrowAsync(long oldLength, long length, CancellationToken cancellationToken)
     {
+        GuestCluster mapped = new((long)_tables.L1.Count << _geometry.L2Bits);
+        await DropMappingsAsync(new GuestOffset(Alignment.RoundUp(oldLength, _geometry.ClusterSize)).Cluster(_geometry), mapped).ConfigureAwait(false);
         await EnsureL1EntriesAsync((int)_geometry.L1EntriesFor(length)).ConfigureAwait(false);
         long shown = Math.Min(length, BackingEdge?.Child.Length ?? 0);
         if (shown <= oldLength)
@@ -68,11 +84,68 @@ internal sealed partial class Qcow2Node
     {
         long firstWhole = Alignment.RoundUp(length, _geometry.ClusterSize);
         long partEnd = Math.Min(firstWhole, oldLength);
-        await ZeroPartAsync(length, partEnd - length, mayWrite: true, cancellationToken).ConfigureAwait(false);
         GuestCluster end = new GuestOffset(Alignment.RoundUp(oldLength, _geometry.ClusterSize)).Cluster(_geometry);
-        for (GuestCluster at = new GuestOffset(firstWhole).Cluster(_geometry); at.Index < end.Index;)
+        await DropMappingsAsync(new GuestOffset(firstWhole).Cluster(_geometry), end).ConfigureAwait(false);
+        await DropEmptyTablesAsync((int)_geometry.L1EntriesFor(length), (int)_geometry.L1EntriesFor(oldLength)).ConfigureAwait(false);
+        await SettleAsync().ConfigureAwait(false); // what was dropped has room for a copy of the last cluster, should it be shared
+        await ZeroPartAsync(length, partEnd - length, mayWrite: true, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask DropMappingsAsync(GuestCluster first, GuestCluster end)
+    {
+        for (GuestCluster at = first; at.Index < end.Index;)
         {
+            if (_writeBack.IsFull)
+            {
+                await _writeBack.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+
             at = await DropInSliceAsync(at, end).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Lets L2 tables go that map nothing any more. The L1 table keeps its length.</summary>
+    private async ValueTask DropEmptyTablesAsync(int first, int end)
+    {
+        await _writeBack.FlushAsync(CancellationToken.None).ConfigureAwait(false); // a table that is to be written still has its place
+        using AsyncLock.Releaser held = await _allocationLock.EnterAsync().ConfigureAwait(false);
+        for (int i = first; i < end; i++)
+        {
+            if (new L1Entry(_tables.L1[i]) is { IsAllocated: true } entry)
+            {
+                _tables.L1[i] = L1Entry.Unallocated.Raw;
+                _allocator.Release(entry.L2Table.Cluster(_geometry), ReleasedRoom.GiveBack);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Cuts off what of the file nobody uses. Refcount blocks lie among the clusters they count and would hold the end of the file where it is, so they are written anew.
+    /// </summary>
+    private async ValueTask CutFileAsync()
+    {
+        try
+        {
+            await ExchangeTablesAsync(_ => new(new TableExchange(_tables.L1, _geometry, static header => header)), CancellationToken.None).ConfigureAwait(false);
+            await PrepareToWriteAsync().ConfigureAwait(false);
+            await _writeBack.RunAloneAsync(async () =>
+            {
+                var end = new HostCluster(_geometry.ClustersFor(_file.Child.Length));
+                HostCluster inUse = end;
+                while (inUse.Index > 0 && await _refcounts.GetAsync(inUse.Plus(-1)).ConfigureAwait(false) == 0)
+                {
+                    inUse = inUse.Plus(-1);
+                }
+
+                if (inUse != end)
+                {
+                    await _file.ResizeAsync(inUse.Offset(_geometry).Value, new ResizeOptions { AllowShrink = true }, CancellationToken.None).ConfigureAwait(false);
+                }
+            }).ConfigureAwait(false);
+        }
+        catch (BlockLayerException)
+        {
+            // A favour that was refused, as by a block device: the new size is durable, and the clusters are free.
         }
     }
 

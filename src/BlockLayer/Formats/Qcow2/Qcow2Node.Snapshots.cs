@@ -88,30 +88,10 @@ internal sealed partial class Qcow2Node : ISnapshotImage
             cancellationToken).ConfigureAwait(false);
     }
 
-    private async ValueTask<GraphChange> BeginSnapshotChangeAsync(CancellationToken cancellationToken)
-    {
-        if (IsReadOnly)
-        {
-            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' was opened read-only; its snapshots can be listed and read.");
-        }
-
-        if (Header.HasFeature(IncompatibleFeatures.ExternalDataFile))
-        {
-            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' keeps its data in another file, which has no refcounts: such images have no snapshots.");
-        }
-
-        GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
-        lock (Environment.TopologyLock)
-        {
-            if (Claims.Count == 0)
-            {
-                return change;
-            }
-        }
-
-        change.Dispose();
-        throw Error(BlockErrorKind.Conflict, $"A job works with '{NodeName}'; its snapshots can change when the job is over.");
-    }
+    private ValueTask<GraphChange> BeginSnapshotChangeAsync(CancellationToken cancellationToken)
+        => Header.HasFeature(IncompatibleFeatures.ExternalDataFile)
+            ? throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' keeps its data in another file, which has no refcounts: such images have no snapshots.")
+            : BeginTableChangeAsync("its snapshots can change", cancellationToken);
 
     /// <summary>The table, whose entries can be followed.</summary>
     private async ValueTask<SnapshotTable> LoadSnapshotsAsync(CancellationToken cancellationToken)

@@ -16,6 +16,9 @@ internal sealed class TableExchangeWorld(Qcow2CreateOptions options)
 
     private readonly SimulatedStorageProvider _storage = new();
 
+    /// <summary>How many bytes of the disk have to be as before or as after, for changes that let the rest go; all by default.</summary>
+    internal int Looks { get; init; } = int.MaxValue;
+
     /// <summary>Creates the image and prepares it.</summary>
     internal async Task PrepareAsync(Func<Qcow2Node, Task> prepare)
     {
@@ -73,10 +76,10 @@ internal sealed class TableExchangeWorld(Qcow2CreateOptions options)
     }
 
     /// <summary>Everything that a reader can see, as text: the header's properties, the disk and each snapshot by length and hash.</summary>
-    private static async Task<string> DescribeAsync(SimulatedStorageProvider files)
+    private async Task<string> DescribeAsync(SimulatedStorageProvider files)
     {
         await using Qcow2Node node = await OpenAsync(files, NodeAccess.ReadOnly);
-        string text = $"version {node.Header.Version}, {1 << node.Header.RefcountOrder} bits, {node.Header.Compatible}, disk {await HashAsync(node)}";
+        string text = $"version {node.Header.Version}, {1 << node.Header.RefcountOrder} bits, {node.Header.Compatible}, over {node.BackingReference}, disk {await HashAsync(node)}";
         foreach (SnapshotInfo snapshot in await node.ListSnapshotsAsync(CancellationToken.None))
         {
             await using Qcow2Node shown = await OpenAsync(files, NodeAccess.ReadOnly, snapshot.Id);
@@ -86,10 +89,11 @@ internal sealed class TableExchangeWorld(Qcow2CreateOptions options)
         return text;
     }
 
-    private static async Task<string> HashAsync(BlockNode node)
+    private async Task<string> HashAsync(BlockNode node)
     {
         byte[] content = await OracleGuest.ReadAllAsync(node);
-        return $"{content.Length}:{Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(content).AsSpan(0, 6))}";
+        byte[] hash = System.Security.Cryptography.SHA256.HashData(content.AsSpan(0, Math.Min(Looks, content.Length)));
+        return $"{content.Length}:{Convert.ToHexString(hash.AsSpan(0, 6))}";
     }
 
     private static async Task<long> CheckAsync(SimulatedStorageProvider files)
@@ -101,7 +105,7 @@ internal sealed class TableExchangeWorld(Qcow2CreateOptions options)
     }
 
     // Were a cluster of a snapshot free by its refcount, or writable by a flag, it would be overwritten here.
-    private static async Task WriteOnAsync(SimulatedStorageProvider files, string described)
+    private async Task WriteOnAsync(SimulatedStorageProvider files, string described)
     {
         await using (Qcow2Node node = await OpenAsync(files, NodeAccess.ReadWrite))
         {

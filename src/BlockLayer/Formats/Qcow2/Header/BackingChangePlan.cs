@@ -72,7 +72,7 @@ internal static class BackingChangePlan
     }
 
     private static IEnumerable<HostOffset> NamePlaces(Qcow2Header current, HeaderExtensions extensions, BackingReference? target)
-        => target is not null ? HeaderChangePlan.NamePlaces(current, extensions, Encoding.UTF8.GetByteCount(target.Name))
+        => target is not null ? HeaderChangePlan.NamePlaces(current, current.HeaderLength + extensions.Length, Encoding.UTF8.GetByteCount(target.Name))
             : current.HeaderLength + extensions.Length <= current.ClusterSize ? [new HostOffset(0)]
             : [];
 

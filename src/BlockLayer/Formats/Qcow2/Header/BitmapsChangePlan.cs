@@ -53,7 +53,7 @@ internal static class BitmapsChangePlan
             return area <= current.ClusterSize ? [header] : [];
         }
 
-        IEnumerable<HostOffset> places = HeaderChangePlan.NamePlaces(current, extensions, current.BackingNameBytes.Length);
+        IEnumerable<HostOffset> places = HeaderChangePlan.NamePlaces(current, current.HeaderLength + extensions.Length, current.BackingNameBytes.Length);
         return (area <= current.BackingFileOffset.Value && nameEnd <= current.ClusterSize ? places.Prepend(current.BackingFileOffset) : places)
             .Select(place => header with { BackingFileOffset = place });
     }

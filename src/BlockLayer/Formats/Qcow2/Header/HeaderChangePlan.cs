@@ -55,11 +55,10 @@ internal sealed class HeaderChangePlan
 
     /// <summary>Where a name of <paramref name="nameLength"/> bytes could go: as far in front as possible, else behind the old extensions, else behind the old name.</summary>
     /// <param name="current">The header as it is on disk.</param>
-    /// <param name="extensions">The new extensions, in front of the name.</param>
+    /// <param name="area">Bytes of the new header and extensions, which lie in front of the name.</param>
     /// <param name="nameLength">Bytes of the new name.</param>
-    public static IEnumerable<HostOffset> NamePlaces(Qcow2Header current, HeaderExtensions extensions, int nameLength)
+    public static IEnumerable<HostOffset> NamePlaces(Qcow2Header current, int area, int nameLength)
     {
-        int area = current.HeaderLength + extensions.Length;
         long oldNameEnd = current.BackingFileOffset.Value + current.BackingNameBytes.Length;
         long[] places = [area, Math.Max(area, current.AreaLength), Math.Max(Math.Max(area, current.AreaLength), oldNameEnd)];
         return places.Select(static place => Alignment.RoundUp(place, 8)).Where(place => place + nameLength <= current.ClusterSize).Distinct().Select(static place => new HostOffset(place));

@@ -7,7 +7,7 @@ using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qcow2;
 
-// New entries, and entries with a few fields changed: whatever else they hold, unknown extra data included, is kept.
+// New entries, and what they are read for.
 internal sealed partial record SnapshotEntry
 {
     /// <summary>Makes an entry without VM state, in the layout that both versions take.</summary>
@@ -33,7 +33,7 @@ internal sealed partial record SnapshotEntry
         BinaryPrimitives.WriteUInt64BigEndian(raw.AsSpan(InstructionCountAt), ulong.MaxValue); // qcow2 spec: -1, nobody counted
         idBytes.CopyTo(raw, FixedLength + ExtraLength);
         nameBytes.CopyTo(raw, FixedLength + ExtraLength + idBytes.Length);
-        return new SnapshotEntry(raw).WithL1Table(l1Table, l1Size);
+        return new SnapshotEntry(raw).WithL1(l1Table, l1Size);
     }
 
     /// <exception cref="ArgumentException">The text cannot be a name: too long for QEMU to show, or with a character that ends it there.</exception>
@@ -43,34 +43,6 @@ internal sealed partial record SnapshotEntry
         {
             throw new ArgumentException($"A snapshot's name is at most {Qcow2Limits.MaxSnapshotNameLength} bytes of UTF-8 without a zero character.", nameof(name));
         }
-    }
-
-    /// <summary>The same snapshot with another L1 table.</summary>
-    public SnapshotEntry WithL1Table(HostOffset start, uint size)
-    {
-        byte[] raw = Raw.ToArray();
-        BinaryPrimitives.WriteInt64BigEndian(raw, start.Value);
-        BinaryPrimitives.WriteUInt32BigEndian(raw.AsSpan(L1SizeAt), size);
-        return new SnapshotEntry(raw);
-    }
-
-    /// <summary>The same snapshot with the extra data that version 3 demands.</summary>
-    /// <param name="diskSize">Bytes of the virtual disk, for an entry that does not say.</param>
-    public SnapshotEntry WithVersion3Fields(long diskSize)
-    {
-        if (ExtraLength >= Version3ExtraLength)
-        {
-            return this;
-        }
-
-        ReadOnlySpan<byte> old = Raw.Span;
-        byte[] raw = new byte[Alignment.RoundUp(FixedLength + Version3ExtraLength + IdLength + NameLength, 8)];
-        old[..FixedLength].CopyTo(raw);
-        BinaryPrimitives.WriteUInt32BigEndian(raw.AsSpan(ExtraSizeAt), Version3ExtraLength);
-        BinaryPrimitives.WriteUInt64BigEndian(raw.AsSpan(LargeVmStateSizeAt), VmStateSize);
-        BinaryPrimitives.WriteInt64BigEndian(raw.AsSpan(DiskSizeAt), diskSize);
-        old.Slice(FixedLength + ExtraLength, IdLength + NameLength).CopyTo(raw.AsSpan(FixedLength + Version3ExtraLength));
-        return new SnapshotEntry(raw);
     }
 
     /// <summary>The same entry with its padding, which the last one of a file may lack.</summary>

@@ -24,6 +24,7 @@ internal sealed partial class TableDraft
     private readonly BlockEdge _file;
     private readonly ClusterGeometry _geometry;
     private readonly int _version;
+    private readonly CompressionType _compression;
     private readonly MetadataOverlapGuard _guard;
     private readonly StoredRefcounts _stored;
     private readonly ClusterCounts _taken;  // not 0: in use now, or by the draft
@@ -35,6 +36,7 @@ internal sealed partial class TableDraft
         _file = file;
         _geometry = geometry;
         _version = header.Version;
+        _compression = header.Compression;
         _guard = guard;
         _stored = stored;
         _taken = stored.Counts;
