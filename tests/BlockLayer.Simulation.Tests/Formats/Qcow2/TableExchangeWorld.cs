@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Simulation.Tests.Crashes;
@@ -65,6 +66,43 @@ internal sealed class TableExchangeWorld(Qcow2CreateOptions options)
         return leaks;
     }
 
+    /// <summary>
+    /// Makes a change that meets a fault, and then writes the whole disk through the same node: nothing of that may reach a snapshot, and the tables agree afterwards. False when
+    /// the change did not meet it.
+    /// </summary>
+    internal async Task<bool> FailAsync(FaultRule rule, Func<Qcow2Node, Task> change)
+    {
+        string before = await DescribeAsync(_storage);
+        bool failed = false;
+        byte[] content;
+        await using (Qcow2Node node = await OpenAsync(_storage, NodeAccess.ReadWrite))
+        {
+            await node.WriteAsync(0, new byte[1]); // what every first write does is not part of the change
+            await node.FlushAsync();
+            _storage.Faults.Add(rule);
+            try
+            {
+                await change(node);
+            }
+            catch (BlockLayerException error) when (error.Message.StartsWith("Injected fault", StringComparison.Ordinal))
+            {
+                failed = true;
+            }
+
+            _storage.Faults.Clear();
+            content = GuestStamp.Create(0, (int)node.Length & ~511, writer: 1 << 20);
+            await node.WriteAsync(0, content);
+            await node.FlushAsync();
+        }
+
+        string found = await DescribeAsync(_storage);
+        Assert.True(!failed || Snapshots(found) == Snapshots(before), $"snapshots were {before} and are {found}");
+        await using Qcow2Node reopened = await OpenAsync(_storage, NodeAccess.ReadOnly);
+        Assert.True((await OracleGuest.ReadAllAsync(reopened)).AsSpan().SequenceEqual(content), "what was written after the failure is not there");
+        await CheckAsync(_storage);
+        return failed;
+    }
+
     private static BlockEnvironment EnvironmentOf(SimulatedStorageProvider files)
         => new() { Files = files, Work = InlineWorkScheduler.Instance, Time = new SimulationScheduler(seed: 0).Time };
 
@@ -115,7 +153,7 @@ internal sealed class TableExchangeWorld(Qcow2CreateOptions options)
         string found = await DescribeAsync(files);
         Assert.Equal(Snapshots(described), Snapshots(found));
         await CheckAsync(files);
-
-        static string Snapshots(string text) => text.Split(", disk ")[1].Split(", ", 2) is [_, var snapshots] ? snapshots : "";
     }
+
+    private static string Snapshots(string text) => text.Split(", disk ")[1].Split(", ", 2) is [_, var snapshots] ? snapshots : "";
 }
