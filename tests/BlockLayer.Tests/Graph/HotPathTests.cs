@@ -1,5 +1,6 @@
 using BlockLayer.Formats.Raw;
 using BlockLayer.Graph;
+using BlockLayer.Requests;
 using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
@@ -26,6 +27,25 @@ public class HotPathTests
         Run(root); // compiles
         long before = GC.GetAllocatedBytesForCurrentThread();
         bool allAtOnce = Run(root);
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+
+        Assert.True(allAtOnce);
+        Assert.Equal(0, allocated);
+    }
+
+    [Fact]
+    public async Task Overwrites_that_a_bitmap_notes_complete_at_once_and_allocate_nothing_either()
+    {
+        BlockEnvironment environment = TestEnvironment.Inline();
+        BlockStorage storage = await environment.Files.OpenAsync(
+            "disk", new StorageOpenOptions { Writable = true, Mode = StorageOpenMode.CreateNew }, default);
+        await storage.WriteAsync(0, new byte[1 << 20], default);
+        await using var raw = new RawNode("disk", new StorageNode(storage, environment), NodeAccess.ReadWrite);
+        raw.AttachBitmap(new DirtyBitmap(raw.Length, 12));
+
+        Run(raw); // compiles, and makes the chunk of bits
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        bool allAtOnce = Run(raw);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
 
         Assert.True(allAtOnce);

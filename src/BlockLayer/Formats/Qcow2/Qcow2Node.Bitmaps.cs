@@ -18,7 +18,7 @@ internal sealed partial class Qcow2Node : IBitmapImage
             throw Refusal(damage);
         }
 
-        return [.. _bitmaps.Bitmaps.Select(static bitmap => new ImageBitmap(bitmap.Entry.Name, 1L << (bitmap.Entry.GranularityBits & 63))
+        return [.. _bitmaps.Bitmaps.Select(static bitmap => new ImageBitmap(bitmap.Entry.Name, 1L << Math.Min((int)bitmap.Entry.GranularityBits, 62))
         {
             IsEnabled = bitmap.Entry.IsAuto,
             IsInUse = bitmap.Entry.IsInUse,

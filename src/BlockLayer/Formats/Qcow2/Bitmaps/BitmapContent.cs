@@ -6,8 +6,8 @@ namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>Reads what a stored bitmap says: its table, and the clusters that the table leads to. qcow2 spec, "Bitmap table" and "Bitmap data".</summary>
 /// <remarks>
-/// The table ends inside the file and every cluster that is read starts inside it, so reading costs no more than the file holds; what a table
-/// says to be all zeroes or all ones is not spelled out in memory.
+/// The table ends inside the file, every cluster that is read starts inside it, and there are no more of them than the file has, so reading costs no more than
+/// the file holds; what a table says to be all zeroes or all ones is not spelled out in memory.
 /// </remarks>
 internal static class BitmapContent
 {
@@ -27,6 +27,7 @@ internal static class BitmapContent
         byte[] cluster = new byte[g.ClusterSize];
         int used = (int)Math.Min(bitmap.TableEntries, ClustersFor(g, virtualSize, bitmap.GranularityBits));
         ulong[] table = await LoadTableAsync(file, bitmap, used, cancellationToken).ConfigureAwait(false);
+        long clustersLeft = g.ClustersFor(file.Length);
         for (int i = 0; i < table.Length; i++)
         {
             BitmapTableEntry entry = new(table[i]);
@@ -43,6 +44,12 @@ internal static class BitmapContent
             }
             else if (entry.HostOffset.Value != 0)
             {
+                if (clustersLeft-- == 0)
+                {
+                    throw ImageFormatException.Corrupt(
+                        "bitmap table", bitmap.TableOffset.Value, $"The table of bitmap '{bitmap.Name}' at byte {bitmap.TableOffset.Value} leads to more clusters than the file has.");
+                }
+
                 await file.ReadPaddedAsync(entry.HostOffset.Value, cluster, cancellationToken).ConfigureAwait(false);
                 bits.ImportBits(i * bitsPerCluster, cluster);
             }

@@ -42,7 +42,14 @@ internal sealed class BitmapStore
         _directory = image.Bitmaps.Range;
         Damage = image.Bitmaps.Damage;
         ClusterGeometry geometry = image.Header.CreateGeometry();
-        Bitmaps = [.. image.Bitmaps.Entries.Select(entry => new StoredBitmap(entry, entry.FindObstacle(geometry, image.Header.VirtualSize, file.Child.Length)))];
+        HashSet<BitmapDirectoryEntry> overlapping = FindOverlaps(image.Bitmaps.Entries);
+        Bitmaps =
+        [
+            .. image.Bitmaps.Entries.Select(entry => new StoredBitmap(
+                entry,
+                entry.FindObstacle(geometry, image.Header.VirtualSize, file.Child.Length)
+                    ?? (overlapping.Contains(entry) ? $"its table at byte {entry.TableOffset.Value} overlaps that of another bitmap" : null))),
+        ];
     }
 
     /// <summary>The bitmaps in the order of the directory.</summary>
@@ -164,6 +171,25 @@ internal sealed class BitmapStore
         _directory = new ByteRange(directoryAt?.Value ?? 0, target?.DirectoryLength ?? 0);
         Bitmaps = [.. drafts.Zip(entries, Committed)];
         return true;
+    }
+
+    /// <summary>Bitmaps whose tables share bytes. Without them, a file leads to no more tables than fit in it, and each costs memory.</summary>
+    private static HashSet<BitmapDirectoryEntry> FindOverlaps(IReadOnlyList<BitmapDirectoryEntry> entries)
+    {
+        HashSet<BitmapDirectoryEntry> found = new(ReferenceEqualityComparer.Instance);
+        BitmapDirectoryEntry? reaching = null; // of those in front, the one whose table ends last
+        foreach (BitmapDirectoryEntry entry in entries.OrderBy(static entry => entry.TableOffset.Value))
+        {
+            if (reaching is not null && reaching.TableRange.Overlaps(entry.TableRange))
+            {
+                found.Add(reaching);
+                found.Add(entry);
+            }
+
+            reaching = reaching is null || (ulong)entry.TableRange.End > (ulong)reaching.TableRange.End ? entry : reaching;
+        }
+
+        return found;
     }
 
     private static StoredBitmap Committed(BitmapDraft draft, BitmapDirectoryEntry entry)

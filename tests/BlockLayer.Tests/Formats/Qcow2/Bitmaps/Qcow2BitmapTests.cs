@@ -398,6 +398,58 @@ public sealed class Qcow2BitmapTests
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 8 << 20);
     }
 
+    [Fact]
+    public async Task A_table_that_leads_to_one_cluster_again_and_again_costs_no_memory()
+    {
+        const int Entries = 512; // of a file with fewer clusters
+        await _world.CreateAsync("disk", new Qcow2CreateOptions { Length = Entries * (long)ClusterSize * 8 * 512, ClusterSize = ClusterSize });
+        await ChangeAsync(static async node =>
+        {
+            await ImageBitmaps.AddAsync(node, "on", new NewBitmap { Granularity = 512 });
+            await node.WriteAsync(0, new byte[] { 1 });
+        });
+        BitmapDirectoryEntry entry = Assert.Single((await DirectoryAsync()).Entries);
+        byte[] file = await ReadFileAsync();
+        Assert.True(file.Length < Entries * ClusterSize);
+        Span<byte> table = file.AsSpan((int)entry.TableOffset.Value, Entries * sizeof(ulong));
+        for (int i = 1; i < Entries; i++)
+        {
+            table[..sizeof(ulong)].CopyTo(table[(i * sizeof(ulong))..]);
+        }
+
+        await WriteFileAsync(file);
+        await using Qcow2Node node = await _world.OpenAsync("disk", NodeAccess.ReadOnly);
+        BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(() => RangesAsync(node, "on"));
+        Assert.Equal($"The table of bitmap 'on' at byte {entry.TableOffset.Value} leads to more clusters than the file has.", error.Message);
+    }
+
+    [Fact]
+    public async Task Bitmaps_that_claim_the_same_table_cost_no_memory_each()
+    {
+        const int Count = 20_000;
+        const long Disk = 1L << 41;
+        await _world.CreateAsync("disk", new Qcow2CreateOptions { Length = Disk, ClusterSize = 2 << 20 });
+        await ChangeAsync(static node => ImageBitmaps.AddAsync(node, "x", new NewBitmap { Granularity = 512 }).AsTask());
+        BitmapDirectory directory = await DirectoryAsync();
+        BitmapDirectoryEntry[] same = [.. Enumerable.Range(0, Count).Select(i => BitmapDirectoryEntry.Create($"{i}", 9, isAuto: true) with
+        {
+            TableOffset = directory.Entries[0].TableOffset,
+            TableEntries = directory.Entries[0].TableEntries,
+        })];
+        byte[] bytes = BitmapDirectory.ToBytes(same);
+        byte[] file = await ReadFileAsync();
+        bytes.CopyTo(file, directory.Range.Offset);
+        Qcow2Header header = Qcow2Header.Parse(file);
+        (header with { Extensions = header.Extensions.With(new BitmapsExtension(Count, 0, bytes.Length, new(directory.Range.Offset)).ToExtension()) }).WriteTo(file);
+        await WriteFileAsync(file);
+
+        long before = GC.GetTotalAllocatedBytes();
+        await using Qcow2Node node = await _world.OpenAsync("disk");
+        await node.WriteAsync(0, new byte[] { 1 });
+        Assert.InRange(GC.GetTotalAllocatedBytes() - before, 0, 100 << 20); // 20 GiB if each were tracked
+        Assert.StartsWith("its table at byte", ImageBitmaps.List(node)[7].Problem, StringComparison.Ordinal);
+    }
+
     private static async Task<List<ByteRange>> RangesAsync(BlockNode node, string name)
     {
         List<ByteRange> ranges = [];
