@@ -22,13 +22,10 @@ public sealed class CheckInteropTests
             TheoryData<string, string> data = [];
             foreach (string image in (string[])["q7-v3.qcow2", "q7-v2.qcow2", "q7-c512.qcow2", "q7-rc1.qcow2", "q7-rc64.qcow2", "q7-snap.qcow2", "q7-bitmap.qcow2", "q7-zlibmix.qcow2", "q7-extl2-zero.qcow2"])
             {
-                foreach (string damage in Damage.Names)
+                DamagedImage sound = new(File.ReadAllBytes(GoldenImages.Get(image).Path));
+                foreach (string damage in Damage.Names.Where(damage => Damage.IsCountedByQemu(damage) && Damage.Fits(damage, sound)))
                 {
-                    // QEMU does not open an image whose bitmap directory is behind the end of the file, not even to check it.
-                    if ((image, damage) != ("q7-bitmap.qcow2", "file: last cluster and a half missing"))
-                    {
-                        data.Add(image, damage);
-                    }
+                    data.Add(image, damage);
                 }
             }
 

@@ -37,7 +37,11 @@ public sealed class RepairInteropTests
             Assert.True(report.After.IsClean, $"{damage}: {string.Join('\n', report.After.Findings.Take(6))}\nafter\n{string.Join('\n', report.Repairs.Take(12))}");
             (QemuResult said, JsonElement json) = QemuCheck(path);
             Assert.True(said.ExitCode == 0, $"{damage}: {said.Error}\n{json}\nafter\n{string.Join('\n', report.Repairs.Take(12))}");
-            before.AssertKeptBy(await ReadableContent.OfAsync(File.ReadAllBytes(path)), damage);
+            if (damage != "snapshot: the snapshot table as L1 table")
+            {
+                // There the guest's data is the very word that has to change.
+                before.AssertKeptBy(await ReadableContent.OfAsync(File.ReadAllBytes(path)), damage);
+            }
         }
     }
 
@@ -103,6 +107,13 @@ public sealed class RepairInteropTests
                 continue; // QEMU forgets that the block it writes is data too
             }
 
+            if (damage is "snapshot: L1 table inside a cluster" or "snapshot: L1 table too large" or "snapshot: L1 table ends behind the file")
+            {
+                // QEMU gives away what a snapshot uses when it cannot find its tables.
+                Assert.Equal(0, report.LeaksFixed);
+                continue;
+            }
+
             string context = $"{damage}\nQEMU: {json} {said.Error}\nwe: {report.After}\n{string.Join('\n', report.Repairs.Take(12))}\n{string.Join('\n', report.After.Findings.Take(6))}";
             Assert.True(Number(json, "leaks-fixed") == report.LeaksFixed, context);
             Assert.True(Number(json, "leaks") == report.After.Leaks, context);
@@ -112,12 +123,17 @@ public sealed class RepairInteropTests
 
     private static long Number(JsonElement json, string name) => json.TryGetProperty(name, out JsonElement value) ? value.GetInt64() : 0;
 
-    /// <summary>The damaged image; null where the damage does not fit the image, or makes it one that nobody opens.</summary>
+    /// <summary>The damaged image; null where the damage does not fit the image.</summary>
     private static byte[]? Damaged(string name, string damage)
     {
         DamagedImage image = new(File.ReadAllBytes(GoldenImages.Get(name).Path));
+        if (!Damage.Fits(damage, image))
+        {
+            return null;
+        }
+
         Damage.Apply(damage, image);
-        return (name, damage) == ("q7-bitmap.qcow2", "file: last cluster and a half missing") ? null : image.File;
+        return image.File;
     }
 
     private static async Task<ImageRepairReport> RepairAsync(string path, RepairMode mode)

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using BlockLayer.Formats.Qcow2;
 
 namespace BlockLayer.TestKit.Formats.Qcow2;
@@ -46,12 +47,70 @@ internal static class Damage
         ["refcount table: block dropped"] = static image => image.Write(image.RefcountTable, 0),
         ["refcount table: one block twice"] = static image => image.Write(image.RefcountTable + 8, image.Read(image.RefcountTable)),
         ["refcount table: the L1 table"] = static image => image.Write(image.RefcountTable, (ulong)image.L1),
+        ["header: dirty bit"] = static image => image.Flip(72, 1),
+        ["header: corrupt bit"] = static image => image.Flip(72, 2),
+        ["L1 entry: another one's table"] = static image => image.Write(image.UsedL1Entry, image.Read(image.UsedL1Entries.ElementAt(1))),
+        ["L2 entry: both bits of a subcluster"] = static image => image.Write(image.DataEntry() + 8, image.Read(image.DataEntry() + 8) | 1 | 1UL << 32),
+        ["L2 entry: stream far behind the end"] = static image => image.Flip(image.StreamEntries.First(), 1UL << 40),
+        ["L2 entry: stream as long as can be"] = static image => image.Write(image.StreamEntries.Last(), image.Read(image.StreamEntries.Last()) | 0xffUL << 54),
+        ["L2 entry: stream in the header"] = static image => image.Write(image.StreamEntries.First(), 1UL << 62 | 600),
+        ["L2 entry: stream in the L1 table"] = static image => image.Write(image.StreamEntries.First(), 1UL << 62 | (ulong)image.L1),
+        ["L2 entry: stream in another one's cluster"] = static image => image.Write(image.StreamEntries.First(), 1UL << 62 | (ulong)image.Data),
+        ["snapshot: L1 table inside a cluster"] = static image => image.Flip(image.Snapshots, 512),
+        ["snapshot: L1 table far behind the end"] = static image => image.Flip(image.Snapshots, 1UL << 40),
+        ["snapshot: L1 table negative"] = static image => image.Flip(image.Snapshots, 1UL << 63),
+        ["snapshot: the active L1 table"] = static image => image.Write(image.Snapshots, (ulong)image.L1),
+        ["snapshot: the L1 table of the other one"] = static image => image.Write(image.Snapshots, image.Read(image.SecondSnapshot)),
+        ["snapshot: an L2 table as L1 table"] = static image => image.Write(image.Snapshots, (ulong)image.L2),
+        ["snapshot: data as L1 table"] = static image => image.Write(image.Snapshots, (ulong)image.Data),
+        ["snapshot: the snapshot table as L1 table"] = static image => image.Write(image.Snapshots, (ulong)image.Snapshots),
+        ["snapshot: L1 table too large"] = static image => image.Write32(image.Snapshots + 8, 0x7fff_ffff),
+        ["snapshot: L1 table ends behind the file"] = static image => image.Write32(image.Snapshots + 8, 1 << 20),
+        ["snapshot: L1 table gone"] = static image => image.Write32(image.Snapshots + 8, 0),
+        ["snapshot: no sizes"] = static image => DropExtraData(image),
+        ["snapshots: one too many"] = static image => image.Write32(60, image.Header.SnapshotCount + 1),
+        ["snapshots: one forgotten"] = static image => image.Write32(60, image.Header.SnapshotCount - 1),
+        ["bitmap: reserved bit in its table"] = static image => image.Flip(image.BitmapTable, 1UL << 60),
+        ["bitmap: bits inside a cluster"] = static image => image.Write(image.BitmapTable, (ulong)image.Data + 512),
+        ["bitmap: data for bits"] = static image => image.Write(image.BitmapTable, (ulong)image.Data),
+        ["bitmap: bits far behind the end"] = static image => image.Write(image.BitmapTable, 1UL << 40),
+        ["bitmap: the L1 table for its table"] = static image => image.Write(image.BitmapDirectory!.Value, (ulong)image.L1),
+        ["bitmap: table inside a cluster"] = static image => image.Flip(image.BitmapDirectory!.Value, 512),
+        ["bitmap: unknown flag"] = static image => image.Write32(image.BitmapDirectory!.Value + 12, 0x80),
         ["file: last cluster and a half missing"] = static image => image.Resize(image.File.Length - image.Geometry.ClusterSize * 3 / 2),
         ["file: longer by a cluster and a half"] = static image => image.Resize(image.File.Length + image.Geometry.ClusterSize * 3 / 2),
     };
 
+    /// <summary>
+    /// Damages after which QEMU 7.2 gives up instead of counting: it wants bitmaps that it can load before it looks at anything, and does not read at negative offsets.
+    /// And one after which it reads far behind the end of the file, where we stop.
+    /// </summary>
+    private static readonly HashSet<string> s_notCounted =
+    [
+        "bitmap: table inside a cluster", "bitmap: unknown flag", "bitmap: reserved bit in its table", "bitmap: bits inside a cluster",
+        "bitmap: the L1 table for its table", "snapshot: L1 table negative", "snapshot: L1 table ends behind the file",
+    ];
+
     /// <summary>What they are called.</summary>
     internal static IEnumerable<string> Names => s_all.Keys;
+
+    /// <summary>True when an image has what the damage is done to, and can be opened afterwards.</summary>
+    internal static bool Fits(string name, DamagedImage image) => name switch
+    {
+        "L1 entry: another one's table" => image.UsedL1Entries.Count() > 1,
+        "L2 entry: both bits of a subcluster" => image.Geometry.L2EntryFormat == L2EntryFormat.Extended,
+        _ when name.Contains("stream", StringComparison.Ordinal) => image.StreamEntries.Any(),
+        _ when name.StartsWith("header", StringComparison.Ordinal) => image.Header.Version >= 3,
+        _ when name.StartsWith("snapshot", StringComparison.Ordinal) => image.Header.SnapshotCount > 1,
+        _ when name.StartsWith("bitmap", StringComparison.Ordinal) => image.BitmapDirectory is not null,
+
+        // QEMU does not open an image whose bitmap directory is behind the end of the file, not even to check it.
+        "file: last cluster and a half missing" => image.BitmapDirectory is null,
+        _ => true,
+    };
+
+    /// <summary>True when QEMU 7.2 counts what is wrong after this damage.</summary>
+    internal static bool IsCountedByQemu(string name) => !s_notCounted.Contains(name);
 
     /// <summary>Damages an image.</summary>
     internal static void Apply(string name, DamagedImage image) => s_all[name](image);
@@ -60,5 +119,15 @@ internal static class Damage
     {
         RefcountBlock block = new(image.File.AsSpan((int)image.RefcountBlock, image.Geometry.ClusterSize), image.Geometry.RefcountOrder);
         block[new HostOffset(offset).Cluster(image.Geometry).RefcountBlockIndex(image.Geometry)] = Math.Min(value, block.Max);
+    }
+
+    /// <summary>Takes the extra data of the first snapshot away, and makes its name so much longer.</summary>
+    private static void DropExtraData(DamagedImage image)
+    {
+        Span<byte> entry = image.File.AsSpan((int)image.Snapshots);
+        uint extra = BinaryPrimitives.ReadUInt32BigEndian(entry[36..]);
+        ushort name = BinaryPrimitives.ReadUInt16BigEndian(entry[14..]);
+        BinaryPrimitives.WriteUInt32BigEndian(entry[36..], 0);
+        BinaryPrimitives.WriteUInt16BigEndian(entry[14..], (ushort)(name + extra));
     }
 }

@@ -33,7 +33,7 @@ internal sealed class ReadableContent
             return content;
         }
 
-        foreach (SnapshotEntry snapshot in snapshots.Entries.OrderBy(static snapshot => snapshot.Id, StringComparer.Ordinal))
+        foreach (SnapshotEntry snapshot in snapshots.Entries)
         {
             await content.AddDiskAsync(file, header with
             {

@@ -23,7 +23,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
         }
 
         extension = BitmapsExtension.Parse(found.Data.Span);
-        references.Add(extension.DirectoryOffset, extension.DirectoryLength);
+        references.AddMetadata(extension.DirectoryOffset, extension.DirectoryLength, references.Structures);
         if (extension.DirectoryLength > file.Length - extension.DirectoryOffset.Value)
         {
             LeaveOut("The bitmap directory does not end inside the file.");
@@ -41,7 +41,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
         long tables = 0;
         foreach (BitmapDirectoryEntry bitmap in bitmaps)
         {
-            references.Add(bitmap.TableOffset, bitmap.TableRange.Length);
+            references.AddMetadata(bitmap.TableOffset, bitmap.TableRange.Length, references.Structures);
             tables += bitmap.TableRange.Length;
             if (tables > file.Length)
             {
@@ -93,7 +93,7 @@ internal sealed class BitmapCheck(IMetadataReader file, ClusterGeometry g, Qcow2
             }
             else if (entry.HostOffset.Value != 0)
             {
-                references.Add(entry.HostOffset, g.ClusterSize);
+                references.AddMetadata(entry.HostOffset, g.ClusterSize, references.Structures);
             }
         }
     }

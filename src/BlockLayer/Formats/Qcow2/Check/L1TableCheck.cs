@@ -5,7 +5,7 @@ using BlockLayer.Primitives;
 namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>Looks through L1 tables: counts them and the L2 tables they lead to, and judges their entries.</summary>
-internal sealed class L1TableCheck(IMetadataReader file, ClusterGeometry g, ReferenceCounter references, StoredRefcounts stored, CheckTally tally)
+internal sealed class L1TableCheck(IMetadataReader file, ClusterGeometry g, ReferenceCounter references, StoredRefcounts stored, CheckTally tally, CountedReferences counted)
 {
     private const int ReadLength = 64 << 10;
 
@@ -20,7 +20,7 @@ internal sealed class L1TableCheck(IMetadataReader file, ClusterGeometry g, Refe
     /// </summary>
     public async ValueTask<bool> CheckAsync(ByteRange table, ulong weight, bool isActive, CancellationToken cancellationToken)
     {
-        references.Add(new HostOffset(table.Offset), table.Length, weight);
+        references.AddMetadata(new HostOffset(table.Offset), table.Length, references.Structures, weight);
         if (table.Offset < 0)
         {
             tally.IsIncomplete = true;
@@ -61,7 +61,13 @@ internal sealed class L1TableCheck(IMetadataReader file, ClusterGeometry g, Refe
                 Describe(entry, entryAt, EntryFault.ReservedBits.Describe());
             }
 
-            references.Add(entry.L2Table, g.ClusterSize, weight);
+            if (counted == CountedReferences.Followable && (!entry.IsAllocated || entry.Validate(g, file.Length).IsFatal()))
+            {
+                tally.Corruption(weight);
+                continue;
+            }
+
+            references.AddMetadata(entry.L2Table, g.ClusterSize, references.L2Tables, weight);
             if (!entry.L2Table.IsAligned(g) && tally.Corruption(weight))
             {
                 Describe(entry, entryAt, EntryFault.Unaligned.Describe());

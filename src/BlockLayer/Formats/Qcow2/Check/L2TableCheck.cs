@@ -4,7 +4,7 @@ using BlockLayer.Graph;
 namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>Looks through L2 tables: counts what their entries refer to, and judges the entries.</summary>
-internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, ReferenceCounter references, StoredRefcounts stored, CheckTally tally)
+internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, ReferenceCounter references, StoredRefcounts stored, CheckTally tally, CountedReferences counted)
 {
     private readonly bool _hasDataFile = header.HasFeature(IncompatibleFeatures.ExternalDataFile);
     private readonly bool _extended = g.L2EntryFormat == L2EntryFormat.Extended;
@@ -144,7 +144,11 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
         }
 
         CompressedDescriptor stream = entry.Compressed(g);
-        references.Add(stream.Offset, stream.Length, uses.All);
+        if (counted == CountedReferences.All || !stream.Validate(g, references.FileLength).IsFatal())
+        {
+            references.Add(stream.Offset, stream.Length, uses.All);
+        }
+
         Allocated += uses.Active;
         Compressed += uses.Active;
 
@@ -164,7 +168,7 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
             Describe(entry, at, EntryFault.Unaligned.Describe());
         }
 
-        if (!_hasDataFile)
+        if (!_hasDataFile && (counted == CountedReferences.All || entry.HostOffset.IsAligned(g)))
         {
             references.Add(entry.HostOffset, g.ClusterSize, weight);
         }

@@ -31,9 +31,11 @@ internal sealed class Qcow2Checker
     private readonly ClusterGeometry _g;
     private readonly CheckTally _tally = new();
     private readonly ReferenceCounter _references;
+    private readonly CountedReferences _counted;
 
-    private Qcow2Checker(IMetadataReader file, Qcow2Header header)
+    private Qcow2Checker(IMetadataReader file, Qcow2Header header, CountedReferences counted)
     {
+        _counted = counted;
         _file = file;
         _header = header;
         _g = header.CreateGeometry();
@@ -48,7 +50,7 @@ internal sealed class Qcow2Checker
     /// <exception cref="BlockLayerException">Unsupported: more clusters than can be counted. Io.</exception>
     public static ValueTask<ImageCheckReport> CheckAsync(IMetadataReader file, Qcow2Header header, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
-        Qcow2Checker checker = new(file, header);
+        Qcow2Checker checker = new(file, header, CountedReferences.All);
         return checker._g.ClustersFor(file.Length) <= MaxClusters
             ? checker.RunAsync(progress, cancellationToken)
             : throw new BlockLayerException(BlockErrorKind.Unsupported, $"The file has {checker._g.ClustersFor(file.Length)} clusters; a check counts at most {MaxClusters}.");
@@ -58,7 +60,7 @@ internal sealed class Qcow2Checker
     /// <exception cref="BlockLayerException">Corrupt: a part of the image could not be looked at, or a count does not fit; Unsupported, Io.</exception>
     public static async ValueTask<ReferenceCounter> CountReferencesAsync(IMetadataReader file, Qcow2Header header, CancellationToken cancellationToken)
     {
-        CountedImage counted = await CountAsync(file, header, cancellationToken).ConfigureAwait(false);
+        CountedImage counted = await CountAsync(file, header, CountedReferences.All, cancellationToken).ConfigureAwait(false);
         if (counted.Tally.IsIncomplete || counted.References.Overflown.Count > 0)
         {
             throw new BlockLayerException(
@@ -69,10 +71,10 @@ internal sealed class Qcow2Checker
     }
 
     /// <summary>Counts how often everything but the refcount table and its blocks refers to each cluster, and keeps what was seen on the way.</summary>
-    /// <exception cref="BlockLayerException">Unsupported, Io.</exception>
-    public static async ValueTask<CountedImage> CountAsync(IMetadataReader file, Qcow2Header header, CancellationToken cancellationToken)
+    /// <exception cref="BlockLayerException">Io.</exception>
+    public static async ValueTask<CountedImage> CountAsync(IMetadataReader file, Qcow2Header header, CountedReferences counted, CancellationToken cancellationToken)
     {
-        Qcow2Checker checker = new(file, header);
+        Qcow2Checker checker = new(file, header, counted);
         StoredRefcounts stored = await StoredRefcounts.LoadAsync(file, header, checker._g, cancellationToken).ConfigureAwait(false);
         await checker.CountUsersAsync(stored, progress: null, cancellationToken).ConfigureAwait(false);
         return new CountedImage(stored, checker._references, checker._tally);
@@ -102,7 +104,7 @@ internal sealed class Qcow2Checker
     /// <summary>Counts every reference but those of the refcount table and its blocks.</summary>
     private async ValueTask<L2TableCheck> CountUsersAsync(StoredRefcounts stored, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
-        _references.Add(new HostOffset(0), _g.ClusterSize);
+        _references.AddMetadata(new HostOffset(0), _g.ClusterSize, _references.Structures);
         L2TableSet tables = await CheckL1TablesAsync(stored, cancellationToken).ConfigureAwait(false);
         L2TableCheck entries = await CheckL2TablesAsync(tables, stored, progress, cancellationToken).ConfigureAwait(false);
         AddEncryptionHeader();
@@ -112,7 +114,7 @@ internal sealed class Qcow2Checker
 
     private async ValueTask<L2TableSet> CheckL1TablesAsync(StoredRefcounts stored, CancellationToken cancellationToken)
     {
-        L1TableCheck check = new(_file, _g, _references, stored, _tally);
+        L1TableCheck check = new(_file, _g, _references, stored, _tally, _counted);
         await check.CheckAsync(new ByteRange(_header.L1TableOffset.Value, (long)_header.L1Size * L1Entry.Size), weight: 1, isActive: true, cancellationToken).ConfigureAwait(false);
         SnapshotTable snapshots;
         try
@@ -131,7 +133,7 @@ internal sealed class Qcow2Checker
             return check.Tables;
         }
 
-        _references.Add(_header.SnapshotsOffset, snapshots.Length);
+        _references.AddMetadata(_header.SnapshotsOffset, snapshots.Length, _references.Structures);
         CheckSnapshotEntries(snapshots);
         foreach (var group in snapshots.Entries.Where(HasReadableL1Table).GroupBy(static snapshot => snapshot.L1TableRange))
         {
@@ -175,7 +177,7 @@ internal sealed class Qcow2Checker
     private async ValueTask<L2TableCheck> CheckL2TablesAsync(
         L2TableSet tables, StoredRefcounts stored, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
-        L2TableCheck check = new(_g, _header, _references, stored, _tally);
+        L2TableCheck check = new(_g, _header, _references, stored, _tally, _counted);
         byte[] buffer = new byte[_g.ClusterSize];
         int done = 0;
         int unaligned = 0;
@@ -209,7 +211,7 @@ internal sealed class Qcow2Checker
         if (_header.Extensions.Find(HeaderExtensionType.EncryptionHeader) is { Data.Length: >= 16 } pointer)
         {
             ReadOnlySpan<byte> data = pointer.Data.Span;
-            _references.Add(new HostOffset(BinaryPrimitives.ReadInt64BigEndian(data)), BinaryPrimitives.ReadInt64BigEndian(data[8..]));
+            _references.AddMetadata(new HostOffset(BinaryPrimitives.ReadInt64BigEndian(data)), BinaryPrimitives.ReadInt64BigEndian(data[8..]), _references.Structures);
         }
     }
 

@@ -7,8 +7,17 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
 {
     private readonly HashSet<long> _overflown = [];
 
+    /// <summary>Bytes in the file.</summary>
+    public long FileLength => fileLength;
+
     /// <summary>The counts so far.</summary>
     public ClusterCounts Counts { get; } = new();
+
+    /// <summary>Of the counts, those of references that lead to an L2 table.</summary>
+    public ClusterCounts L2Tables { get; } = new();
+
+    /// <summary>Of the counts, those of references that lead to any other metadata.</summary>
+    public ClusterCounts Structures { get; } = new();
 
     /// <summary>Clusters with more references than a refcount of this image can say.</summary>
     public IReadOnlySet<long> Overflown => _overflown;
@@ -18,6 +27,22 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
 
     /// <summary>True when all of a range is in the file.</summary>
     public bool IsInFile(HostOffset offset, long length) => offset.Value <= fileLength && length <= fileLength - offset.Value;
+
+    /// <summary>Counts as <see cref="Add"/> does, and remembers what is there.</summary>
+    public void AddMetadata(HostOffset offset, long length, ClusterCounts kind, ulong weight = 1)
+    {
+        Add(offset, length, weight);
+        if (length <= 0 || !IsCountable(offset, length))
+        {
+            return;
+        }
+
+        long last = offset.Plus(length - 1).Cluster(g).Index;
+        for (long cluster = offset.Cluster(g).Index; cluster <= last; cluster++)
+        {
+            kind[cluster] += weight;
+        }
+    }
 
     /// <summary>
     /// Counts every cluster that a range touches, <paramref name="weight"/> times. A range that ends a cluster or more behind the file's end refers to
@@ -30,7 +55,7 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
             return;
         }
 
-        if (offset.Value < 0 || offset.Value > long.MaxValue - length || offset.Value + length - fileLength >= g.ClusterSize)
+        if (!IsCountable(offset, length))
         {
             if (tally.Corruption(weight))
             {
@@ -65,4 +90,7 @@ internal sealed class ReferenceCounter(ClusterGeometry g, long fileLength, Check
             }
         }
     }
+
+    private bool IsCountable(HostOffset offset, long length)
+        => offset.Value >= 0 && offset.Value <= long.MaxValue - length && offset.Value + length - fileLength < g.ClusterSize;
 }

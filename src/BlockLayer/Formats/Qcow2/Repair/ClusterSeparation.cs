@@ -146,7 +146,7 @@ internal sealed class ClusterSeparation
         {
             CompressedDescriptor stream = entry.Cluster.Compressed(_g);
             return _contested.TryClaim(stream.FirstCluster(_g), stream.LastCluster(_g), ClusterUser.Streams, table.Weight)
-                || _room.TryTake(_g.ClustersFor(stream.Length)) is not { } own
+                || _room.TryTake(1) is not { } own
                     ? entry
                     : new ExtendedL2Entry(await CopyStreamAsync(stream, own).ConfigureAwait(false), 0);
         }
@@ -170,7 +170,7 @@ internal sealed class ClusterSeparation
 
     private async ValueTask<L2Entry> CopyStreamAsync(CompressedDescriptor stream, HostOffset place)
     {
-        byte[] bytes = new byte[stream.Length];
+        byte[] bytes = new byte[Math.Min(stream.Length, _g.ClusterSize)]; // no stream is longer, whatever the descriptor says
         await _file.ReadPaddedAsync(stream.Offset.Value, bytes, CancellationToken.None).ConfigureAwait(false);
         await _file.WriteAsync(place.Value, bytes, CancellationToken.None).ConfigureAwait(false);
         if (_log.Note())

@@ -64,7 +64,7 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
 
     private async ValueTask RepairLeaksAsync()
     {
-        CountedImage image = await CountAsync().ConfigureAwait(false);
+        CountedImage image = await CountAsync(CountedReferences.All).ConfigureAwait(false);
         RefcountRepair refcounts = new(file, g, header, _log);
         if (image.Tally.IsIncomplete || refcounts.AreBlocksUnsound(image))
         {
@@ -117,14 +117,14 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
         await new SnapshotTableRepair(file, g, header, _log).RepairPlacesAsync(snapshots).ConfigureAwait(false);
         snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
         MappedTables tables = TablesOf(snapshots);
-        await entries.RepairL1Async(tables).ConfigureAwait(false);
+        await entries.RepairL1Async(tables, await CountAsync().ConfigureAwait(false)).ConfigureAwait(false);
         CountedImage image = await CountAsync().ConfigureAwait(false);
         if (await new BitmapRepair(_reader, g, header, _log).RepairAsync(image).ConfigureAwait(false))
         {
             image = await CountAsync().ConfigureAwait(false);
         }
 
-        await entries.RepairL2Async(tables, image.IsContested).ConfigureAwait(false);
+        await entries.RepairL2Async(tables, image).ConfigureAwait(false);
         await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
     }
 
@@ -152,9 +152,10 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
             from = contested.Rest;
         }
 
-        CountedImage separate = await CountAsync().ConfigureAwait(false);
-        snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
-        await new UnfollowableEntries(file, g, header.Current, _log).RepairL2Async(TablesOf(snapshots), separate.IsContested).ConfigureAwait(false);
+        MappedTables separate = TablesOf(await LoadSnapshotsAsync().ConfigureAwait(false));
+        UnfollowableEntries entries = new(file, g, header.Current, _log);
+        await entries.RepairL1Async(separate, await CountAsync().ConfigureAwait(false)).ConfigureAwait(false);
+        await entries.RepairL2Async(separate, await CountAsync().ConfigureAwait(false)).ConfigureAwait(false);
         await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
     }
 
@@ -167,7 +168,7 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
     private async ValueTask<bool> AreCountsRightAsync()
     {
         ImageCheckReport report = await Qcow2Checker.CheckAsync(_reader, header.Current, progress: null, CancellationToken.None).ConfigureAwait(false);
-        CountedImage image = await CountAsync().ConfigureAwait(false);
+        CountedImage image = await CountAsync(CountedReferences.All).ConfigureAwait(false);
         return report is { Leaks: 0, CheckErrors: 0 } && (ulong)report.Corruptions == image.Tally.CopiedFlags;
     }
 
@@ -180,7 +181,8 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
         }
     }
 
-    private ValueTask<CountedImage> CountAsync() => Qcow2Checker.CountAsync(_reader, header.Current, CancellationToken.None);
+    private ValueTask<CountedImage> CountAsync(CountedReferences counted = CountedReferences.Followable)
+        => Qcow2Checker.CountAsync(_reader, header.Current, counted, CancellationToken.None);
 
     private ValueTask<SnapshotTable> LoadSnapshotsAsync() => SnapshotTableLoader.LoadAsync(_reader, header.Current, CancellationToken.None);
 

@@ -13,21 +13,27 @@ internal sealed class UnfollowableEntries(BlockEdge file, ClusterGeometry g, Qco
     private readonly EntryRepair _repair = new(g, header, file.Child.Length);
     private readonly TableRewriter _rewriter = new(file);
 
-    /// <summary>Goes through the L1 tables.</summary>
-    public async ValueTask RepairL1Async(MappedTables tables)
+    /// <summary>Goes through the L1 tables but those where something else lies too: they are not changed before the others have copies.</summary>
+    public async ValueTask RepairL1Async(MappedTables tables, CountedImage image)
     {
         foreach ((ByteRange table, _) in tables.L1Tables)
         {
+            HostCluster first = new HostOffset(table.Offset).Cluster(g);
+            if (Enumerable.Range(0, (int)g.ClustersFor(table.Length)).Any(i => image.IsContested(first.Plus(i))))
+            {
+                continue;
+            }
+
             await _rewriter.RewriteAsync(new HostOffset(table.Offset), table.Length, RepairL1, CancellationToken.None).ConfigureAwait(false);
         }
     }
 
-    /// <summary>Goes through the L2 tables but those that something else refers to as well: they are not changed before the others have copies.</summary>
-    public async ValueTask RepairL2Async(MappedTables tables, Func<HostCluster, bool> isContested)
+    /// <summary>Goes through the L2 tables, with the same exception.</summary>
+    public async ValueTask RepairL2Async(MappedTables tables, CountedImage image)
     {
         foreach (HostOffset table in await tables.L2TablesAsync(activeOnly: false).ConfigureAwait(false))
         {
-            if (!isContested(table.Cluster(g)))
+            if (!image.IsContested(table.Cluster(g)))
             {
                 await _rewriter.RewriteAsync(table, g.ClusterSize, RepairL2, CancellationToken.None).ConfigureAwait(false);
             }
