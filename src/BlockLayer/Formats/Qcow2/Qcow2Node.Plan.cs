@@ -42,7 +42,7 @@ internal sealed partial class Qcow2Node
     private async ValueTask<WritePlan> PlanLockedAsync(GuestOffset at, int length, WriteIntent intent)
     {
         GuestCluster first = at.Cluster(_geometry);
-        if (_inFlight.Find(first) is { } other)
+        if (!HasSubclusters && _inFlight.Find(first) is { } other)
         {
             return new WritePlan(Busy: other.Done);
         }

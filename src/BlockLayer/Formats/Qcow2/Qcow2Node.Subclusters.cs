@@ -21,6 +21,14 @@ internal sealed partial class Qcow2Node
             return WritePlan.LookAgain;
         }
 
+        InFlightAllocation? other = entry.HasOwnHostCluster
+            ? _inFlight.FindFilling(first, SubclusterStart(at), Min(SubclusterEnd(end), first.Plus(1).Offset(_geometry)))
+            : _inFlight.Find(first);
+        if (other is not null)
+        {
+            return new WritePlan(Busy: other.Done);
+        }
+
         return entry.HasOwnHostCluster
             ? await PlanOwnSubclustersAsync(slice, at, end, intent).ConfigureAwait(false)
             : await PlanNewClustersAsync(slice, at, end, intent).ConfigureAwait(false);
@@ -89,7 +97,7 @@ internal sealed partial class Qcow2Node
         // What the old places hold of the first and of the last cluster moves along.
         GuestCluster last = first.Plus(host.Count - 1);
         GuestOffset fillStart = SubclusterStart(at);
-        GuestOffset fillEnd = Min(SubclusterStart(end.Plus(_geometry.SubclusterSize - 1)), last.Plus(1).Offset(_geometry));
+        GuestOffset fillEnd = Min(SubclusterEnd(end), last.Plus(1).Offset(_geometry));
         if (slice.EntryOf(first).Stored is var head and not 0)
         {
             fillStart = Min(fillStart, first.Offset(_geometry).Plus((long)BitOperations.TrailingZeroCount(head) << _geometry.SubclusterBits));
@@ -176,6 +184,8 @@ internal sealed partial class Qcow2Node
     }
 
     private GuestOffset SubclusterStart(GuestOffset at) => new(Alignment.RoundDown(at.Value, _geometry.SubclusterSize));
+
+    private GuestOffset SubclusterEnd(GuestOffset end) => new(Alignment.RoundUp(end.Value, _geometry.SubclusterSize));
 
     private static GuestOffset Min(GuestOffset left, GuestOffset right) => left.Value < right.Value ? left : right;
 

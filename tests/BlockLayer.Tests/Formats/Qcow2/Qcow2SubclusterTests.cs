@@ -168,6 +168,31 @@ public sealed class Qcow2SubclusterTests
     }
 
     [Fact]
+    public async Task Writes_to_different_subclusters_of_a_cluster_do_not_wait_for_each_other()
+    {
+        await _world.CreateAsync("disk", new Qcow2CreateOptions { Length = Length, ClusterSize = ClusterSize, ExtendedL2 = true });
+        var gate = new GatedFileNode(await _world.OpenFileAsync("disk"));
+        await using BlockNode node = await Qcow2Format.Instance.OpenAsync(
+            gate, new FormatOpenContext { NodeName = "disk", Access = NodeAccess.ReadWrite }, CancellationToken.None);
+        await node.WriteAsync(0, new byte[] { 1 });
+        BlockStatus stored = await node.GetStatusAsync(0, 1, StatusDepth.Node);
+
+        gate.HoldWriteTo(stored.HostOffset + (10 * Subcluster));
+        Task held = node.WriteAsync(10 * Subcluster, _below.AsMemory(0, 512)).AsTask();
+        await gate.Arrived;
+        await node.WriteAsync(20 * Subcluster, _below.AsMemory(512, 512));
+        Task same = node.WriteAsync((10 * Subcluster) + 1024, _below.AsMemory(1024, 512)).AsTask();
+        Task discard = node.DiscardAsync(0, ClusterSize).AsTask();
+        Assert.Equal((false, false), (same.IsCompleted, discard.IsCompleted));
+        Assert.Equal("D1 -19 D1 -11", await MapAsync(node, 0, ClusterSize));
+
+        gate.LetGo();
+        await Task.WhenAll(held, same, discard);
+        ImageCheckReport report = await ImageChecker.CheckAsync(node);
+        Assert.True(report is { Corruptions: 0, Leaks: 0 }, string.Join('\n', report.Findings));
+    }
+
+    [Fact]
     public async Task Requests_to_stored_subclusters_are_synchronous_and_allocate_nothing()
     {
         await using Qcow2Node node = await OpenOverlayAsync();
