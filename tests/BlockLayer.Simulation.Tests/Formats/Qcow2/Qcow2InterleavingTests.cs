@@ -15,7 +15,7 @@ public sealed class Qcow2InterleavingTests
         new(Version: 3, ClusterSize: 512, RefcountBits: 64, Length: 64 * 1024, BackingLength: 80 * 1024),
         new(Version: 2, ClusterSize: 2048, RefcountBits: 16, Length: 64 * 1024, BackingLength: 64 * 1024),
         new(Version: 2, ClusterSize: 512, RefcountBits: 16, Length: 48 * 1024, BackingLength: 0),
-        new(Version: 3, ClusterSize: 16 * 1024, RefcountBits: 16, Length: 80 * 1024, BackingLength: 0, ExtendedL2: true),
+        new(Version: 3, ClusterSize: 32 * 1024, RefcountBits: 16, Length: 80 * 1024, BackingLength: 0, ExtendedL2: true),
         new(Version: 3, ClusterSize: 16 * 1024, RefcountBits: 1, Length: 64 * 1024, BackingLength: 40 * 1024, ExtendedL2: true),
         new(Version: 3, ClusterSize: 16 * 1024, RefcountBits: 16, Length: 64 * 1024, BackingLength: 64 * 1024, ExtendedL2: true, Preallocation.Metadata),
         new(Version: 3, ClusterSize: 4096, RefcountBits: 16, Length: 64 * 1024, BackingLength: 40 * 1024, DataFile: DataFileLayout.Clusters),

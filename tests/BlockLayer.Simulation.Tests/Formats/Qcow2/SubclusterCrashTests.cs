@@ -10,7 +10,7 @@ namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
 /// <summary>Power cuts while subclusters change within one host cluster, and while a disk grows by clusters that somebody used before.</summary>
 public sealed class SubclusterCrashTests
 {
-    private const int ClusterSize = 16 * 1024;
+    private const int ClusterSize = 64 * 1024;
     private const int Subcluster = ClusterSize / 32;
     private const int Length = 4 * ClusterSize;
 
@@ -55,20 +55,23 @@ public sealed class SubclusterCrashTests
     [InlineData(Preallocation.Falloc, true)]
     public async Task A_disk_that_grows_with_room_never_shows_what_its_clusters_held_before(Preallocation mode, bool extended)
     {
-        const int Kept = ClusterSize;
+        const int NewLength = 2 * Length;
         await CreateAsync(new Qcow2CreateOptions { Length = Length, ClusterSize = ClusterSize, ExtendedL2 = extended });
-        byte[] content = GuestStamp.Create(0, Length, writer: 6);
+        byte[] content = new byte[Length];
+        content.AsSpan().Fill(7);
         CrashRecorder recorder;
         bool done = false;
         await using (Qcow2Node node = await OpenAsync(_storage, NodeAccess.ReadWrite))
         {
-            await node.WriteAsync(0, content);
-            await node.ResizeAsync(Kept, new ResizeOptions { AllowShrink = true });
+            await node.WriteAsync(0, GuestStamp.Create(0, Length, writer: 6));
+            await node.WriteAsync(0, content, WriteFlags.Compressed); // leaves clusters free and their bytes in the file
             await node.FlushAsync();
             await node.FlushAsync();
+            long fileLength = node.File.Length;
             recorder = new CrashRecorder(_storage) { Observe = () => done };
-            await node.ResizeAsync(Length, new ResizeOptions { Preallocation = mode });
+            await node.ResizeAsync(NewLength, new ResizeOptions { Preallocation = mode });
             done = true;
+            Assert.InRange(node.File.Length, fileLength, fileLength + ClusterSize); // they were used again
         }
 
         using (recorder)
@@ -78,9 +81,9 @@ public sealed class SubclusterCrashTests
                 async (state, crashed) =>
                 {
                     byte[] found = await ReadSoundAsync(crashed);
-                    Assert.True(found.Length == Length || (found.Length == Kept && !(bool)state.Image.Observation!), $"the disk has {found.Length} bytes");
-                    Assert.True(found.AsSpan(0, Kept).SequenceEqual(content.AsSpan(0, Kept)), "what was kept is gone");
-                    Assert.True(found.AsSpan(Kept).IndexOfAnyExcept((byte)0) < 0, "what was cut off came back");
+                    Assert.True(found.Length == NewLength || (found.Length == Length && !(bool)state.Image.Observation!), $"the disk has {found.Length} bytes");
+                    Assert.True(found.AsSpan(0, Length).SequenceEqual(content), "what was there is gone");
+                    Assert.True(found.AsSpan(Length).IndexOfAnyExcept((byte)0) < 0, "what was replaced came back");
                 },
                 s_enumeration);
             CrashTable.Print($"qcow2: growth with preallocation, {mode}{(extended ? ", extended" : "")}", recorder, states, "the old size or the new one, zeroes, no errors");

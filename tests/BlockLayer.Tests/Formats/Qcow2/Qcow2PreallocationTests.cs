@@ -104,19 +104,20 @@ public sealed class Qcow2PreallocationTests
     {
         await _world.CreateAsync("disk", OptionsOf(Preallocation.Off, extended, version));
         await using Qcow2Node node = await _world.OpenAsync("disk");
-        byte[] data = Pattern.Of(0, Length, writer: 1);
-        await node.WriteAsync(0, data);
-        await node.ResizeAsync(3 * ClusterSize, new ResizeOptions { AllowShrink = true });
+        byte[] data = new byte[2 * Length];
+        data.AsSpan(0, Length).Fill(7);
+        await node.WriteAsync(0, Pattern.Of(0, Length, writer: 1));
+        await node.WriteAsync(0, data.AsMemory(0, Length), WriteFlags.Compressed); // leaves clusters free and their bytes in the file
         await node.FlushAsync();
         await node.FlushAsync();
 
-        await node.ResizeAsync(Length, new ResizeOptions { Preallocation = mode });
+        await node.ResizeAsync(2 * Length, new ResizeOptions { Preallocation = mode });
 
-        Array.Clear(data, 3 * ClusterSize, Length - (3 * ClusterSize));
         await AssertReadsAsync(node, data);
         long length = node.File.Length;
-        Pattern.Fill(data.AsSpan(5 * ClusterSize), 5 * ClusterSize, writer: 2);
-        await node.WriteAsync(5 * ClusterSize, data.AsMemory(5 * ClusterSize));
+        int cluster = (Length / ClusterSize) + 1;
+        Pattern.Fill(data.AsSpan(cluster * ClusterSize), cluster * ClusterSize, writer: 2);
+        await node.WriteAsync(cluster * ClusterSize, data.AsMemory(cluster * ClusterSize));
         await AssertReadsAsync(node, data);
         Assert.Equal(length, node.File.Length);
     }
