@@ -141,6 +141,12 @@ internal sealed partial class TableDraft
         long start = -1;
         for (long cluster = 0; cluster <= _taken.End; cluster++)
         {
+            if (start < 0 && _taken.Page(cluster / ClusterCounts.PageLength) is null)
+            {
+                cluster |= ClusterCounts.PageLength - 1; // nothing of the page is in use
+                continue;
+            }
+
             bool isFreed = _taken[cluster] != 0 && _counts[cluster] == 0;
             if (isFreed && start < 0)
             {
