@@ -163,6 +163,28 @@ public sealed class Disk : IAsyncDisposable
     }
 
     /// <summary>
+    /// Keeps another image equal to this disk from now on: puts a mirror below the guest, who goes on, and copies what differs.
+    /// </summary>
+    /// <param name="target"><c>[blkmirror:][FORMAT:]TARGET</c>, said by a person; it exists and is at least as long.</param>
+    /// <param name="mirror">How the mirror works.</param>
+    /// <param name="options">How the target is opened: formats, policy and, where the target does not say it, its format.</param>
+    /// <param name="cancellationToken">As for <see cref="FilterOpener.AddMirrorAsync"/>.</param>
+    /// <returns>The mirror, which the disk owns; <see cref="MirrorNode.RemoveAsync"/> takes it out.</returns>
+    /// <exception cref="ArgumentException">The target cannot be read.</exception>
+    /// <exception cref="BlockLayerException">As for opening an image; Conflict: the target is shorter, or a job needs the graph as it is.</exception>
+    public ValueTask<MirrorNode> AddMirrorAsync(
+        string target,
+        MirrorOptions? mirror = null,
+        DiskOptions? options = null,
+        CancellationToken cancellationToken = default)
+    {
+        options ??= new DiskOptions();
+        BlockEnvironment environment = _root.Environment;
+        var opener = new FilterOpener(new ImageOpener(options.Formats, environment), environment) { Mirror = mirror ?? new MirrorOptions() };
+        return opener.AddMirrorAsync(_root.Filtered.Child, target, new ImageOpenOptions { Format = options.Format, Policy = options.Policy }, cancellationToken);
+    }
+
+    /// <summary>
     /// Cancels the jobs that still run, waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a
     /// crash is flushed first.
     /// </summary>

@@ -63,6 +63,48 @@ public sealed class FilterOpener
         }
     }
 
+    /// <summary>
+    /// Puts a mirror on top of an image that is open, under its users, who go on meanwhile: all of it or, after a failure, nothing. What the two sides may differ in
+    /// is copied before this returns, unless <see cref="Mirror"/> leaves it for later.
+    /// </summary>
+    /// <param name="node">The image, or the uppermost filter on it that the mirror is to cover.</param>
+    /// <param name="target"><c>[blkmirror:][FORMAT:]TARGET</c>; the target exists, is at least as long, and has its log beside it.</param>
+    /// <param name="options">How the target is opened, for writing.</param>
+    /// <param name="cancellationToken">Honoured until the mirror is in place, and between the pieces that it copies; then it stays, and its repair can be called again.</param>
+    /// <returns>The mirror, owned by its users; <see cref="MirrorNode.RemoveAsync"/> takes it out again.</returns>
+    /// <exception cref="ArgumentException">The target cannot be read.</exception>
+    /// <exception cref="BlockLayerException">As for opening an image; Conflict: the target is shorter, or a job needs the graph as it is.</exception>
+    public async ValueTask<MirrorNode> AddMirrorAsync(BlockNode node, string target, ImageOpenOptions options, CancellationToken cancellationToken = default)
+    {
+        (string? format, string path) = FilterName.ParseMirrorTarget(target);
+        ImageOpenOptions how = Beside(options, format ?? options.Format) with { Access = node.IsReadOnly ? NodeAccess.ReadOnly : NodeAccess.ReadWrite };
+        BlockNode destination = await _opener.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
+        BlockNode? log = null;
+        MirrorNode mirror;
+        try
+        {
+            log = await OpenLogAsync(path + MirrorLogSuffix, how, cancellationToken).ConfigureAwait(false);
+            mirror = await MirrorNode.InsertAsync(node, destination, log, Mirror, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            await destination.DisposeAsync().ConfigureAwait(false);
+            if (log is not null)
+            {
+                await log.DisposeAsync().ConfigureAwait(false);
+            }
+
+            throw;
+        }
+
+        if (Mirror.Sync == MirrorSync.Copy && !mirror.IsReadOnly)
+        {
+            await mirror.RepairAsync(progress: null, cancellationToken).ConfigureAwait(false);
+        }
+
+        return mirror;
+    }
+
     private async ValueTask<BlockNode> OpenReferenceAsync(BlockNode image, string path, ImageOpenOptions options, CancellationToken cancellationToken)
     {
         BlockNode reference = await _opener.OpenAsync(path, Beside(options, "raw"), cancellationToken).ConfigureAwait(false);

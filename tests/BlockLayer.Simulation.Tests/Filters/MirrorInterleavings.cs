@@ -18,7 +18,7 @@ public class MirrorInterleavings
     [InlineData(MirrorErrorPolicy.Detach)]
     [InlineData(MirrorErrorPolicy.Stop)]
     public void Guests_see_what_they_wrote_and_both_sides_end_equal(MirrorErrorPolicy policy)
-        => SimulationSearch.Run(Effort.Times(60), scheduler => Run(scheduler, policy));
+        => SimulationSearch.Run(Effort.Times(40), scheduler => Run(scheduler, policy));
 
     private static void Run(SimulationScheduler scheduler, MirrorErrorPolicy policy)
     {

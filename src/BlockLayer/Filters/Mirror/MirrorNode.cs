@@ -42,8 +42,8 @@ public sealed partial class MirrorNode : FilterNode
     private Exception? _late;                // interlocked; a failure behind an acknowledged write, for the next flush to tell
     private int _behind;                     // interlocked; bytes that follow to the destination
 
-    private MirrorNode(BlockNode source, MirrorOptions options)
-        : base(source.NodeName, source, source.IsReadOnly ? Reads : Writes | ImagePermissions.WriteUnchanged, Shares)
+    private MirrorNode(BlockNode source, MirrorOptions options, ImagePermissions needs, ImagePermissions shares)
+        : base(source.NodeName, source, needs, shares)
         => _options = options;
 
     /// <inheritdoc/>
@@ -79,12 +79,26 @@ public sealed partial class MirrorNode : FilterNode
     /// <exception cref="ArgumentException">The region size does not suit the disk.</exception>
     /// <exception cref="ImageFormatException">The file that is to be the log is something else, or damaged. It was not changed.</exception>
     /// <exception cref="BlockLayerException">Conflict (the destination is shorter, or somebody else uses a side), ReadOnly, NoSpace, Io.</exception>
-    public static async ValueTask<MirrorNode> OpenAsync(
+    public static ValueTask<MirrorNode> OpenAsync(
         BlockNode source,
         BlockNode destination,
         BlockNode? log = null,
         MirrorOptions? options = null,
         CancellationToken cancellationToken = default)
+        => OpenAsync(source, destination, log, options ?? new MirrorOptions(), NeedsOf(source), Shares, cancellationToken);
+
+    private protected override bool GrowsOnWrite => false;
+
+    private static ImagePermissions NeedsOf(BlockNode source) => source.IsReadOnly ? Reads : Writes | ImagePermissions.WriteUnchanged;
+
+    private static async ValueTask<MirrorNode> OpenAsync(
+        BlockNode source,
+        BlockNode destination,
+        BlockNode? log,
+        MirrorOptions options,
+        ImagePermissions needs,
+        ImagePermissions shares,
+        CancellationToken cancellationToken)
     {
         if (destination.Length < source.Length)
         {
@@ -103,7 +117,7 @@ public sealed partial class MirrorNode : FilterNode
         MirrorNode? mirror = null;
         try
         {
-            mirror = new MirrorNode(source, options ?? new MirrorOptions());
+            mirror = new MirrorNode(source, options, needs, shares);
             await mirror.StartAsync(destination, log, cancellationToken).ConfigureAwait(false);
         }
         catch when (mirror is not null)
@@ -120,8 +134,6 @@ public sealed partial class MirrorNode : FilterNode
         await ReleaseAsync(taken).ConfigureAwait(false);
         return mirror;
     }
-
-    private protected override bool GrowsOnWrite => false;
 
     private async ValueTask StartAsync(BlockNode destination, BlockNode? log, CancellationToken cancellationToken)
     {
