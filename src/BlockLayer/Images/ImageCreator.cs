@@ -26,8 +26,8 @@ public sealed class ImageCreator
     /// <exception cref="ArgumentException">The format does not take what was asked for, or no length is known. Nothing was touched.</exception>
     /// <exception cref="OpenDeniedException">The backing file is not allowed by the policy. Nothing was touched.</exception>
     /// <exception cref="BlockLayerException">
-    /// Conflict (a file is in use, or a new data file exists and holds something), NotFound, Denied (also: an existing image file of add-cow holds something), NoSpace,
-    /// Io, Unsupported (no such format), InvalidFormat (its backing or data file would be a file of its own). A file that was begun is removed again.
+    /// Conflict (a file is in use), NotFound, Denied (also: the image file of an add-cow overlay exists and holds something), NoSpace, Io,
+    /// Unsupported (no such format), InvalidFormat (its backing or data file would be a file of its own). A file that was begun is removed again.
     /// </exception>
     public async ValueTask<ImageCreateOptions> CreateAsync(
         string path,

@@ -54,31 +54,37 @@ public sealed class CowOverlayCommandTests : IDisposable
     }
 
     [Theory]
-    [InlineData("'@base.img' exists and holds data, which the backing file would hide and writes would overwrite. Remove it, or choose another name.", "other.img", "base.img", "65536")]
-    [InlineData("'@base.img' exists and is 65536 bytes long, while the disk is to have 1048576. Remove it, or give its length.", "other.img", "base.img", "1M")]
-    [InlineData("'link.img' would be the image file and the backing file, which writes would overwrite.", "base.img", "link.img", "65536")]
-    [InlineData("'./top.cow' would be the overlay and its own image file.", "base.img", "./top.cow", "65536")]
-    public async Task A_file_that_holds_something_does_not_become_an_image_file_and_the_old_overlay_stays(string message, string backing, string image, string size)
+    [InlineData("'@other.img' exists and holds data, and would be emptied to be the image file. Remove it, or choose another name.", "base.img", "other.img")]
+    [InlineData("'@link.img' exists and holds data, and would be emptied to be the image file. Remove it, or choose another name.", "base.img", "link.img")]
+    [InlineData("'base.img' would be the image file and the backing file, which writes would overwrite.", "base.img", "base.img")]
+    [InlineData("Its data file '@./empty.img' would be the image itself or a file below it.", "empty.img", "./empty.img")]
+    [InlineData("'@./top.cow' exists and holds data, and would be emptied to be the image file. Remove it, or choose another name.", "base.img", "./top.cow")]
+    public async Task A_file_that_holds_something_does_not_become_an_image_file_and_the_old_overlay_stays(string message, string backing, string image)
     {
         byte[] content = Pattern.Of(0, 65_536, writer: 1);
         await WriteAsync("base.img", content);
         await WriteAsync("other.img", content);
+        await WriteAsync("empty.img", []);
         await WriteAsync("top.cow", [1, 2, 3]);
         File.CreateSymbolicLink(_blk.Folder.File("link.img"), _blk.Folder.File("base.img"));
-        BlkRun.Outcome outcome = await _blk.RunAsync("create", "-f", "add-cow", "-b", backing, "-F", "raw", "-o", $"image_file={image}", "@top.cow", size);
+        BlkRun.Outcome outcome = await _blk.RunAsync("create", "-f", "add-cow", "-b", backing, "-F", "raw", "-o", $"image_file={image}", "@top.cow");
         Assert.Equal((ExitCode.Failure, $"blk: @top.cow: {message}\n"), (outcome.Code, outcome.Error));
         Assert.Equal(content, await File.ReadAllBytesAsync(_blk.Folder.File("base.img")));
         Assert.Equal([1, 2, 3], await File.ReadAllBytesAsync(_blk.Folder.File("top.cow")));
     }
 
     [Fact]
-    public async Task A_raw_disk_that_exists_can_be_described_by_an_overlay_without_a_base()
+    public async Task A_conversion_writes_both_files_and_leaves_neither_when_it_fails()
     {
         byte[] content = Pattern.Of(0, 65_536, writer: 1);
         await WriteAsync("disk.img", content);
-        await _blk.SucceedAsync("create", "-f", "add-cow", "-o", "image_file=disk.img", "@top.cow", "65536");
-        await _blk.SucceedAsync("compare", "-F", "raw", "@top.cow", "@disk.img");
-        Assert.Equal(content, await File.ReadAllBytesAsync(_blk.Folder.File("disk.img")));
+        await _blk.SucceedAsync("convert", "-f", "raw", "-O", "add-cow", "-o", "image_file=copy.img", "@disk.img", "@copy.cow");
+        Assert.Equal(content, await File.ReadAllBytesAsync(_blk.Folder.File("copy.img")));
+        await _blk.SucceedAsync("compare", "-F", "raw", "@copy.cow", "@disk.img");
+
+        BlkRun.Outcome outcome = await _blk.RunAsync("convert", "-c", "-f", "raw", "-O", "add-cow", "-o", "image_file=more.img", "@disk.img", "@more.cow");
+        Assert.NotEqual(ExitCode.Success, outcome.Code);
+        Assert.Equal(["copy.cow", "copy.img", "disk.img"], Directory.EnumerateFiles(_blk.Folder.Path).Select(Path.GetFileName).Order());
     }
 
     [Fact]

@@ -6,8 +6,8 @@ namespace BlockLayer.Formats.CowOverlay;
 public sealed record CowOverlayCreateOptions : ImageCreateOptions
 {
     /// <summary>
-    /// The raw file that holds the data: a path relative to the directory of the add-cow file, or absolute; written as it is. It is made if there is none. One
-    /// that exists is as long as the disk, and without content if the overlay has a backing file.
+    /// The raw file that holds the data: a path relative to the directory of the add-cow file, or absolute; written as it is. It is made
+    /// with the overlay; one that exists is replaced, unless it holds anything.
     /// </summary>
     public string? ImageFile { get; init; }
 

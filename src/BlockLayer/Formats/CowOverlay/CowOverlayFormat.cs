@@ -41,6 +41,9 @@ public sealed class CowOverlayFormat : ImageFormat
     internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
         => new CowOverlayInspector(file, findings).RunAsync(cancellationToken);
 
+    internal override NewDataFile? DataFileOf(ImageCreateOptions options)
+        => options is CowOverlayCreateOptions { ImageFile: { } name } ? new NewDataFile(name, Preallocation.Off) : null;
+
     internal override ValueTask ThrowIfCannotCreateAsync(string path, ImageCreateOptions options, BlockEnvironment environment, CancellationToken cancellationToken)
         => new CowOverlayCreator(path, options, environment).ThrowIfImpossibleAsync(cancellationToken);
 
