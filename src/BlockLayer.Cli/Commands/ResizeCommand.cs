@@ -8,6 +8,8 @@ namespace BlockLayer.Cli.Commands;
 internal sealed class ResizeCommand : Command
 {
     private static readonly Option s_shrink = Option.Flag(null, "shrink", "allow a smaller size; what lies behind the new end is lost");
+    private static readonly Option s_preallocation = Option.Value(
+        null, "preallocation", "MODE", "how much room of what is added is taken at once: off (default), metadata (qcow2), falloc or full");
 
     internal override string Name => "resize";
 
@@ -17,7 +19,7 @@ internal sealed class ResizeCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (2, 2);
 
-    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_shrink, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_shrink, s_preallocation, CommonOptions.Quiet];
 
     internal override string Example => "blk resize disk.qcow2 +10G";
 
@@ -30,6 +32,13 @@ internal sealed class ResizeCommand : Command
     internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
     {
         (string path, string size) = (arguments.Operands[0], arguments.Operands[1]);
+        Preallocation preallocation = arguments.GetChoice(s_preallocation, "off", "metadata", "falloc", "full") switch
+        {
+            "metadata" => Preallocation.Metadata,
+            "falloc" => Preallocation.Falloc,
+            "full" => Preallocation.Full,
+            _ => Preallocation.Off,
+        };
         ImageOpenOptions options = new ImageOpenOptions { Access = NodeAccess.ReadWrite, Policy = context.PolicyFor(path) }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (image.ConfigureAwait(false))
@@ -40,7 +49,8 @@ internal sealed class ResizeCommand : Command
                 throw new UsageException($"{path} has {image.Length} bytes and would shrink to {length}; --shrink allows it, and what lies behind is lost.");
             }
 
-            await image.ResizeAsync(length, new ResizeOptions { AllowShrink = arguments.Has(s_shrink) }, context.Console.Interrupted).ConfigureAwait(false);
+            var how = new ResizeOptions { AllowShrink = arguments.Has(s_shrink), Preallocation = preallocation };
+            await image.ResizeAsync(length, how, context.Console.Interrupted).ConfigureAwait(false);
             context.Say($"{path} has {ByteSize.Format(length)} ({length} bytes).");
         }
 

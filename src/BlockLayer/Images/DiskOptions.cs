@@ -9,6 +9,9 @@ public sealed record DiskOptions
     /// <summary>The format of the top image; null recognises it by its magic. Raw is never recognised and has to be said.</summary>
     public string? Format { get; init; }
 
+    /// <inheritdoc cref="ImageOpenOptions.FormatOptions"/>
+    public IReadOnlyDictionary<string, string> FormatOptions { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Whether the top image can be written; its backing files never can.</summary>
     public NodeAccess Access { get; init; } = NodeAccess.ReadWrite;
 

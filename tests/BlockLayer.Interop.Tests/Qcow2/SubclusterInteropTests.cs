@@ -45,6 +45,35 @@ public sealed class SubclusterInteropTests
         Assert.Equal(MapOf(qemuImg, theirs), MapOf(qemuImg, ours));
     }
 
+    [Theory]
+    [InlineData("extended_l2=on")]
+    [InlineData("extended_l2=on,cluster_size=16k,preallocation=metadata")]
+    [InlineData("extended_l2=on,cluster_size=2M,compression_type=zlib")]
+    public async Task A_conversion_into_subclusters_reads_the_same_in_qemu(string options)
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        byte[] content = new byte[Length];
+        for (int at = 0; at < Length; at += 40_000)
+        {
+            Pattern.Fill(content.AsSpan(at, Math.Min(9000, Length - at)), at, writer: 71);
+        }
+
+        string source = folder.File("source.raw");
+        string target = folder.File("target.qcow2");
+        await File.WriteAllBytesAsync(source, content);
+        var opener = new ImageOpener(BuiltInFormats.All, BlockEnvironment.Default);
+        Dictionary<string, string> pairs = options.Split(',').Select(pair => pair.Split('=')).ToDictionary(pair => pair[0], pair => pair[1]);
+        await using (BlockNode from = await opener.OpenAsync(source, new ImageOpenOptions { Format = "raw" }))
+        {
+            var writer = new ImageWriter(BuiltInFormats.All, BlockEnvironment.Default, OpenPolicy.Default);
+            await writer.WriteNewAsync(from, target, new NewImage { Format = "qcow2", Options = pairs });
+        }
+
+        qemuImg.RunOk("check", "-f", "qcow2", target);
+        qemuImg.RunOk("compare", "-f", "raw", "-F", "qcow2", source, target);
+    }
+
     /// <summary>Who provides what: runs of the top image and of its backing file, zero or not, wherever they are stored.</summary>
     private static string MapOf(QemuTool qemuImg, string path)
     {

@@ -25,6 +25,23 @@ public sealed class ResizeAndAmendCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task What_a_disk_grows_by_has_the_room_that_was_asked_for()
+    {
+        await _blk.SucceedAsync("create", "-q", "@a", "1M");
+        await _blk.SucceedAsync("resize", "-q", "-f", "raw", "--preallocation", "falloc", "@a", "3M");
+        Assert.Contains("disk size: 2 MiB\n", await _blk.SucceedAsync("info", "-f", "raw", "@a"), StringComparison.Ordinal);
+        await _blk.SucceedAsync("create", "-q", "-f", "qcow2", "@b", "1M");
+        await _blk.SucceedAsync("resize", "-q", "--preallocation", "full", "@b", "3M");
+        Assert.Contains("disk size: 2.", await _blk.SucceedAsync("info", "@b"), StringComparison.Ordinal);
+        await FailsAsync(
+            "blk: @a: '@a' is a plain file, which has no metadata to preallocate; preallocation can be off, falloc or full.\n",
+            "resize", "-f", "raw", "--preallocation", "metadata", "@a", "4M");
+        await FailsAsync(
+            "blk resize: --preallocation takes off or metadata or falloc or full, not 'some'. See blk help resize.\n",
+            "resize", "-f", "raw", "--preallocation", "some", "@a", "4M");
+    }
+
+    [Fact]
     public async Task A_disk_that_cannot_change_its_size_says_why()
     {
         await _blk.SucceedAsync("create", "-q", "-f", "qed", "@a", "1M");
