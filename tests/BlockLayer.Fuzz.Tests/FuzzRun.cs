@@ -25,6 +25,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, ITe
     private readonly ImageExercise _exercise = new();
     private readonly Mutator _mutator = new(seeds);
     private readonly byte[] _base = Pattern.Of(0, 100_000, writer: 9);
+    private readonly byte[] _data = new byte[CowOverlaySeeds.Length];
 
     private long _images;
     private long _opened;
@@ -49,6 +50,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, ITe
         try
         {
             _exercise.Files.Put("/d/base", _base);
+            _exercise.Files.Put(CowOverlaySeeds.DataPath, _data);
             _exercise.Files.Put(ImageExercise.ImagePath, image);
             Inspect(image.Length);
             bool wasClean = Read(image);
@@ -110,5 +112,5 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, ITe
     }
 
     private void AssertOnlyAllowedFiles()
-        => Assert.All(_exercise.Files.Opened, path => Assert.True(path is ImageExercise.ImagePath or "/d/base", $"'{path}' was opened"));
+        => Assert.All(_exercise.Files.Opened, path => Assert.True(path is ImageExercise.ImagePath or "/d/base" or CowOverlaySeeds.DataPath, $"'{path}' was opened"));
 }

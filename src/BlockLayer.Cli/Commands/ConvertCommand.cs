@@ -9,7 +9,7 @@ namespace BlockLayer.Cli.Commands;
 internal sealed class ConvertCommand : Command
 {
     private static readonly Option s_sourceFormat = Option.Value('f', "format", "FMT", "format of SOURCE; raw has to be said, and may be a window of the file: raw,offset=1M,size=8M");
-    private static readonly Option s_targetFormat = Option.Value('O', "target-format", "FMT", "format of TARGET: raw (default), qcow2 or qed");
+    private static readonly Option s_targetFormat = Option.Value('O', "target-format", "FMT", "format of TARGET: raw (default), qcow2, qed or add-cow");
     private static readonly Option s_compress = Option.Flag('c', "compress", "compress the target (qcow2)");
     private static readonly Option s_options = Option.Value('o', "options", "LIST", "options of the target's format: name=value,...");
     private static readonly Option s_backing = Option.Value(
