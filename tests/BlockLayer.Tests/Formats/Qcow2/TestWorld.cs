@@ -35,8 +35,8 @@ internal sealed class TestWorld
     }
 
     /// <summary>Opens an image and its data file, but no backing file.</summary>
-    internal ValueTask<Qcow2Node> OpenAsync(string path, NodeAccess access = NodeAccess.ReadWrite, Qcow2OpenOptions? options = null)
-        => OpenAsync(path, new FormatOpenContext { NodeName = path, Access = access, OpenDataFile = OpenDataFileAsync }, options);
+    internal ValueTask<Qcow2Node> OpenAsync(string path, NodeAccess access = NodeAccess.ReadWrite, Qcow2OpenOptions? options = null, OpenPurpose purpose = OpenPurpose.Use)
+        => OpenAsync(path, new FormatOpenContext { NodeName = path, Access = access, Purpose = purpose, OpenDataFile = OpenDataFileAsync }, options);
 
     /// <summary>Opens a snapshot of an image, for reading.</summary>
     internal ValueTask<Qcow2Node> OpenSnapshotAsync(string path, string snapshot)

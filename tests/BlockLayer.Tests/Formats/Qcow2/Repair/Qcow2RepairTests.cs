@@ -1,0 +1,188 @@
+using BlockLayer.Errors;
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.Primitives;
+using BlockLayer.Storage;
+using BlockLayer.TestKit;
+using BlockLayer.TestKit.Formats.Qcow2;
+using Xunit;
+
+namespace BlockLayer.Tests.Formats.Qcow2.Repair;
+
+/// <summary>What a repair does by itself. That QEMU finds its result clean is proved in the interop tests.</summary>
+public sealed class Qcow2RepairTests
+{
+    private readonly TestWorld _world = new();
+
+    [Theory]
+    [InlineData("L2 entry: another one's cluster")]
+    [InlineData("L2 entry: the L1 table")]
+    [InlineData("L2 entry: its own table")]
+    [InlineData("L2 entry: the refcount block")]
+    public async Task Cluster_with_several_users_becomes_one_for_each(string damage)
+    {
+        DamagedImage image = Golden("q7-v3.qcow2", damage);
+        long contested = image.Data;
+        await RepairAsync(image.File);
+        byte[] repaired = await ReadFileAsync();
+        DamagedImage after = new(repaired);
+        IEnumerable<long> users = after.L2Entries(static entry => entry.HostOffset.Value != 0).Select(at => new L2Entry(after.Read(at)).HostOffset.Value);
+        Assert.Equal(users.Distinct().Count(), users.Count());
+        Assert.InRange(users.Count(host => host == contested), 0, 1);
+        await using Qcow2Node node = await _world.OpenAsync("image");
+        ImageCheckReport report = await ImageChecker.CheckAsync(node, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.True(report.IsClean, "a cluster still has more users than one");
+    }
+
+    [Fact]
+    public async Task Repaired_image_is_written_and_stays_clean()
+    {
+        await RepairAsync(Golden("q7-c512.qcow2", "refcounts: everything free").File);
+        await using Qcow2Node node = await _world.OpenAsync("image");
+        byte[] model = new byte[node.Length];
+        await node.ReadAsync(0, model);
+        var random = new Random(4);
+        for (int i = 0; i < 30; i++)
+        {
+            int offset = random.Next((int)node.Length - 50_000);
+            byte[] data = Pattern.Of(offset, random.Next(1, 50_000), i);
+            data.CopyTo(model, offset);
+            await node.WriteAsync(offset, data);
+        }
+
+        byte[] found = new byte[node.Length];
+        await node.ReadAsync(0, found);
+        Assert.True(model.AsSpan().SequenceEqual(found));
+        Assert.True((await ImageChecker.CheckAsync(node, cancellationToken: TestContext.Current.CancellationToken)).IsClean);
+    }
+
+    [Fact]
+    public async Task Corrupt_bit_is_cleared_only_by_a_complete_repair()
+    {
+        DamagedImage image = Golden("q7-v3.qcow2", "L2 entry: another one's cluster");
+        Damage.Apply("header: corrupt bit", image);
+        await RepairAsync(image.File, RepairMode.Leaks);
+        Assert.True(Qcow2Header.Parse(await ReadFileAsync()).HasFeature(IncompatibleFeatures.Corrupt));
+        await RepairAsync(await ReadFileAsync());
+        Assert.False(Qcow2Header.Parse(await ReadFileAsync()).HasFeature(IncompatibleFeatures.Corrupt));
+    }
+
+    [Fact]
+    public async Task Snapshot_table_that_cannot_be_read_keeps_everything_as_it_is()
+    {
+        DamagedImage image = Golden("q7-snap.qcow2", "refcounts: everything as often as can be");
+        image.Write32(image.Snapshots + 36, 5000); // extra data
+        foreach (RepairMode mode in Enum.GetValues<RepairMode>())
+        {
+            ImageRepairReport report = await RepairAsync(image.File, mode);
+            Assert.Equal(1, report.After.CheckErrors);
+            Assert.Equal(image.File, await ReadFileAsync());
+        }
+    }
+
+    [Fact]
+    public async Task Repair_that_is_cancelled_before_its_first_change_changes_nothing()
+    {
+        DamagedImage image = Golden("q7-c512.qcow2", "L2 entry: another one's cluster");
+        await WriteFileAsync(image.File);
+        using var stop = new CancellationTokenSource();
+        await using (Qcow2Node node = await _world.OpenAsync("image", purpose: OpenPurpose.Repair))
+        {
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await node.RepairAsync(RepairMode.All, new Collector([], stop.Cancel), stop.Token));
+        }
+
+        Assert.Equal(image.File, await ReadFileAsync());
+    }
+
+    [Fact]
+    public async Task Image_that_is_open_to_be_used_is_not_repaired_and_one_open_for_a_repair_not_written()
+    {
+        await WriteFileAsync(Golden("q7-v3.qcow2", "L1 entry: copied flag").File);
+        await using (Qcow2Node used = await _world.OpenAsync("image"))
+        {
+            Assert.Equal(BlockErrorKind.ReadOnly, (await Assert.ThrowsAsync<BlockLayerException>(async () => await ImageChecker.RepairAsync(used, RepairMode.All))).Kind);
+        }
+
+        await using Qcow2Node node = await _world.OpenAsync("image", purpose: OpenPurpose.Repair);
+        Assert.Equal(BlockErrorKind.ReadOnly, (await Assert.ThrowsAsync<BlockLayerException>(async () => await node.WriteAsync(0, new byte[512]))).Kind);
+    }
+
+    [Fact]
+    public async Task Progress_goes_up_to_the_whole_disk()
+    {
+        await WriteFileAsync(Golden("q7-c512.qcow2", "L1 entry: copied flag").File);
+        List<ByteProgress> reports = [];
+        await using Qcow2Node node = await _world.OpenAsync("image", purpose: OpenPurpose.Repair);
+        await node.RepairAsync(RepairMode.All, new Collector(reports), CancellationToken.None);
+        Assert.Equal(reports.Select(static report => report.Done).Order(), reports.Select(static report => report.Done));
+        Assert.All(reports, report => Assert.InRange(report.Done, 0, node.Length));
+        Assert.True(reports[^1].Done > node.Length / 2, "the second check was not told");
+    }
+
+    /// <summary>An L1 table whose entries all lead to one full table asks for a copy of all data for each of its entries.</summary>
+    [Fact]
+    public async Task Tables_that_all_lead_to_one_are_not_copied_without_bound()
+    {
+        await _world.CreateAsync("image", new Qcow2CreateOptions { Length = 8 << 20, ClusterSize = 512 });
+        await using (Qcow2Node node = await _world.OpenAsync("image"))
+        {
+            await node.WriteAsync(0, Pattern.Of(0, 64 * 512, writer: 1));
+        }
+
+        DamagedImage image = new(await ReadFileAsync());
+        for (int i = 1; i < image.Header.L1Size; i++)
+        {
+            image.Write(image.L1 + (i * 8), image.Read(image.L1));
+        }
+
+        ImageRepairReport report = await RepairAsync(image.File);
+        Assert.True(report.After.IsClean, string.Join('\n', report.After.Findings.Take(5)));
+        Assert.InRange((await ReadFileAsync()).Length, image.File.Length, image.File.Length * 3);
+        await using Qcow2Node repaired = await _world.OpenAsync("image");
+        byte[] found = new byte[64 * 512];
+        for (int i = 0; i < image.Header.L1Size; i++)
+        {
+            await repaired.ReadAsync(i * 64 * 512, found);
+            Assert.Equal(Pattern.Of(0, 64 * 512, writer: 1), found);
+        }
+    }
+
+    private static DamagedImage Golden(string name, string damage)
+    {
+        DamagedImage image = new(File.ReadAllBytes(GoldenImages.Get(name).Path));
+        Damage.Apply(damage, image);
+        return image;
+    }
+
+    private async Task<ImageRepairReport> RepairAsync(byte[] file, RepairMode mode = RepairMode.All)
+    {
+        await WriteFileAsync(file);
+        await using Qcow2Node node = await _world.OpenAsync("image", purpose: OpenPurpose.Repair);
+        return await ImageChecker.RepairAsync(node, mode, cancellationToken: TestContext.Current.CancellationToken);
+    }
+
+    private async Task WriteFileAsync(byte[] bytes)
+    {
+        await using StorageNode file = await _world.OpenFileAsync("image", StorageOpenMode.CreateOrTruncate);
+        await file.ResizeAsync(bytes.Length);
+        await file.WriteAsync(0, bytes);
+    }
+
+    private async Task<byte[]> ReadFileAsync()
+    {
+        await using StorageNode file = await _world.OpenFileAsync("image");
+        byte[] bytes = new byte[file.Length];
+        await file.ReadAsync(0, bytes);
+        return bytes;
+    }
+
+    private sealed class Collector(List<ByteProgress> reports, Action? onReport = null) : IProgress<ByteProgress>
+    {
+        public void Report(ByteProgress value)
+        {
+            reports.Add(value);
+            onReport?.Invoke();
+        }
+    }
+}
