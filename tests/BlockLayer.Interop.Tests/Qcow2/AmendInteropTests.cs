@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.TestKit;
@@ -47,6 +48,36 @@ public sealed class AmendInteropTests
         await amended.ReadAsync(0, found);
         Assert.True(content.AsSpan().SequenceEqual(found), "the disk differs after their amendments");
         Assert.True((await ImageChecker.CheckAsync(amended)).IsClean);
+    }
+
+    [Fact]
+    public async Task An_image_with_a_data_file_is_amended_and_shrunk_and_has_no_snapshots()
+    {
+        QemuTool qemuImg = QemuTool.Require("qemu-img");
+        using var folder = new TemporaryFolder();
+        string path = folder.File("disk.qcow2");
+        qemuImg.RunOk("create", "-q", "-f", "qcow2", "-o", $"data_file={folder.File("disk.data")}", path, $"{Length}");
+        QemuTool.Require("qemu-io").RunOk("-c", "write -P 1 0 1M", "-c", "write -P 2 2M 200k", path);
+        byte[] content = Read(qemuImg, folder, path);
+        await using (BlockNode image = await OpenAsync(path))
+        {
+            BlockLayerException refused = await Assert.ThrowsAsync<BlockLayerException>(() => ImageSnapshots.CreateAsync(image, "one").AsTask());
+            Assert.Equal(BlockErrorKind.Unsupported, refused.Kind);
+            await ImageAmender.AmendAsync(image, new Dictionary<string, string> { ["refcount_bits"] = "64", ["lazy_refcounts"] = "on" });
+            BlockLayerException version = await Assert.ThrowsAsync<BlockLayerException>(
+                () => ImageAmender.AmendAsync(image, new Dictionary<string, string> { ["refcount_bits"] = "16", ["compat"] = "0.10" }).AsTask());
+            Assert.Contains("external data file", version.Message, StringComparison.Ordinal);
+        }
+
+        AssertClean(qemuImg, path);
+        Assert.True(content.AsSpan().SequenceEqual(Read(qemuImg, folder, path)), "the disk differs");
+        await using (BlockNode image = await OpenAsync(path))
+        {
+            await image.ResizeAsync(900 << 10, new ResizeOptions { AllowShrink = true });
+        }
+
+        AssertClean(qemuImg, path);
+        Assert.True(content.AsSpan(0, 900 << 10).SequenceEqual(Read(qemuImg, folder, path)), "what was kept differs");
     }
 
     [Theory]

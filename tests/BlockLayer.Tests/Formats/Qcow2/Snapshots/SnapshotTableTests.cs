@@ -46,6 +46,38 @@ public sealed class SnapshotTableTests
     }
 
     [Fact]
+    public void No_more_snapshots_are_made_than_readers_accept()
+    {
+        SnapshotEntry entry = SnapshotEntry.Create("1", "x", DateTimeOffset.UnixEpoch, diskSize: 512, new HostOffset(0x10000), l1Size: 1);
+        Assert.Equal(65536, SnapshotTable.Create(Enumerable.Repeat(entry, 65536)).Entries.Count);
+        BlockLayerException refused = Assert.Throws<BlockLayerException>(() => SnapshotTable.Create(Enumerable.Repeat(entry, 65537)));
+        Assert.Equal(BlockErrorKind.Unsupported, refused.Kind);
+        Assert.StartsWith("65537 snapshots would make a table of 4718664 bytes; an image has at most 65536 in 67108864 bytes.", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_new_entry_reads_back_as_it_was_made()
+    {
+        var taken = new DateTimeOffset(2026, 11, 21, 6, 7, 8, TimeSpan.Zero).AddTicks(1234567);
+        SnapshotEntry entry = SnapshotEntry.Create("7", "vor dem Größerwerden", taken, diskSize: 1L << 40, new HostOffset(0x50000), l1Size: 77);
+        byte[] bytes = new byte[SnapshotTable.Create([entry]).Length];
+        SnapshotTable.Create([entry]).WriteTo(bytes);
+        Assert.True(SnapshotTable.TryParse(bytes, 1, s_start, out SnapshotTable table, out _));
+        SnapshotEntry read = Assert.Single(table.Entries);
+        Assert.Equal(("7", "vor dem Größerwerden", taken, 1UL << 40, 0UL), (read.Id, read.Name, read.Taken, read.DiskSize, read.VmStateSize));
+        Assert.Equal((new HostOffset(0x50000), 77u, 0UL, (ulong?)null), (read.L1TableOffset, read.L1Size, read.GuestTime, read.InstructionCount));
+        Assert.Equal(0, bytes.Length % 8);
+    }
+
+    [Fact]
+    public void A_new_id_is_larger_than_every_number_among_the_ids()
+    {
+        SnapshotEntry[] entries = [.. new[] { "3", "x", "", "12", "99999999999999999999999" }.Select(static id => SnapshotEntry.Create(id, "", default, 0, default, 0))];
+        Assert.Equal("13", SnapshotTable.Create(entries).NextId());
+        Assert.Equal("1", SnapshotTable.Empty.NextId());
+    }
+
+    [Fact]
     public void Last_entry_needs_no_padding()
     {
         byte[] bytes = Entry("1", "x", extra: 16);
