@@ -18,7 +18,7 @@ public sealed class ConvertInteropTests : IDisposable
         get
         {
             var pairs = new TheoryData<string, string>();
-            string[] formats = [.. BuiltInFormats.All.Formats.Select(format => format.Name)];
+            string[] formats = [.. BuiltInFormats.All.Formats.Select(format => format.Name).Where(name => name != "add-cow")]; // qemu-img never had it
             foreach (string from in formats)
             {
                 foreach (string to in formats)
