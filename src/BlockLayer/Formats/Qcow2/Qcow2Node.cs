@@ -112,7 +112,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
         _allocator = new ClusterAllocator(_file, _geometry, _refcounts, _guard, Gate, _options.ReusePolicy);
         _packer = new StreamPacker(_geometry, _allocator, _refcounts);
         _writeBack = new WriteBack(_file, _data, _header, _allocationLock, _tables, _refcounts, _allocator);
-        _bitmaps?.Use(_header, _geometry, _refcounts, _guard, _allocator, _writeBack);
+        _bitmaps?.Use(_header, _geometry, _refcounts, _guard, _allocator, _writeBack); // none yet while the node is made
         SetLength(image.Length);
     }
 
