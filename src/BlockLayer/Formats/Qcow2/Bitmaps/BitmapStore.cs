@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -118,37 +117,33 @@ internal sealed class BitmapStore
     /// <exception cref="BlockLayerException">NoSpace, Io; Unsupported: the header has no room. The old bitmaps are still there.</exception>
     internal async ValueTask<bool> TryCommitLockedAsync(IReadOnlyList<BitmapDraft> drafts, Func<Qcow2Header, Qcow2Header> fields)
     {
-        var taken = new List<HostRun>();
-        HostOffset? directoryAt = null;
-        BitmapDirectoryEntry[] entries = new BitmapDirectoryEntry[drafts.Count];
+        var writer = new BitmapWriter(_file, _geometry, _allocator, _guard);
+        var entries = new List<BitmapDirectoryEntry>();
         HeaderChangePlan plan;
         List<HostCluster> released;
         BitmapsExtension? target = null;
         try
         {
             released = await FindReleasedAsync(drafts).ConfigureAwait(false);
-            for (int i = 0; i < drafts.Count; i++)
+            foreach (BitmapDraft draft in drafts)
             {
-                if (await WriteBitmapAsync(drafts[i], taken).ConfigureAwait(false) is not { } entry)
+                if (await writer.WriteBitmapAsync(draft).ConfigureAwait(false) is not { } entry)
                 {
-                    GiveBack(taken);
+                    writer.GiveBack();
                     return false;
                 }
 
-                entries[i] = entry;
+                entries.Add(entry);
             }
 
-            byte[] directory = BitmapDirectory.ToBytes(entries);
-            if (directory.Length > 0)
+            if (entries.Count > 0)
             {
-                directoryAt = await WriteTableAsync(directory, taken, MetadataKind.BitmapDirectory).ConfigureAwait(false);
-                if (directoryAt is null)
+                target = await writer.WriteDirectoryAsync(entries).ConfigureAwait(false);
+                if (target is null)
                 {
-                    GiveBack(taken);
+                    writer.GiveBack();
                     return false;
                 }
-
-                target = new BitmapsExtension((uint)entries.Length, Reserved: 0, directory.Length, directoryAt.Value);
             }
 
             plan = BitmapsChangePlan.TryCreate(_header.FirstCluster, target, fields)
@@ -157,18 +152,13 @@ internal sealed class BitmapStore
         }
         catch
         {
-            GiveBack(taken);
-            if (directoryAt is { } place)
-            {
-                _guard.RemoveTable(place);
-            }
-
+            writer.GiveBack();
             throw;
         }
 
         await SwitchAsync(plan, target).ConfigureAwait(false);
         Release(released);
-        _directory = new ByteRange(directoryAt?.Value ?? 0, target?.DirectoryLength ?? 0);
+        _directory = new ByteRange(target?.DirectoryOffset.Value ?? 0, target?.DirectoryLength ?? 0);
         Bitmaps = [.. drafts.Zip(entries, Committed)];
         return true;
     }
@@ -227,78 +217,6 @@ internal sealed class BitmapStore
             ? target is { } wanted && extension.Data.Span.SequenceEqual(wanted.ToExtension().Data.Span)
             : target is null;
 
-    private async ValueTask<BitmapDirectoryEntry?> WriteBitmapAsync(BitmapDraft draft, List<HostRun> taken)
-    {
-        if (draft.Content is not { } content)
-        {
-            return draft.Entry;
-        }
-
-        long clusters = _geometry.ClustersFor((content.BitCount + 7) / 8);
-        byte[] table = new byte[clusters * BitmapTableEntry.Size];
-        byte[] cluster = new byte[_geometry.ClusterSize];
-        for (int i = 0; i < clusters; i++)
-        {
-            content.ExportBits(i * 8L * _geometry.ClusterSize, cluster);
-            BitmapTableEntry entry;
-            if (cluster.AsSpan().IndexOfAnyExcept((byte)0) < 0)
-            {
-                entry = BitmapTableEntry.Zeroes;
-            }
-            else if (cluster.AsSpan().IndexOfAnyExcept((byte)0xff) < 0)
-            {
-                entry = BitmapTableEntry.Ones;
-            }
-            else if (await _allocator.AllocateAsync(1).ConfigureAwait(false) is { } run)
-            {
-                taken.Add(run);
-                entry = BitmapTableEntry.ForCluster(run.First.Offset(_geometry));
-                await _file.WriteAsync(entry.HostOffset.Value, cluster, CancellationToken.None).ConfigureAwait(false);
-            }
-            else
-            {
-                return null;
-            }
-
-            BinaryPrimitives.WriteUInt64BigEndian(table.AsSpan(i * BitmapTableEntry.Size), entry.Raw);
-        }
-
-        return await WriteTableAsync(table, taken, kind: null).ConfigureAwait(false) is { } at
-            ? draft.Entry with { TableOffset = at, TableEntries = (uint)clusters }
-            : null;
-    }
-
-    /// <summary>Writes a table to clusters of its own, zeroes behind it. Null when the refcount table has to grow first.</summary>
-    private async ValueTask<HostOffset?> WriteTableAsync(byte[] table, List<HostRun> taken, MetadataKind? kind)
-    {
-        long clusters = _geometry.ClustersFor(table.Length);
-        if (await _allocator.AllocateContiguousAsync((int)clusters).ConfigureAwait(false) is not { } run)
-        {
-            return null;
-        }
-
-        taken.Add(run);
-        HostOffset at = run.First.Offset(_geometry);
-        byte[] padded = new byte[clusters * _geometry.ClusterSize];
-        table.CopyTo(padded, 0);
-        if (kind is { } known)
-        {
-            _guard.Add(at, table.Length, known);
-        }
-
-        try
-        {
-            await _file.WriteAsync(at.Value, padded, CancellationToken.None).ConfigureAwait(false);
-        }
-        catch when (kind is not null)
-        {
-            _guard.RemoveTable(at);
-            throw;
-        }
-
-        return at;
-    }
-
     /// <summary>
     /// The clusters that nothing refers to once the drafts are stored, each as often as it was referred to. What a damaged table claims although it is metadata,
     /// or is not counted as often as it is claimed, is left out: it is somebody else's.
@@ -339,14 +257,6 @@ internal sealed class BitmapStore
         foreach (HostCluster cluster in bitmaps)
         {
             _allocator.Release(cluster, ReleasedRoom.Keep);
-        }
-    }
-
-    private void GiveBack(List<HostRun> taken)
-    {
-        foreach (HostRun run in taken)
-        {
-            _allocator.Return(run);
         }
     }
 }
