@@ -14,7 +14,15 @@ public sealed class DataFileInteropTests : IDisposable
     private readonly TemporaryFolder _folder = new();
     private readonly QemuTool _qemuImg = QemuTool.Require("qemu-img");
 
-    public static TheoryData<string> Layouts => ["data_file_raw=off", "data_file_raw=on", "data_file_raw=off,cluster_size=512", "data_file_raw=on,cluster_size=4k"];
+    public static TheoryData<string> Layouts =>
+    [
+        "data_file_raw=off",
+        "data_file_raw=on",
+        "data_file_raw=off,cluster_size=512",
+        "data_file_raw=on,cluster_size=4k",
+        "data_file_raw=off,extended_l2=on,cluster_size=16k",
+        "data_file_raw=on,extended_l2=on",
+    ];
 
     private string Image => _folder.File("disk.qcow2");
 

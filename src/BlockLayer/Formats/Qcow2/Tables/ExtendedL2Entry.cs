@@ -65,7 +65,7 @@ internal readonly record struct ExtendedL2Entry(L2Entry Cluster, ulong Subcluste
             return ClusterKind.Compressed;
         }
 
-        bool hasHostCluster = Cluster.HostOffset.Value != 0;
+        bool hasHostCluster = Cluster.Kind == ClusterKind.Data;
         if ((Zero >> subcluster & 1) != 0)
         {
             return hasHostCluster ? ClusterKind.ZeroAllocated : ClusterKind.ZeroPlain;
@@ -93,7 +93,7 @@ internal readonly record struct ExtendedL2Entry(L2Entry Cluster, ulong Subcluste
             return EntryFault.SubclusterConflict;
         }
 
-        return Allocated != 0 && Cluster.Kind == ClusterKind.Unallocated ? EntryFault.SubclusterWithoutCluster : fault;
+        return Allocated != 0 && Cluster.WithoutZero().Kind == ClusterKind.Unallocated ? EntryFault.SubclusterWithoutCluster : fault;
     }
 
     /// <summary>The second word for these two sets of subclusters.</summary>

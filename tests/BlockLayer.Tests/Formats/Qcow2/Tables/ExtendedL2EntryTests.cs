@@ -46,6 +46,19 @@ public sealed class ExtendedL2EntryTests
         Assert.Equal((ClusterKind.Data, 8L * Subcluster), (run.Kind, run.Length));
     }
 
+    // Neither flag makes a cluster of offset 0, which is the header's.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(1UL << 63)]
+    [InlineData(1UL << 63 | 1)]
+    public void Stored_subclusters_need_a_host_cluster_whatever_the_flags_say(ulong first)
+    {
+        var slice = new L2Slice(s_geometry, new GuestCluster(0), [first, 1], version: 3, FileLength);
+        Assert.False(slice.TryLookup(new GuestOffset(0), Subcluster, out _));
+        Assert.Equal(EntryFault.SubclusterWithoutCluster, slice.FaultOf(new GuestCluster(0)));
+    }
+
     [Fact]
     public void A_run_goes_on_into_the_next_cluster_while_the_host_bytes_do()
     {
