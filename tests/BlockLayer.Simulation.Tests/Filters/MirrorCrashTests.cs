@@ -1,4 +1,3 @@
-using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Simulation.Tests.Crashes;

@@ -1,4 +1,3 @@
-using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
 using BlockLayer.Storage;

@@ -231,7 +231,7 @@ internal sealed class MirrorRegions
         lock (_gate)
         {
             _sets.Cleaning.ExceptWith(_sets.Differing);
-            sectors = _sets.SectorsOf(_sets.Cleaning);
+            sectors = Sets.SectorsOf(_sets.Cleaning);
             _sets.Noted.ExceptWith(_sets.Cleaning);
             _sets.Durable.ExceptWith(_sets.Cleaning);
             _sets.Cleaning.Clear();
@@ -308,7 +308,7 @@ internal sealed class MirrorRegions
                 snapshot = _sets.Snapshot(_sets.Noted);
                 RegionSet fresh = _sets.Snapshot(_sets.Noted);
                 fresh.ExceptWith(_sets.Durable);
-                sectors = _sets.SectorsOf(fresh);
+                sectors = Sets.SectorsOf(fresh);
             }
 
             await MirrorLog.WriteSectorsAsync(_log!, snapshot, sectors).ConfigureAwait(false);
@@ -359,7 +359,7 @@ internal sealed class MirrorRegions
         }
 
         /// <summary>The sectors of the log in which regions of a set lie.</summary>
-        internal List<int> SectorsOf(RegionSet regions)
+        internal static List<int> SectorsOf(RegionSet regions)
         {
             var sectors = new List<int>();
             for (int region = regions.Next(0); region >= 0; region = regions.Next((sectors[^1] + 1) * MirrorLogSector.RegionCount))
