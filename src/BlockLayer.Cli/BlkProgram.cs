@@ -77,7 +77,9 @@ internal static class BlkProgram
             }
 
             ThrowIfWrongCount(command, parsed);
-            var context = new CommandContext(console, parsed, environment ?? BlockEnvironment.Default);
+            environment ??= BlockEnvironment.Default;
+            using PassphraseFiles passphrases = await PassphraseFiles.ReadAsync(environment, parsed.GetAll(CommonOptions.PassphraseFile)).ConfigureAwait(false);
+            var context = new CommandContext(console, parsed, environment) { Secrets = passphrases.Secrets };
             return await command.RunAsync(parsed, context).ConfigureAwait(false);
         }
         catch (UsageException error)

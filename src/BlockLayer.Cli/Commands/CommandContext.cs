@@ -24,13 +24,13 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
     internal ValueTask<BlockNode> OpenAsync(string name, ImageOpenOptions options, MirrorOptions? mirror = null)
     {
         var opener = new FilterOpener(Opener, environment) { Mirror = mirror ?? new MirrorOptions() };
-        return ReadingAsync(name, async () => await opener.OpenAsync(name, options, console.Interrupted).ConfigureAwait(false));
+        return ReadingAsync(name, async () => await opener.OpenAsync(name, options with { Secrets = Secrets }, console.Interrupted).ConfigureAwait(false));
     }
 
     /// <summary>The same as a disk.</summary>
     /// <exception cref="UsageException">The name cannot be read.</exception>
     internal ValueTask<Disk> OpenDiskAsync(string name, DiskOptions options)
-        => ReadingAsync(name, async () => await Disk.OpenByNameAsync(name, options, mirror: null, console.Interrupted).ConfigureAwait(false));
+        => ReadingAsync(name, async () => await Disk.OpenByNameAsync(name, options with { Secrets = Secrets }, mirror: null, console.Interrupted).ConfigureAwait(false));
 
     private static async ValueTask<T> ReadingAsync<T>(string name, Func<ValueTask<T>> open)
     {
@@ -74,6 +74,9 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
             throw new UsageException(error.Message);
         }
     }
+
+    /// <summary>The passphrases that the user put into files.</summary>
+    internal required ImageSecrets Secrets { get; init; }
 
     /// <summary>Whether images are opened with their locks.</summary>
     internal ImageLocking Locking => arguments.Has(CommonOptions.ForceShare) ? ImageLocking.Ignore : ImageLocking.Take;

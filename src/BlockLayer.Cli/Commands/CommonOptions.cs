@@ -11,6 +11,9 @@ internal static class CommonOptions
 
     internal static Option Trust { get; } = Option.Flag(null, "trust", "open any backing file and guess formats, as qemu-img does");
 
+    internal static Option PassphraseFile { get; } = Option.Value(
+        null, "passphrase-file", "[IMAGE=]FILE", "open encrypted images, or the one named, with the content of FILE, every byte of it (may be repeated)");
+
     internal static Option Format { get; } = Option.Value('f', "format", "FMT", "format of the image: raw, qcow2, qed or add-cow; raw has to be said, and may be a window of the file: raw,offset=1M,size=8M");
 
     internal static Option ForceShare { get; } = Option.Flag('U', "force-share", "open it although somebody writes it; what is shown may be half of a change");

@@ -21,7 +21,7 @@ internal sealed class CompareCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (2, 2);
 
-    internal override IReadOnlyList<Option> Options => [s_first, s_second, s_strict, CommonOptions.ForceShare, CommonOptions.Progress, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [s_first, s_second, s_strict, CommonOptions.ForceShare, CommonOptions.PassphraseFile, CommonOptions.Progress, CommonOptions.Quiet];
 
     internal override string Example => "blk compare -f raw disk.raw -F qcow2 disk.qcow2";
 

@@ -33,7 +33,7 @@ internal sealed class ConvertCommand : Command
     internal override IReadOnlyList<Option> Options =>
     [
         s_sourceFormat, s_snapshot, s_targetFormat, s_compress, s_options, s_backing, s_backingFormat, s_existing, s_sparse, s_workers, s_unordered,
-        CommonOptions.Progress, CommonOptions.Quiet,
+        CommonOptions.PassphraseFile, CommonOptions.Progress, CommonOptions.Quiet,
     ];
 
     internal override string Example => "blk convert -f raw -O qcow2 -c disk.raw disk.qcow2";
@@ -61,7 +61,7 @@ internal sealed class ConvertCommand : Command
         await using (from.ConfigureAwait(false))
         {
             OpenPolicy policy = context.PolicyFor([target, .. backing is null ? [] : new[] { backing.Name }, .. CreateOptionList.FilesIn(image.Options)]);
-            var writer = new ImageWriter(CommandContext.Formats, context.Environment, policy);
+            var writer = new ImageWriter(CommandContext.Formats, context.Environment, policy) { Secrets = context.Secrets };
             using ProgressLine progress = context.ShowProgress();
             CancellationToken interrupted = context.Console.Interrupted;
             try

@@ -23,12 +23,15 @@ internal sealed class CreateCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (1, 2);
 
-    internal override IReadOnlyList<Option> Options => [s_format, s_backing, s_backingFormat, s_unsafe, s_options, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [s_format, s_backing, s_backingFormat, s_unsafe, s_options, CommonOptions.PassphraseFile, CommonOptions.Quiet];
 
     internal override string Example => "blk create -f qcow2 -b template.qcow2 -F qcow2 current.qcow2";
 
     internal override string Notes =>
-        "An existing FILE is replaced, as qemu-img does, unless somebody uses it. Without SIZE an overlay is as long as its backing file.";
+        """
+        An existing FILE is replaced, as qemu-img does, unless somebody uses it. Without SIZE an overlay is as long as its backing file.
+        An encrypted image: blk create -f qcow2 -o encrypt.format=luks --passphrase-file secret.txt disk.qcow2 10G
+        """;
 
     internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
     {
@@ -46,8 +49,14 @@ internal sealed class CreateCommand : Command
             Length = arguments.Operands.Count == 2 ? ParsedArguments.ParseSize(arguments.Operands[1], "SIZE") : null,
             Backing = backing,
             Options = CreateOptionList.Parse(arguments.GetAll(s_options)),
+            Secrets = context.Secrets,
             Verification = looksAtBacking ? BackingVerification.Open : BackingVerification.None,
         };
+        if (arguments.Has(CommonOptions.PassphraseFile) && !image.Options.ContainsKey("encrypt.format"))
+        {
+            throw new UsageException("--passphrase-file alone encrypts nothing; say how: -o encrypt.format=luks.");
+        }
+
         OpenPolicy policy = context.PolicyFor([path, .. backing is null ? [] : new[] { backing.Name }, .. CreateOptionList.FilesIn(image.Options)]);
         ImageCreateOptions created;
         try

@@ -81,6 +81,11 @@ internal sealed class InfoCommand : Command
             writer.WriteLine($"disk size: {ByteSize.Format(diskSize)}");
         }
 
+        if (image.Details.IsEncrypted)
+        {
+            writer.WriteLine("encrypted: yes");
+        }
+
         if (image.ClusterSize > 0)
         {
             writer.WriteLine($"cluster_size: {image.ClusterSize}");

@@ -46,6 +46,11 @@ internal static class InfoJson
         }
 
         json.WriteString("format", image.Format);
+        if (image.Details.IsEncrypted)
+        {
+            json.WriteBoolean("encrypted", true);
+        }
+
         if (image.DiskSize is { } diskSize)
         {
             json.WriteNumber("actual-size", diskSize);

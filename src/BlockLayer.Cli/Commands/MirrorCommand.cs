@@ -18,7 +18,7 @@ internal sealed class MirrorCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (2, 2);
 
-    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Progress, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.PassphraseFile, CommonOptions.Progress, CommonOptions.Quiet];
 
     internal override string Example => "blk mirror -f qcow2 disk.qcow2 raw:copy.raw";
 

@@ -21,7 +21,7 @@ internal sealed class PullCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (1, 1);
 
-    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_base, s_bandwidth, CommonOptions.Progress, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_base, s_bandwidth, CommonOptions.PassphraseFile, CommonOptions.Progress, CommonOptions.Quiet];
 
     internal override string Example => "blk pull current.qcow2 --base template.qcow2 --bandwidth 100M --progress";
 

@@ -6,6 +6,9 @@ internal sealed record FormatOpenContext
     /// <summary>What the node is to be called.</summary>
     internal required string NodeName { get; init; }
 
+    /// <summary>What opens the image if it is encrypted; null where there is none, and then its tables can be looked at and its data cannot. Not to be kept.</summary>
+    internal Passphrase? Passphrase { get; init; }
+
     /// <summary>Read-only opens never write, whatever state the image is in.</summary>
     internal required NodeAccess Access { get; init; }
 

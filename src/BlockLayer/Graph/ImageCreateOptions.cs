@@ -9,6 +9,9 @@ public record ImageCreateOptions
     /// <summary>The backing file to record; null for none. The name is written as it is.</summary>
     public BackingReference? Backing { get; init; }
 
+    /// <summary>What opens the image, if it is to be encrypted. Stays the caller's.</summary>
+    public Passphrase? Passphrase { get; init; }
+
     /// <summary>The backing file, open to be read, for formats that record what it holds; null where it was not opened.</summary>
     internal BlockNode? BackingNode { get; init; }
 }

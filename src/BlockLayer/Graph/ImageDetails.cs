@@ -11,6 +11,9 @@ public sealed record ImageDetails
     /// <summary>True when the image was not closed cleanly: its tables may be stale until it is checked or opened for writing.</summary>
     public bool IsDirty { get; init; }
 
+    /// <summary>True when the guest's data is encrypted.</summary>
+    public bool IsEncrypted { get; init; }
+
     /// <summary>True when the image is marked as corrupt and takes no more writes.</summary>
     public bool IsCorrupt { get; init; }
 }

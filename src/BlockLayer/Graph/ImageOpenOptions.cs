@@ -30,6 +30,12 @@ public sealed record ImageOpenOptions
     /// <summary>Whether the backing chain is opened.</summary>
     public BackingMode Backing { get; init; } = BackingMode.Open;
 
+    /// <summary>
+    /// The passphrases of encrypted images; null for none. An encrypted image that has none is opened all the same, tells what its tables say, and refuses requests
+    /// for the guest's data.
+    /// </summary>
+    public ImageSecrets? Secrets { get; init; }
+
     /// <summary>Whether second files that hold an image's data are opened.</summary>
     public DataFileMode DataFile { get; init; } = DataFileMode.Open;
 

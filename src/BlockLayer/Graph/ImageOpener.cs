@@ -141,6 +141,7 @@ public sealed class ImageOpener
                     Snapshot = options.Snapshot,
                     TableCacheLength = options.TableCacheLength,
                     DataFile = options.DataFile,
+                    Passphrase = options.Secrets?.Find(_environment.Files, path),
                     OpenDataFile = (name, token) => OpenDataFileAsync(path, name, how, resolver, token),
                     RuledOut = isGiven ? null : _formats,
                     Purpose = options.Purpose,

@@ -41,7 +41,14 @@ public sealed class Disk : IAsyncDisposable
     {
         options ??= new DiskOptions();
         var opener = new ImageOpener(options.Formats, options.Environment);
-        var how = new ImageOpenOptions { Format = options.Format, FormatOptions = options.FormatOptions, Access = options.Access, Policy = options.Policy };
+        var how = new ImageOpenOptions
+        {
+            Format = options.Format,
+            FormatOptions = options.FormatOptions,
+            Access = options.Access,
+            Policy = options.Policy,
+            Secrets = options.Secrets,
+        };
         BlockNode image = await opener.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
         return new Disk(options.CopyOnRead is { } copy ? CopyOnReadNode.Create(image, bottom: null, copy) : image);
     }
@@ -68,7 +75,14 @@ public sealed class Disk : IAsyncDisposable
             Mirror = mirror ?? new MirrorOptions(),
             CopyOnRead = options.CopyOnRead ?? new CopyOnReadOptions(),
         };
-        var how = new ImageOpenOptions { Format = options.Format, FormatOptions = options.FormatOptions, Access = options.Access, Policy = options.Policy };
+        var how = new ImageOpenOptions
+        {
+            Format = options.Format,
+            FormatOptions = options.FormatOptions,
+            Access = options.Access,
+            Policy = options.Policy,
+            Secrets = options.Secrets,
+        };
         return new Disk(await opener.OpenAsync(name, how, cancellationToken).ConfigureAwait(false));
     }
 

@@ -18,6 +18,9 @@ public sealed record DiskOptions
     /// <summary>Which other files the image may cause to be opened.</summary>
     public OpenPolicy Policy { get; init; } = OpenPolicy.Default;
 
+    /// <summary>The passphrases of encrypted images of the chain; null for none.</summary>
+    public ImageSecrets? Secrets { get; init; }
+
     /// <summary>
     /// Fill the image from its backing files as it is read; null: do not. Where the image takes no copies, being read-only or of a format without
     /// backing files, reads are as without it.

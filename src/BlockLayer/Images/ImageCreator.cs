@@ -46,7 +46,7 @@ public sealed class ImageCreator
 
             long length = image.Length ?? backing?.Length
                 ?? throw new ArgumentException("The size of the virtual disk is needed: there is no backing file to take it from.", nameof(image));
-            var basic = new ImageCreateOptions { Length = length, Backing = image.Backing, BackingNode = backing };
+            var basic = new ImageCreateOptions { Length = length, Backing = image.Backing, BackingNode = backing, Passphrase = image.Secrets?.Find(_environment.Files, path) };
             ImageCreateOptions options = format.ParseCreateOptions(basic, image.Options);
             await format.ThrowIfCannotCreateAsync(path, options, _environment, cancellationToken).ConfigureAwait(false);
             if (DataFilePath(path, format, options, policy) is { } dataFile)

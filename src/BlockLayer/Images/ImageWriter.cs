@@ -21,6 +21,9 @@ public sealed class ImageWriter
         _policy = policy;
     }
 
+    /// <summary>The passphrases of encrypted targets, also of those that <see cref="WriteNewAsync"/> makes; null for none.</summary>
+    public ImageSecrets? Secrets { get; init; }
+
     /// <summary>Creates an image, copies <paramref name="source"/> into it and makes both the content and the name durable.</summary>
     /// <param name="source">What to copy.</param>
     /// <param name="path">The file; replaced if it exists, unless somebody uses it.</param>
@@ -40,7 +43,11 @@ public sealed class ImageWriter
         IProgress<ByteProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        NewImage sized = image with { Length = image.Length ?? source.Length };
+        NewImage sized = image with
+        {
+            Length = image.Length ?? source.Length,
+            Secrets = image.Secrets ?? Secrets,
+        };
         ImageCreateOptions created = await new ImageCreator(_formats, _environment).CreateAsync(path, sized, _policy, cancellationToken).ConfigureAwait(false);
         try
         {
@@ -76,7 +83,7 @@ public sealed class ImageWriter
         IProgress<ByteProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        var open = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Policy = _policy };
+        var open = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Policy = _policy, Secrets = Secrets };
         BlockNode target = await new ImageOpener(_formats, _environment).OpenAsync(path, open, cancellationToken).ConfigureAwait(false);
         await using (target.ConfigureAwait(false))
         {

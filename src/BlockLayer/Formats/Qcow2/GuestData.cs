@@ -12,17 +12,22 @@ namespace BlockLayer.Formats.Qcow2;
 /// <remarks>
 /// <para>Both positions of each piece are given, because what happens to the bytes on the way may depend on either.</para>
 /// <para>A data file is never longer than the disk because of what is written here: what would lie behind its end is the rest of the last cluster, which no guest
-/// reads, and a raw data file is a disk of its own.</para>
+/// reads, and a raw data file is a disk of its own. Encrypted, it ends with its last cluster: zeroes that were not written could not be read.</para>
 /// </remarks>
-internal sealed class GuestData
+internal sealed partial class GuestData
 {
-    private readonly BlockEdge _file;      // where data lies; the image's own file where the data file was not opened, and then it is not used
+    private readonly BlockEdge _file; // where data lies; the image's own file where the data file was not opened, and then it is not used
     private readonly DataPlace _place;
+    private readonly bool _isPlain;   // open and not encrypted: nothing happens to bytes on the way
 
-    private GuestData(BlockEdge file, DataPlace place)
+    private GuestData(BlockEdge file, DataPlace place, Qcow2Header header, SectorCipher? cipher)
     {
         _file = file;
         _place = place;
+        _method = header.Encryption;
+        _clusterSize = header.ClusterSize;
+        _cipher = cipher;
+        _isPlain = place != DataPlace.NotOpened && _method == EncryptionMethod.None;
     }
 
     private enum DataPlace
@@ -33,24 +38,30 @@ internal sealed class GuestData
     }
 
     /// <summary>What never was written reads as zeroes where a cluster of it is taken for the first time.</summary>
-    internal bool StartsAsZeroes => _place == DataPlace.OwnFile;
+    internal bool StartsAsZeroes => _isPlain && _place == DataPlace.OwnFile;
 
-    /// <summary>Data between clusters of tables.</summary>
-    internal static GuestData InImage(BlockEdge image) => new(image, DataPlace.OwnFile);
-
-    /// <summary>Data in a file of its own.</summary>
-    internal static GuestData InDataFile(BlockEdge dataFile) => new(dataFile, DataPlace.DataFile);
-
-    /// <summary>Data in a file that was not opened: every request for it is refused.</summary>
-    internal static GuestData NotOpened(BlockEdge image) => new(image, DataPlace.NotOpened);
+    /// <summary>The data of an image.</summary>
+    /// <param name="image">The image's own file.</param>
+    /// <param name="dataFile">Its data file; null where it has none, or it was not opened: then every request for data is refused.</param>
+    /// <param name="header">Says whether data lies elsewhere, and how it is encrypted.</param>
+    /// <param name="cipher">Opens what is encrypted, and is disposed with this; null where it is not to be opened: requests for data are refused too.</param>
+    internal static GuestData Of(BlockEdge image, BlockEdge? dataFile, Qcow2Header header, SectorCipher? cipher)
+    {
+        DataPlace place = dataFile is not null ? DataPlace.DataFile
+            : header.HasFeature(IncompatibleFeatures.ExternalDataFile) ? DataPlace.NotOpened
+            : DataPlace.OwnFile;
+        return new GuestData(dataFile ?? image, place, header, cipher);
+    }
 
     /// <summary>Reads what is stored at <paramref name="host"/>, zeroes past the end: a file may end inside its last cluster.</summary>
     internal ValueTask ReadAsync(HostOffset host, GuestOffset guest, Memory<byte> buffer, CancellationToken cancellationToken)
-        => _place != DataPlace.NotOpened ? _file.ReadPaddedAsync(host.Value, buffer, cancellationToken) : ValueTask.FromException(NoDataFile());
+        => _isPlain ? _file.ReadPaddedAsync(host.Value, buffer, cancellationToken) : ReadEncryptedAsync(host, guest, buffer, cancellationToken);
 
     /// <summary>Stores <paramref name="buffer"/> at <paramref name="host"/>.</summary>
     internal ValueTask WriteAsync(HostOffset host, GuestOffset guest, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
-        => _place == DataPlace.OwnFile ? _file.WriteAsync(host.Value, buffer, cancellationToken) : WriteToDataFileAsync(host, buffer, cancellationToken);
+        => !_isPlain ? WriteEncryptedAsync(host, guest, buffer, cancellationToken)
+            : _place == DataPlace.OwnFile ? _file.WriteAsync(host.Value, buffer, cancellationToken)
+            : WriteToDataFileAsync(host, buffer, cancellationToken);
 
     /// <summary>Makes what was stored durable, for whoever is about to make durable what points to it. The image's own file is left to the caller.</summary>
     internal ValueTask FlushAsync(CancellationToken cancellationToken)
@@ -112,9 +123,9 @@ internal sealed class GuestData
     /// <summary>Makes a data file that is shorter than the disk as long: it reads as zeroes there, before and after.</summary>
     internal async ValueTask EnsureLengthAsync(long length)
     {
-        if (_place == DataPlace.DataFile && _file.Child.Length < length)
+        if (_place == DataPlace.DataFile && _file.Child.Length < StoredLength(length))
         {
-            await _file.ResizeAsync(length, ResizeOptions.GrowOnly, CancellationToken.None).ConfigureAwait(false);
+            await _file.ResizeAsync(StoredLength(length), ResizeOptions.GrowOnly, CancellationToken.None).ConfigureAwait(false);
         }
     }
 
@@ -124,18 +135,13 @@ internal sealed class GuestData
         if (_place == DataPlace.DataFile)
         {
             var exact = new ResizeOptions { AllowShrink = true };
-            await _file.ResizeAsync(Math.Min(oldLength, length), exact, CancellationToken.None).ConfigureAwait(false);
-            await _file.ResizeAsync(length, exact, CancellationToken.None).ConfigureAwait(false);
+            await _file.ResizeAsync(StoredLength(Math.Min(oldLength, length)), exact, CancellationToken.None).ConfigureAwait(false);
+            await _file.ResizeAsync(StoredLength(length), exact, CancellationToken.None).ConfigureAwait(false);
         }
     }
 
     private ValueTask WriteToDataFileAsync(HostOffset host, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
     {
-        if (_place == DataPlace.NotOpened)
-        {
-            return ValueTask.FromException(NoDataFile());
-        }
-
         int length = (int)Math.Min(buffer.Length, _file.Child.Length - host.Value);
         return _file.WriteAsync(host.Value, buffer[..length], cancellationToken);
     }

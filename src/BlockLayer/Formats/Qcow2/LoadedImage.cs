@@ -28,7 +28,6 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
         await file.ReadAsync(0, firstCluster.AsMemory(0, (int)Math.Min(clusterSize, file.Length)), ReadFlags.None, cancellationToken).ConfigureAwait(false);
         Qcow2Header header = Qcow2Header.Parse(firstCluster.AsSpan(0, (int)Math.Min(clusterSize, file.Length)));
         header.Validate(file.Length);
-        header.RequireImplementedFeatures(purpose == OpenPurpose.Repair ? NodeAccess.ReadOnly : access); // a repair writes only tables
         if (access == NodeAccess.ReadWrite && purpose == OpenPurpose.Use)
         {
             RequireWritable(header);

@@ -5,7 +5,7 @@ using BlockLayer.Primitives;
 namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>What a new qcow2 image is to be like. The defaults are qemu-img's.</summary>
-public sealed record Qcow2CreateOptions : ImageCreateOptions
+public sealed partial record Qcow2CreateOptions : ImageCreateOptions
 {
     /// <summary>Plain options with qcow2's defaults.</summary>
     [SetsRequiredMembers]
@@ -49,6 +49,9 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
     /// <summary>What <see cref="DataFile"/> is to be by itself.</summary>
     public DataFileLayout DataFileLayout { get; init; }
 
+    /// <summary>How the image is encrypted, under <see cref="ImageCreateOptions.Passphrase"/>; null for not at all.</summary>
+    public LuksCreateOptions? Encryption { get; init; }
+
     /// <summary>Reads qemu-img's spelling.</summary>
     internal static Qcow2CreateOptions Parse(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options)
     {
@@ -62,6 +65,7 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
                 "refcount_bits" => result with { RefcountBits = ParsePowerOfTwo(name, value, 1, 1 << Qcow2Limits.MaxRefcountOrder) },
                 "compression_type" => result with { Compression = ParseWord(name, value, "zlib", "zstd") },
                 "lazy_refcounts" => result with { LazyRefcounts = ParseWord(name, value, "off", "on") == "on" },
+                _ when name.StartsWith("encrypt.", StringComparison.Ordinal) => result with { Encryption = ParseEncryption(result.Encryption ?? new LuksCreateOptions(), name, value) },
                 "data_file" => result with { DataFile = value },
                 "data_file_raw" => result with { DataFileLayout = ParseWord(name, value, "off", "on") == "on" ? DataFileLayout.Raw : DataFileLayout.Clusters },
                 "preallocation" => result with
@@ -70,7 +74,7 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
                 },
                 "extended_l2" => result with { ExtendedL2 = ParseWord(name, value, "off", "on") == "on" },
                 _ => throw new ArgumentException(
-                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, data_file, data_file_raw, preallocation, extended_l2."),
+                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, data_file, data_file_raw, preallocation, extended_l2, encrypt.format (luks), encrypt.iterations, encrypt.cipher-alg, encrypt.cipher-mode, encrypt.ivgen-alg, encrypt.hash-alg."),
             };
         }
 
@@ -105,6 +109,7 @@ public sealed record Qcow2CreateOptions : ImageCreateOptions
         }
 
         ThrowIfDataFileContradictory();
+        ThrowIfEncryptionContradictory();
         ParseWord("compression_type", Compression, "zlib", "zstd");
         if (Backing is { Format: null } backing)
         {

@@ -10,7 +10,7 @@ namespace BlockLayer.Formats.Qcow2;
 /// <remarks>
 /// <code>
 ///   cluster 0   1 ...            ...               ...
-///   | header | refcount table | refcount blocks | L1 table |
+///   | header | refcount table | refcount blocks | L1 table | LUKS header, if any |
 /// </code>
 /// </remarks>
 internal sealed class Qcow2Creator
@@ -21,13 +21,16 @@ internal sealed class Qcow2Creator
     private readonly int _tableClusters;
     private readonly int _blockClusters;
     private readonly int _l1Clusters;
+    private readonly byte[] _luksHeader;
+    private readonly int _luksClusters;
 
     /// <summary>Decides the layout.</summary>
     /// <exception cref="ArgumentException">The disk is too large for the cluster size.</exception>
     /// <exception cref="Errors.ImageFormatException">InvalidFormat: the backing name does not fit.</exception>
-    internal Qcow2Creator(Qcow2CreateOptions options)
+    internal Qcow2Creator(Qcow2CreateOptions options, byte[]? luksHeader = null)
     {
         _options = options;
+        _luksHeader = luksHeader ?? [];
         _geometry = new ClusterGeometry(Alignment.Log2(options.ClusterSize), Alignment.Log2(options.RefcountBits), options.ExtendedL2 ? L2EntryFormat.Extended : L2EntryFormat.Standard);
         long l1Entries = _geometry.L1EntriesFor(options.Length);
         if (l1Entries * L1Entry.Size > Qcow2Limits.MaxL1TableLength)
@@ -37,10 +40,11 @@ internal sealed class Qcow2Creator
         }
 
         _l1Clusters = (int)_geometry.ClustersFor(l1Entries * L1Entry.Size); // none for a disk of no bytes
+        _luksClusters = (int)_geometry.ClustersFor(_luksHeader.Length);
         (_tableClusters, _blockClusters) = (1, 1);
         while (true)
         {
-            long total = 1L + _tableClusters + _blockClusters + _l1Clusters;
+            long total = 1L + _tableClusters + _blockClusters + _l1Clusters + _luksClusters;
             int blocks = (int)Alignment.DivideRoundUp(total, _geometry.RefcountBlockEntries);
             int table = (int)_geometry.ClustersFor((long)blocks * RefcountTableEntry.Size);
             if (blocks <= _blockClusters && table <= _tableClusters)
@@ -58,12 +62,15 @@ internal sealed class Qcow2Creator
 
     private HostCluster FirstL1 => FirstBlock.Plus(_blockClusters);
 
+    private HostCluster FirstLuks => FirstL1.Plus(_l1Clusters);
+
     /// <summary>Writes the image into an empty file; durable on return.</summary>
     internal async ValueTask WriteAsync(BlockNode file, CancellationToken cancellationToken)
     {
         int clusterSize = _geometry.ClusterSize;
-        int total = 1 + _tableClusters + _blockClusters + _l1Clusters;
+        int total = 1 + _tableClusters + _blockClusters + _l1Clusters + _luksClusters;
         byte[] metadata = new byte[total * clusterSize];
+        _luksHeader.CopyTo(metadata, (int)FirstLuks.Offset(_geometry).Value);
         ulong[] table = new ulong[_blockClusters];
         for (int block = 0; block < _blockClusters; block++)
         {
@@ -114,6 +121,7 @@ internal sealed class Qcow2Creator
             Compatible = _options.LazyRefcounts ? CompatibleFeatures.LazyRefcounts : CompatibleFeatures.None,
             AdditionalFields = _options.Version >= 3 ? Qcow2Header.NewAdditionalFields(compression) : default,
         }.WithNewExtensions(_options.Backing?.Format);
+        header = _luksHeader.Length > 0 ? header.WithNewLuksHeader(FirstLuks.Offset(_geometry), _luksHeader.Length) : header;
         header = _options.DataFile is { } dataFile ? header.WithNewDataFileName(dataFile) : header;
         return _options.Backing is { } backing ? header.WithNewBackingName(backing.Name) : header;
     }

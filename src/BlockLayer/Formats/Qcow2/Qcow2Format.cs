@@ -36,17 +36,24 @@ public sealed class Qcow2Format : ImageFormat
         }
 
         BlockNode? dataFile = null;
+        SectorCipher? cipher = null;
         try
         {
+            if (image.Header.Encryption != EncryptionMethod.None && context.Passphrase is { } passphrase)
+            {
+                cipher = await ImageUnlocker.UnlockAsync(file, image.Header, passphrase, cancellationToken).ConfigureAwait(false);
+            }
+
             if (image.Header.HasFeature(IncompatibleFeatures.ExternalDataFile) && context is { DataFile: DataFileMode.Open, OpenDataFile: { } open })
             {
                 dataFile = await open(image.Header.RequireDataFileName(), cancellationToken).ConfigureAwait(false);
             }
 
-            return new Qcow2Node(file, dataFile, context, image, _options);
+            return new Qcow2Node(file, dataFile, cipher, context, image, _options);
         }
         catch
         {
+            cipher?.Dispose();
             await (dataFile?.DisposeAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false);
             throw;
         }
@@ -59,7 +66,10 @@ public sealed class Qcow2Format : ImageFormat
     {
         Qcow2CreateOptions own = options as Qcow2CreateOptions ?? new Qcow2CreateOptions(options);
         own.ThrowIfContradictory();
-        await new Qcow2Creator(own).WriteAsync(file, cancellationToken).ConfigureAwait(false);
+        byte[]? luksHeader = own.Encryption is { } encryption
+            ? await NewLuksHeader.CreateAsync(encryption, own.Passphrase!, file.Environment.Work).ConfigureAwait(false)
+            : null;
+        await new Qcow2Creator(own, luksHeader).WriteAsync(file, cancellationToken).ConfigureAwait(false);
         if (own.Preallocation != Preallocation.Off || own.DataFileLayout == DataFileLayout.Raw)
         {
             await PreallocateAsync(file, own, cancellationToken).ConfigureAwait(false);

@@ -24,6 +24,11 @@ internal sealed partial class Qcow2Node : IImageDetails
             properties.Add(new("bitmaps", ListBitmaps()));
         }
 
+        if (header.Encryption != EncryptionMethod.None)
+        {
+            properties.Add(new("encrypt.format", header.Encryption == EncryptionMethod.Luks ? "luks" : "aes"));
+        }
+
         properties.Add(new("refcount-bits", 1 << header.RefcountOrder));
         if (header.DataFileName is { } dataFile)
         {
@@ -41,6 +46,7 @@ internal sealed partial class Qcow2Node : IImageDetails
         {
             Properties = properties,
             IsDirty = header.HasFeature(IncompatibleFeatures.Dirty),
+            IsEncrypted = _data.IsEncrypted,
             IsCorrupt = header.HasFeature(IncompatibleFeatures.Corrupt),
         };
     }

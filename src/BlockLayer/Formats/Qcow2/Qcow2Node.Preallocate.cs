@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
-using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qcow2;
 
@@ -22,6 +21,11 @@ internal sealed partial class Qcow2Node
         {
             throw Error(
                 BlockErrorKind.Unsupported, $"'{NodeName}' has a backing file, which preallocated clusters would hide; only images with extended_l2=on can be preallocated over one.");
+        }
+
+        if (_data.IsEncrypted)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' is encrypted: clusters without data would be decrypted into noise, so none are preallocated.");
         }
 
         var stop = new GuestCluster(_geometry.ClustersFor(end));

@@ -19,6 +19,11 @@ internal sealed partial class Qcow2Node
         ThrowIfBitmapsCannotFollow(length);
         _data.ThrowIfNotOpened();
         ThrowIfSizeIsFixed(length);
+        if (_data.IsEncrypted && length % SectorCipher.SectorSize != 0)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' is encrypted in sectors of {SectorCipher.SectorSize} bytes; {length} is no multiple of that.");
+        }
+
         await PrepareToWriteAsync().ConfigureAwait(false);
         long oldLength = Length;
         if (length > oldLength)

@@ -49,19 +49,18 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     /// <summary>Wires an image whose tables were loaded by <see cref="Qcow2Format"/>. On success the node owns the file.</summary>
     /// <param name="file">The image file.</param>
     /// <param name="dataFile">The external data file, which the node then owns too; null where there is none or it is not to be opened.</param>
+    /// <param name="cipher">Opens encrypted data, and is the node's then; null where data is not encrypted, or not to be opened.</param>
     /// <param name="context">What the opener says.</param>
     /// <param name="image">What was read of the file.</param>
     /// <param name="options">How to run the image.</param>
-    internal Qcow2Node(BlockNode file, BlockNode? dataFile, FormatOpenContext context, LoadedImage image, Qcow2OpenOptions options)
+    internal Qcow2Node(BlockNode file, BlockNode? dataFile, SectorCipher? cipher, FormatOpenContext context, LoadedImage image, Qcow2OpenOptions options)
         : base(context.NodeName, file.Environment, context.AccessFromAbove)
     {
         const ImagePermissions Reads = ImagePermissions.ConsistentRead;
         _file = context.Access == NodeAccess.ReadWrite
             ? Attach(file, EdgeRole.Metadata, Reads | ImagePermissions.Write | ImagePermissions.Resize, Reads)
             : Attach(file, EdgeRole.Metadata, Reads, ImagePermissions.All & ~ImagePermissions.Resize);
-        _data = dataFile is not null ? GuestData.InDataFile(AttachData(dataFile))
-            : image.Header.HasFeature(IncompatibleFeatures.ExternalDataFile) ? GuestData.NotOpened(_file)
-            : GuestData.InImage(_file);
+        _data = GuestData.Of(_file, dataFile is null ? null : AttachData(dataFile), image.Header, cipher);
         _options = options with { TableCacheLength = context.TableCacheLength ?? options.TableCacheLength };
         _allowsRepair = context.AllowsRepair;
         Adopt(image);
@@ -74,7 +73,8 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
             ZeroGranularity = _geometry.SubclusterSize,
             MaxTransfer = Math.Max(_geometry.ClusterSize, Qcow2Limits.MaxTransferLength),
             SupportsPopulate = true,
-            SupportsCompressedWrites = !_geometry.HasDataFile,
+            SupportsCompressedWrites = !_geometry.HasDataFile && !_data.IsEncrypted, // a stream would be stored as it is
+            RequestAlignment = _data.IsEncrypted ? SectorCipher.SectorSize : 1,
         });
     }
 
@@ -124,8 +124,15 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
 
     private protected override async ValueTask CloseCoreAsync()
     {
-        await SettleAsync().ConfigureAwait(false);
-        await StoreBitmapsAsync().ConfigureAwait(false);
+        try
+        {
+            await SettleAsync().ConfigureAwait(false);
+            await StoreBitmapsAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _data.Dispose(); // forgets the keys
+        }
     }
 
     private async ValueTask FlushTablesAsync(CancellationToken cancellationToken)

@@ -62,6 +62,23 @@ public sealed class Qcow2ModelTests
         => Check(new Qcow2CreateOptions { Length = 200_000, ClusterSize = clusterSize, ExtendedL2 = extended, Preallocation = Preallocation.Metadata }, backingLength);
 
     [Theory]
+    [InlineData(512, false, 0)]
+    [InlineData(4096, false, 130_048)]
+    [InlineData(16384, true, 130_048)]
+    [InlineData(65536, false, 400_384)]
+    public void Random_operations_on_an_encrypted_disk_match_a_byte_array(int clusterSize, bool extendedL2, int backingLength)
+        => Check(
+            new Qcow2CreateOptions
+            {
+                Length = 200_192,
+                ClusterSize = clusterSize,
+                ExtendedL2 = extendedL2,
+                Encryption = new LuksCreateOptions { Iterations = 1000, KeyBits = 128 },
+                Passphrase = Passphrase.FromText("secret"),
+            },
+            backingLength);
+
+    [Theory]
     [InlineData(DataFileLayout.Clusters, 512, false, 0)]
     [InlineData(DataFileLayout.Clusters, 4096, false, 130_000)]
     [InlineData(DataFileLayout.Clusters, 16384, true, 130_000)]
@@ -112,7 +129,7 @@ public sealed class Qcow2ModelTests
     /// <summary>An image beside its model.</summary>
     private sealed class Run(Qcow2CreateOptions options, int backingLength)
     {
-        private readonly TestWorld _world = new();
+        private readonly TestWorld _world = new() { Passphrase = options.Passphrase };
         private readonly byte[] _backing = Pattern.Of(0, backingLength, writer: 999);
         private byte[] _model = new byte[options.Length];
         private BlockNode _node = null!; // set by StartAsync
@@ -163,11 +180,11 @@ public sealed class Qcow2ModelTests
                     await _node.FlushAsync();
                     break;
                 case DiskOperationKind.Grow:
-                    Array.Resize(ref _model, _model.Length + operation.Length);
+                    Array.Resize(ref _model, WholeSectors(_model.Length + operation.Length));
                     await _node.ResizeAsync(_model.Length);
                     break;
                 case DiskOperationKind.Shrink:
-                    Array.Resize(ref _model, Math.Max(1, _model.Length - operation.Length));
+                    Array.Resize(ref _model, WholeSectors(Math.Max(1, _model.Length - operation.Length)));
                     await _node.ResizeAsync(_model.Length, new ResizeOptions { AllowShrink = true });
                     break;
                 case DiskOperationKind.Reopen:
@@ -231,6 +248,8 @@ public sealed class Qcow2ModelTests
             int first = (int)Alignment.RoundDown(offset, unit);
             return (first, (int)Math.Min(Alignment.RoundUp(offset + length, unit), _model.Length) - first);
         }
+
+        private int WholeSectors(int length) => options.Encryption is null ? length : (int)Alignment.RoundUp(length, 512);
 
         private static void FillCompressible(Span<byte> buffer, int writer)
         {

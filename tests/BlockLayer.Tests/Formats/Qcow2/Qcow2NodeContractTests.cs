@@ -59,6 +59,24 @@ public sealed class Qcow2RawDataFileContractTests : Qcow2NodeContract
     private protected override Qcow2CreateOptions Options => new() { Length = 0, ClusterSize = 4096, DataFile = "data", DataFileLayout = DataFileLayout.Raw };
 }
 
+public sealed class Qcow2LuksContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, Encryption = new LuksCreateOptions { Iterations = 1000 } };
+}
+
+public sealed class Qcow2LuksDataFileContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options
+        => new() { Length = 0, ClusterSize = 16384, ExtendedL2 = true, DataFile = "data", Encryption = new LuksCreateOptions { Iterations = 1000, Mode = "cbc-essiv:sha256" } };
+}
+
+public sealed class Qcow2LegacyEncryptionContractTests : Qcow2NodeContract
+{
+    private protected override Qcow2CreateOptions Options => new() { Length = 0, Version = 2, ClusterSize = 4096 };
+
+    private protected override EncryptionMethod Legacy => EncryptionMethod.Aes;
+}
+
 /// <summary>What every node promises, for qcow2 images of some geometry.</summary>
 public abstract class Qcow2NodeContract : PersistentNodeContract
 {
@@ -66,9 +84,18 @@ public abstract class Qcow2NodeContract : PersistentNodeContract
 
     private protected abstract Qcow2CreateOptions Options { get; }
 
+    /// <summary>A method that no image is created with any more: set in the header of a new one.</summary>
+    private protected virtual EncryptionMethod Legacy => EncryptionMethod.None;
+
     private protected override async ValueTask<BlockNode> CreateAsync(long length)
     {
-        await _world.CreateAsync("disk", Options with { Length = length });
+        _world.Passphrase = Passphrase.FromText("correct horse");
+        await _world.CreateAsync("disk", Options with { Length = length, Passphrase = _world.Passphrase });
+        if (Legacy != EncryptionMethod.None)
+        {
+            await _world.SetEncryptionMethodAsync("disk", Legacy);
+        }
+
         return await _world.OpenAsync("disk");
     }
 

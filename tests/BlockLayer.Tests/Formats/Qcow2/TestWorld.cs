@@ -16,6 +16,9 @@ internal sealed class TestWorld
 
     internal MemoryStorageProvider Files { get; }
 
+    /// <summary>What encrypted images are opened with; null for nothing.</summary>
+    internal Passphrase? Passphrase { get; set; }
+
     internal BlockEnvironment Environment { get; }
 
     /// <summary>The file of an image, as a node.</summary>
@@ -36,7 +39,7 @@ internal sealed class TestWorld
 
     /// <summary>Opens an image and its data file, but no backing file.</summary>
     internal ValueTask<Qcow2Node> OpenAsync(string path, NodeAccess access = NodeAccess.ReadWrite, Qcow2OpenOptions? options = null, OpenPurpose purpose = OpenPurpose.Use)
-        => OpenAsync(path, new FormatOpenContext { NodeName = path, Access = access, Purpose = purpose, OpenDataFile = OpenDataFileAsync }, options);
+        => OpenAsync(path, new FormatOpenContext { NodeName = path, Access = access, Purpose = purpose, Passphrase = Passphrase, OpenDataFile = OpenDataFileAsync }, options);
 
     /// <summary>Opens a snapshot of an image, for reading.</summary>
     internal ValueTask<Qcow2Node> OpenSnapshotAsync(string path, string snapshot)
@@ -59,6 +62,13 @@ internal sealed class TestWorld
 
     private async ValueTask<BlockNode> OpenDataFileAsync(string name, CancellationToken cancellationToken)
         => new RawNode(name, await OpenFileAsync(name), NodeAccess.ReadWrite);
+
+    /// <summary>Changes crypt_method of an image without data.</summary>
+    internal async ValueTask SetEncryptionMethodAsync(string path, EncryptionMethod method)
+    {
+        await using StorageNode file = await OpenFileAsync(path);
+        await file.WriteAsync(32, new byte[] { 0, 0, 0, (byte)method });
+    }
 
     /// <summary>A raw, read-only node over a file with this content.</summary>
     internal async ValueTask<BlockNode> CreateRawAsync(string path, byte[] content)

@@ -8,10 +8,10 @@ internal sealed partial record Qcow2Header
 {
     /// <summary>
     /// True when the external data file has to stay readable as a raw disk. qcow2 spec, "backing_file_offset": raw data files and backing files exclude each other,
-    /// so beside a backing file the bit is a promise that nobody can keep, and is cleared like a bit that is not known.
+    /// so beside a backing file, and where data is encrypted, the bit is a promise that nobody can keep, and is cleared like a bit that is not known.
     /// </summary>
     public bool HasRawDataFile
-        => HasFeature(IncompatibleFeatures.ExternalDataFile) && (Autoclear & AutoclearFeatures.RawExternalData) != 0 && !HasBackingFile;
+        => HasFeature(IncompatibleFeatures.ExternalDataFile) && (Autoclear & AutoclearFeatures.RawExternalData) != 0 && !HasBackingFile && Encryption == EncryptionMethod.None;
 
     /// <summary>The name of the data file that has to be opened to reach the guest's data.</summary>
     /// <exception cref="ImageFormatException">InvalidFormat: the image does not say it.</exception>

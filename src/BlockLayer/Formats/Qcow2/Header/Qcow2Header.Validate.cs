@@ -26,16 +26,7 @@ internal sealed partial record Qcow2Header
         ValidateTables(g);
         ValidateInsideFile(g, fileLength);
         ValidateOverlaps(g);
-    }
-
-    /// <summary>Refuses, by name, the feature that is valid and not implemented here: encryption.</summary>
-    /// <exception cref="ImageFormatException">Unsupported.</exception>
-    public void RequireImplementedFeatures(NodeAccess access)
-    {
-        if (Encryption != EncryptionMethod.None)
-        {
-            throw ImageFormatException.Unsupported("crypt_method", CryptMethodAt, $"crypt_method is {(uint)Encryption} ({Encryption}) at byte {CryptMethodAt}: encrypted images are not implemented.");
-        }
+        ValidateEncryption(g, fileLength);
     }
 
     private void RequireKnownFeatures()

@@ -33,7 +33,6 @@ internal sealed class Qcow2Inspector(InspectionReader file, InspectionFindings f
             TellState(header);
             header.Validate(file.Length);
             findings.VirtualSize = header.VirtualSize;
-            TellUnimplemented(header);
             await JudgeTablesAsync(header, cancellationToken).ConfigureAwait(false);
         }
         catch (ImageFormatException refusal)
@@ -87,18 +86,6 @@ internal sealed class Qcow2Inspector(InspectionReader file, InspectionFindings f
         if (header.Encryption != EncryptionMethod.None)
         {
             findings.Note("crypt_method", null, $"The guest's data is encrypted ({header.Encryption}).");
-        }
-    }
-
-    private void TellUnimplemented(Qcow2Header header)
-    {
-        try
-        {
-            header.RequireImplementedFeatures(NodeAccess.ReadOnly);
-        }
-        catch (ImageFormatException refusal)
-        {
-            findings.Refused(refusal);
         }
     }
 

@@ -21,6 +21,9 @@ internal enum MetadataKind
     /// <summary>A part of the snapshot table.</summary>
     SnapshotTable,
 
+    /// <summary>A part of the LUKS header and its key material.</summary>
+    EncryptionHeader,
+
     /// <summary>A part of the bitmap directory.</summary>
     BitmapDirectory,
 }

@@ -19,6 +19,11 @@ internal static class MetadataMap
         var reader = new EdgeMetadataReader(file);
         SnapshotTable snapshots = await SnapshotTableLoader.LoadAsync(reader, header, CancellationToken.None).ConfigureAwait(false);
         AddSnapshots(guard, file, geometry, header, snapshots);
+        if (EncryptionHeaderPointer.Find(header) is { } encryptionHeader)
+        {
+            guard.Add(new HostOffset(encryptionHeader.Offset), encryptionHeader.Length, MetadataKind.EncryptionHeader);
+        }
+
         AddBitmapDirectory(guard, geometry, header);
         AddRefcountBlocks(guard, geometry, refcountTable, fileLength);
         AddL2Tables(guard, geometry, l1, fileLength);

@@ -146,6 +146,7 @@ internal sealed class MetadataOverlapGuard(BlockEdge file, ClusterGeometry geome
         MetadataKind.RefcountBlock => "a refcount block",
         MetadataKind.SnapshotTable => "the snapshot table",
         MetadataKind.BitmapDirectory => "the bitmap directory",
+        MetadataKind.EncryptionHeader => "the encryption header",
         _ => throw new ArgumentOutOfRangeException(nameof(kind)),
     };
 

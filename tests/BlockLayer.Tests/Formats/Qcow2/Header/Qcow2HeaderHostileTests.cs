@@ -195,17 +195,6 @@ public sealed class Qcow2HeaderHostileTests
             "cluster_bits is 13 at byte 20; allowed is 14 to 21.",
             (TestHeaders.Version3() with { Incompatible = IncompatibleFeatures.ExtendedL2, ClusterBits = 13 }).Bytes());
 
-    [Theory]
-    [InlineData(IncompatibleFeatures.None, EncryptionMethod.Aes, "crypt_method is 1 (Aes) at byte 32: encrypted images are not implemented.")]
-    [InlineData(IncompatibleFeatures.None, EncryptionMethod.Luks, "crypt_method is 2 (Luks) at byte 32: encrypted images are not implemented.")]
-    internal void Valid_feature_that_is_not_implemented_is_refused_by_name(IncompatibleFeatures features, EncryptionMethod encryption, string message)
-    {
-        Qcow2Header header = TestHeaders.Version3() with { Incompatible = features, Encryption = encryption };
-        header.Validate(TestHeaders.FileLength);
-        var error = Assert.Throws<ImageFormatException>(() => header.RequireImplementedFeatures(NodeAccess.ReadWrite));
-        Assert.Equal((BlockErrorKind.Unsupported, message), (error.Kind, error.Message));
-    }
-
     [Fact]
     public void Version_2_reads_no_field_of_version_3()
     {

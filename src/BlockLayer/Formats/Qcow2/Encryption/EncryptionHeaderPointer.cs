@@ -6,7 +6,7 @@ namespace BlockLayer.Formats.Qcow2;
 /// <summary>Where the encryption header is. qcow2 spec, "Full disk encryption header pointer": offset and length, 8 bytes each.</summary>
 internal static class EncryptionHeaderPointer
 {
-    private const int Size = 16;
+    internal const int Size = 16;
 
     /// <summary>The place as the header says it; null where it says none.</summary>
     public static ByteRange? Find(Qcow2Header header)

@@ -1,0 +1,110 @@
+using System.Globalization;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.TestKit;
+using Xunit;
+
+namespace BlockLayer.Interop.Tests.Qcow2;
+
+/// <summary>Encrypted images, both ways: ours are opened, checked and compared by qemu-img, and its are read and written by us.</summary>
+public sealed class EncryptionInteropTests : IDisposable
+{
+    private const int Length = 3000 * 512;
+    private const string Secret = "correct horse";
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly QemuTool _qemuImg = QemuTool.Require("qemu-img");
+    private readonly Passphrase _passphrase = Passphrase.FromText(Secret);
+
+    private string Image => _folder.File("disk.qcow2");
+
+    public void Dispose()
+    {
+        _passphrase.Dispose();
+        _folder.Dispose();
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.hash-alg=sha1,cluster_size=512")]
+    [InlineData("encrypt.hash-alg=sha512,extended_l2=on")]
+    public async Task An_image_we_made_and_wrote_is_theirs_too(string options)
+    {
+        var image = new NewImage
+        {
+            Format = "qcow2",
+            Length = Length,
+            Secrets = new ImageSecrets(_passphrase),
+            Options = $"encrypt.format=luks,encrypt.iterations=2000,{options}".Split(',', StringSplitOptions.RemoveEmptyEntries).Select(pair => pair.Split('=')).ToDictionary(pair => pair[0], pair => pair[1]),
+        };
+        await new ImageCreator(BuiltInFormats.All, BlockEnvironment.Default).CreateAsync(Image, image, OpenPolicy.Default);
+
+        AssertTheySee(await WriteRandomlyAsync(new byte[Length], seed: 1));
+    }
+
+    [Theory]
+    [InlineData("encrypt.format=luks,encrypt.iter-time=10")]
+    [InlineData("encrypt.format=luks,encrypt.iter-time=10,encrypt.cipher-alg=aes-256,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.ivgen-hash-alg=sha256,encrypt.hash-alg=sha1")]
+    [InlineData("encrypt.format=aes,compat=0.10,cluster_size=4k")]
+    public async Task An_image_they_made_and_we_wrote_is_theirs_still(string options)
+    {
+        byte[] model = Pattern.Of(0, Length, writer: 77);
+        model.AsSpan(300_000, 200_000).Clear();
+        await File.WriteAllBytesAsync(_folder.File("source.raw"), model);
+        _qemuImg.RunOk("create", "--object", $"secret,id=s,data={Secret}", "-f", "qcow2", "-o", $"{options},encrypt.key-secret=s", Image, Length.ToString(CultureInfo.InvariantCulture));
+        _qemuImg.RunOk("convert", "--object", $"secret,id=s,data={Secret}", "-n", "--image-opts", "--target-image-opts", $"driver=raw,file.filename={_folder.File("source.raw")}", Target);
+        AssertTheySee(model);
+
+        AssertTheySee(await WriteRandomlyAsync(model, seed: 2));
+    }
+
+    private string Target => $"driver=qcow2,file.filename={Image},encrypt.key-secret=s";
+
+    private async ValueTask<byte[]> WriteRandomlyAsync(byte[] start, int seed)
+    {
+        byte[] model = [.. start];
+        var random = new Random(seed);
+        var open = new ImageOpenOptions { Format = "qcow2", Access = NodeAccess.ReadWrite, Secrets = new ImageSecrets(_passphrase) };
+        await using BlockNode node = await new ImageOpener(BuiltInFormats.All, BlockEnvironment.Default).OpenAsync(Image, open);
+        byte[] found = new byte[model.Length];
+        await node.ReadAsync(0, found);
+        Assert.True(found.AsSpan().SequenceEqual(model), "we read something else");
+        for (int i = 1; i <= 100; i++)
+        {
+            int offset = random.Next(model.Length);
+            int length = random.Next(1, Math.Min(i % 3 == 0 ? 150_000 : 5000, model.Length - offset) + 1);
+            switch (random.Next(6))
+            {
+                case 0:
+                    await node.WriteZeroesAsync(offset, length, random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
+                    model.AsSpan(offset, length).Clear();
+                    break;
+                case 1:
+                    await node.DiscardAsync(offset, length);
+                    await node.ReadAsync(offset, model.AsMemory(offset, length));
+                    break;
+                case 2:
+                    int sectors = random.Next(2) == 0 ? random.Next(1, 300) : -random.Next(1, 200);
+                    Array.Resize(ref model, model.Length + (512 * sectors));
+                    await node.ResizeAsync(model.Length, new ResizeOptions { AllowShrink = true });
+                    break;
+                default:
+                    Pattern.Fill(model.AsSpan(offset, length), offset, writer: i);
+                    await node.WriteAsync(offset, model.AsMemory(offset, length));
+                    break;
+            }
+        }
+
+        return model;
+    }
+
+    private void AssertTheySee(byte[] model)
+    {
+        QemuResult check = _qemuImg.Run("check", "--object", $"secret,id=s,data={Secret}", "--image-opts", Target);
+        Assert.True(check.ExitCode == 0, $"qemu-img check: {check.Output}{check.Error}");
+        Assert.Contains("encrypted: yes", _qemuImg.RunOk("info", Image), StringComparison.Ordinal);
+        string raw = _folder.File("model.raw");
+        File.WriteAllBytes(raw, model);
+        _qemuImg.RunOk("compare", "--object", $"secret,id=s,data={Secret}", "--image-opts", $"driver=raw,file.filename={raw}", Target);
+    }
+}
