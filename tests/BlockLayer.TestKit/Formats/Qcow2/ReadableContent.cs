@@ -39,7 +39,7 @@ internal sealed class ReadableContent
             {
                 L1TableOffset = snapshot.L1TableOffset,
                 L1Size = snapshot.L1Size,
-                VirtualSize = (long)(snapshot.DiskSize ?? (ulong)header.VirtualSize),
+                VirtualSize = (long)Math.Min(snapshot.DiskSize ?? (ulong)header.VirtualSize, 2 * (ulong)header.VirtualSize), // what a damaged entry says may be anything
                 SnapshotCount = 0,
             });
         }
