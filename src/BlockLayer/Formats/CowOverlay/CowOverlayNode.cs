@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
-using BlockLayer.Primitives;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Formats.CowOverlay;

@@ -1,5 +1,3 @@
-using BlockLayer.Primitives;
-
 namespace BlockLayer.Formats.CowOverlay;
 
 /// <summary>
