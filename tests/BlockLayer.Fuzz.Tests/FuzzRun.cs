@@ -12,7 +12,11 @@ namespace BlockLayer.Fuzz.Tests;
 /// Runs many mutated images of one format through everything, and holds each to its share: calls and bytes of the files, and bytes of memory. What no image may do
 /// is fail otherwise than with an error of the block layer, wait, open a file nobody allowed, or write while it is only read.
 /// </summary>
-internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, ITestOutputHelper output)
+/// <param name="format">The format's name.</param>
+/// <param name="seeds">The sound images.</param>
+/// <param name="dataFile">What stands where images of this format find the guest's data, if they keep it elsewhere.</param>
+/// <param name="output">Where the table row goes.</param>
+internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byte[] dataFile, ITestOutputHelper output)
 {
     // The shares of one step, for files of at most 1 MiB. A cluster is at most 2 MiB, and a few of them are held at a time; a run of the map costs a look at a
     // table or two, and there are at most 10,000 of them.
@@ -24,8 +28,6 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, ITe
 
     private readonly ImageExercise _exercise = new();
     private readonly Mutator _mutator = new(seeds);
-    private readonly byte[] _base = Pattern.Of(0, 100_000, writer: 9);
-    private readonly byte[] _data = new byte[CowOverlaySeeds.Length];
 
     private long _images;
     private long _opened;
@@ -49,8 +51,8 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, ITe
         (byte[] image, string story) = _mutator.Make(seed);
         try
         {
-            _exercise.Files.Put("/d/base", _base);
-            _exercise.Files.Put(CowOverlaySeeds.DataPath, _data);
+            _exercise.Files.Put(ImageExercise.BasePath, SeedWorld.Base);
+            _exercise.Files.Put(ImageExercise.DataPath, dataFile);
             _exercise.Files.Put(ImageExercise.ImagePath, image);
             Inspect(image.Length);
             bool wasClean = Read(image);
@@ -112,5 +114,5 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, ITe
     }
 
     private void AssertOnlyAllowedFiles()
-        => Assert.All(_exercise.Files.Opened, path => Assert.True(path is ImageExercise.ImagePath or "/d/base" or CowOverlaySeeds.DataPath, $"'{path}' was opened"));
+        => Assert.All(_exercise.Files.Opened, path => Assert.True(path is ImageExercise.ImagePath or ImageExercise.BasePath or ImageExercise.DataPath, $"'{path}' was opened"));
 }

@@ -7,5 +7,5 @@ public sealed class QedFuzzTests(ITestOutputHelper output)
 {
     [Fact]
     public void Whatever_is_in_a_QED_image_it_is_used_or_refused_at_a_bounded_price()
-        => new FuzzRun("qed", QedSeeds.All, output).Check("QedFuzzTests.*", 20_000);
+        => new FuzzRun("qed", QedSeeds.All, [], output).Check("QedFuzzTests.*", 20_000);
 }

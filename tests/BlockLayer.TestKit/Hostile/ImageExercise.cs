@@ -12,8 +12,14 @@ namespace BlockLayer.TestKit.Hostile;
 /// <remarks>Not for several threads. One exercise is used for many images: its own buffers and files are kept, so they are not counted twice.</remarks>
 internal sealed class ImageExercise
 {
-    /// <summary>The image's place; files it may refer to are put beside it.</summary>
+    /// <summary>The image's place.</summary>
     internal const string ImagePath = "/d/image";
+
+    /// <summary>The place of the backing file that the image may refer to.</summary>
+    internal const string BasePath = "/d/base";
+
+    /// <summary>The place of the file with the guest's data that the image may refer to.</summary>
+    internal const string DataPath = "/d/data";
 
     private const long MaxRead = 16 << 20;
     private const int MaxRuns = 10_000;

@@ -1,64 +1,72 @@
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
-using BlockLayer.Storage;
+using BlockLayer.Images;
 
 namespace BlockLayer.TestKit.Hostile;
 
 /// <summary>Small sound qcow2 images, one for each thing the format can hold, with the place of every number in them.</summary>
 internal static class Qcow2Seeds
 {
-    private static readonly Lazy<IReadOnlyList<SeedImage>> s_all = new(Make);
+    private static readonly Lazy<IReadOnlyList<SeedImage>> s_all = new(static () =>
+    [
+        Make("version 2, clusters of 512", new() { Length = 40_000, Version = 2, ClusterSize = 512 }, FillAsync),
+        Make("version 3, 8-bit refcounts, compressed by zlib", new() { Length = 100 * 1024, ClusterSize = 1024, RefcountBits = 8 }, FillCompressedAsync),
+        Make("64-bit refcounts, compressed by zstd", new() { Length = 300_000, ClusterSize = 2048, RefcountBits = 64, Compression = "zstd" }, FillCompressedAsync),
+        Make("1-bit refcounts, a backing file", new() { Length = 200_000, ClusterSize = 512, RefcountBits = 1, Backing = new BackingReference("base", "raw") }, FillAsync),
+        Make("extended L2 entries", new() { Length = 300_000, ClusterSize = 16384, ExtendedL2 = true }, FillAsync),
+        Make("snapshots", new() { Length = 100_000, ClusterSize = 1024 }, FillSnapshotsAsync),
+        Make("version 2, a snapshot", new() { Length = 100_000, Version = 2, ClusterSize = 512 }, FillSnapshotsAsync),
+        Make("bitmaps", new() { Length = 2 << 20, ClusterSize = 512 }, FillBitmapsAsync),
+    ]);
 
     internal static IReadOnlyList<SeedImage> All => s_all.Value;
 
-    private static List<SeedImage> Make() =>
-    [
-        Make("version 2, clusters of 512", new Qcow2CreateOptions { Length = 40_000, Version = 2, ClusterSize = 512 }),
-        Make("version 3, 8-bit refcounts, compressed by zlib", new Qcow2CreateOptions { Length = 100 * 1024, ClusterSize = 1024, RefcountBits = 8 }, compressed: true),
-        Make("64-bit refcounts, compressed by zstd", new Qcow2CreateOptions { Length = 300_000, ClusterSize = 2048, RefcountBits = 64, Compression = "zstd" }, compressed: true),
-        Make("1-bit refcounts, a backing file", new Qcow2CreateOptions { Length = 200_000, ClusterSize = 512, RefcountBits = 1, Backing = new BackingReference("base", "raw") }),
-        Make("extended L2 entries", new Qcow2CreateOptions { Length = 300_000, ClusterSize = 16384, ExtendedL2 = true }),
-    ];
+    /// <summary>The image with this in it.</summary>
+    internal static SeedImage Get(string name) => All.Single(seed => seed.Name == name);
 
-    private static SeedImage Make(string name, Qcow2CreateOptions options, bool compressed = false)
+    private static SeedImage Make(string name, Qcow2CreateOptions options, Func<BlockNode, Task> fill)
     {
-        var files = new MeteredFiles();
-        files.Put("/d/image", []);
-        files.Put("/d/base", Pattern.Of(0, 100_000, writer: 9));
-        var environment = new BlockEnvironment { Files = files, Work = InlineWorkScheduler.Instance, Time = new FrozenTime() };
-        FillAsync(environment, options, compressed).GetAwaiter().GetResult();
-        byte[] bytes = files.Get("/d/image").ToArray();
-        return new SeedImage(name, bytes, Qcow2Fields.Of(bytes), ByteOrder.BigEndian, options.ClusterSize);
+        byte[] image = SeedWorld.Make(Qcow2Format.Instance, options, fill, out _);
+        return new SeedImage(name, image, Qcow2Fields.Of(image), ByteOrder.BigEndian, options.ClusterSize);
     }
 
-    private static async Task FillAsync(BlockEnvironment environment, Qcow2CreateOptions options, bool compressed)
+    private static async Task FillAsync(BlockNode node)
     {
-        await using (var file = new StorageNode(await OpenFileAsync(environment).ConfigureAwait(false), environment))
-        {
-            await Qcow2Format.Instance.CreateAsync(file, options, CancellationToken.None).ConfigureAwait(false);
-        }
-
-        var opener = new ImageOpener(Images.BuiltInFormats.All, environment);
-        BlockNode node = await opener.OpenAsync("/d/image", new ImageOpenOptions { Format = "qcow2", Access = NodeAccess.ReadWrite }).ConfigureAwait(false);
-        await using (node.ConfigureAwait(false))
-        {
-            int cluster = options.ClusterSize;
-            int written = (int)Math.Min(node.Length / 2, 6 * cluster);
-            await node.WriteAsync(0, Pattern.Of(0, written, writer: 1)).ConfigureAwait(false);
-            await node.WriteAsync(node.Length - 700, Pattern.Of(node.Length - 700, 700, writer: 2)).ConfigureAwait(false);
-            if (options.Version == 3)
-            {
-                await node.WriteZeroesAsync(2 * cluster, cluster).ConfigureAwait(false);
-                await node.WriteZeroesAsync(8 * cluster, cluster).ConfigureAwait(false);
-            }
-
-            if (compressed)
-            {
-                await node.WriteAsync(10 * cluster, new byte[4 * cluster], WriteFlags.Compressed).ConfigureAwait(false);
-            }
-        }
+        int cluster = node.Limits.ClusterSize;
+        int written = (int)Math.Min(node.Length / 2, 6 * cluster);
+        await node.WriteAsync(0, Pattern.Of(0, written, writer: 1)).ConfigureAwait(false);
+        await node.WriteAsync(node.Length - 700, Pattern.Of(node.Length - 700, 700, writer: 2)).ConfigureAwait(false);
+        await node.WriteZeroesAsync(2 * cluster, cluster).ConfigureAwait(false);
+        await node.WriteZeroesAsync(8 * cluster, cluster).ConfigureAwait(false);
     }
 
-    private static ValueTask<BlockStorage> OpenFileAsync(BlockEnvironment environment)
-        => environment.Files.OpenAsync("/d/image", new StorageOpenOptions { Writable = true }, CancellationToken.None);
+    private static async Task FillCompressedAsync(BlockNode node)
+    {
+        await FillAsync(node).ConfigureAwait(false);
+        int cluster = node.Limits.ClusterSize;
+        byte[] text = new byte[4 * cluster];
+        for (int i = 0; i < text.Length; i++)
+        {
+            text[i] = (byte)(i * i / 100);
+        }
+
+        await node.WriteAsync(10 * cluster, text, WriteFlags.Compressed).ConfigureAwait(false);
+    }
+
+    private static async Task FillSnapshotsAsync(BlockNode node)
+    {
+        await FillAsync(node).ConfigureAwait(false);
+        await ImageSnapshots.CreateAsync(node, "first").ConfigureAwait(false);
+        await node.WriteAsync(1000, Pattern.Of(1000, 3000, writer: 3)).ConfigureAwait(false);
+        await ImageSnapshots.CreateAsync(node, "second").ConfigureAwait(false);
+        await node.WriteAsync(5000, Pattern.Of(5000, 1000, writer: 4)).ConfigureAwait(false);
+    }
+
+    private static async Task FillBitmapsAsync(BlockNode node)
+    {
+        await ImageBitmaps.AddAsync(node, "fine", new NewBitmap { Granularity = 512 }).ConfigureAwait(false);
+        await ImageBitmaps.AddAsync(node, "coarse", new NewBitmap { Granularity = 65536 }).ConfigureAwait(false);
+        await FillAsync(node).ConfigureAwait(false);
+        await ImageBitmaps.DisableAsync(node, "coarse").ConfigureAwait(false);
+    }
 }

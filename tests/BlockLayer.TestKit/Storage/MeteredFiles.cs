@@ -56,9 +56,19 @@ public sealed class MeteredFiles : StorageProvider
     public override ValueTask<BlockStorage> OpenAsync(string path, StorageOpenOptions options, CancellationToken cancellationToken)
     {
         Opened.Add(path);
-        return _files.TryGetValue(path, out MeteredFile? file)
-            ? new(file.Open(options.Writable))
-            : throw new BlockLayerException(BlockErrorKind.NotFound, "Open failed: there is no such file.") { Path = path };
+        bool exists = _files.ContainsKey(path);
+        if (exists ? options.Mode == StorageOpenMode.CreateNew : options.Mode == StorageOpenMode.OpenExisting)
+        {
+            throw new BlockLayerException(
+                exists ? BlockErrorKind.Conflict : BlockErrorKind.NotFound, $"Open failed: there is {(exists ? "a file" : "no file")} of that name.") { Path = path };
+        }
+
+        if (!exists || options.Mode == StorageOpenMode.CreateOrTruncate)
+        {
+            Put(path, []);
+        }
+
+        return new(_files[path].Open(options.Writable));
     }
 
     /// <inheritdoc/>
@@ -72,7 +82,11 @@ public sealed class MeteredFiles : StorageProvider
     public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     /// <inheritdoc/>
-    public override ValueTask DeleteAsync(string path, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public override ValueTask DeleteAsync(string path, CancellationToken cancellationToken)
+    {
+        _files.Remove(path);
+        return ValueTask.CompletedTask;
+    }
 
     /// <inheritdoc/>
     public override ValueTask FlushDirectoryAsync(string path, CancellationToken cancellationToken) => ValueTask.CompletedTask;
