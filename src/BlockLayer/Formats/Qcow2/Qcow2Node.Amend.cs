@@ -120,7 +120,7 @@ internal sealed partial class Qcow2Node : IAmendableImage
     {
         string? obstacle = Header.HasFeature(IncompatibleFeatures.ExternalDataFile) ? "it has an external data file"
             : Header.HasFeature(IncompatibleFeatures.ExtendedL2) ? "it has extended L2 entries"
-            : Header.Encryption == EncryptionMethod.Luks ? "it is encrypted with LUKS"
+            : Header.Encryption != EncryptionMethod.None ? "it is encrypted, so clusters of zeroes would not read as such"
             : _bitmaps.Bitmaps.Count > 0 ? "it has bitmaps; remove them first"
             : Header.AdditionalFields.Length > Qcow2Header.NewAdditionalFields(default).Length ? "its header has fields that are not known here"
             : null;

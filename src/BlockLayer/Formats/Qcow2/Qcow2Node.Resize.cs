@@ -148,7 +148,7 @@ internal sealed partial class Qcow2Node
                 }
             }).ConfigureAwait(false);
         }
-        catch (BlockLayerException)
+        catch (BlockLayerException error) when (error.Kind != BlockErrorKind.Corrupt)
         {
             // A favour that was refused, as by a block device: the new size is durable, and the clusters are free.
         }
