@@ -24,6 +24,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
     private const long ReadShare = 32L << 20;
     private const long MemoryShare = 12L << 20;
     private const long MemoryPerFileByte = 16;
+    private const int RepairPasses = 6; // a repair is several checks, whose memory is counted together although it is not held together
     private const long MemoryPerError = 16 << 10; // an exception with its stack trace
 
     private readonly ImageExercise _exercise = new();
@@ -33,6 +34,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
     private long _opened;
     private long _refused;
     private long _clean;
+    private long _repaired;
     private long _mostCalls;
     private long _mostRead;
     private long _mostMemory;
@@ -43,7 +45,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
         Seeds.Check(test, count, Try);
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{format}: {_images} images, {_opened} opened ({_clean} found clean), {_refused} refused; the most for one: {_mostCalls} calls, {_mostRead >> 10} KiB read, {_mostMemory >> 10} KiB of memory"));
+            $"{format}: {_images} images, {_opened} opened ({_clean} found clean), {_refused} refused, {_repaired} repaired; the most for one: {_mostCalls} calls, {_mostRead >> 10} KiB read, {_mostMemory >> 10} KiB of memory"));
     }
 
     private void Try(ulong seed)
@@ -57,6 +59,9 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
             Inspect(image.Length);
             bool wasClean = Read(image);
             Write(seed, image.Length, wasClean);
+            _exercise.Files.Put(ImageExercise.ImagePath, image);
+            _exercise.Files.Put(ImageExercise.DataPath, dataFile);
+            Repair(image.Length);
         }
         catch (Exception error)
         {
@@ -97,7 +102,21 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
         }
     }
 
-    private T Metered<T>(long fileLength, Func<T> step, Func<T, int> errorsOf)
+    private void Repair(long length)
+    {
+        RepairOutcome outcome = Metered(length, () => _exercise.Repair(format), _ => 0, RepairPasses);
+        AssertOnlyAllowedFiles();
+        _repaired += outcome.Report is { Before.IsClean: false, After: { Corruptions: 0, CheckErrors: 0 } } ? 1 : 0;
+        Assert.True(outcome.After.Count >= outcome.Before.Count, "what could be opened cannot be opened once it was repaired");
+        for (int piece = 0; piece < outcome.Before.Count; piece++)
+        {
+            Assert.True(
+                outcome.Before[piece] is not { } hash || outcome.After[piece] == hash,
+                $"piece {piece} of the disk could be read before the repair and {(outcome.After[piece] is null ? "cannot now" : "holds something else now")}; repair: {outcome.Repair?.Message} {string.Join(" ", outcome.Report?.Repairs ?? [])}");
+        }
+    }
+
+    private T Metered<T>(long fileLength, Func<T> step, Func<T, int> errorsOf, int passes = 1)
     {
         _exercise.Files.Reset();
         _exercise.Files.CallBudget = CallShare;
@@ -109,7 +128,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
         memory -= MemoryPerError * errorsOf(result);
         _mostMemory = Math.Max(_mostMemory, memory);
         Assert.InRange(_exercise.Files.BytesRead, 0, ReadShare);
-        Assert.True(memory < MemoryShare + (MemoryPerFileByte * fileLength), $"{memory} bytes of memory for a file of {fileLength}");
+        Assert.True(memory < passes * (MemoryShare + (MemoryPerFileByte * fileLength)), $"{memory} bytes of memory for a file of {fileLength}");
         return result;
     }
 

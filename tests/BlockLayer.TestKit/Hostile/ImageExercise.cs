@@ -96,6 +96,55 @@ internal sealed class ImageExercise
         return report;
     }
 
+    /// <summary>Repairs the image, and tells what its guest reads before and after.</summary>
+    internal RepairOutcome Repair(string format)
+    {
+        var outcome = new RepairOutcome { Before = Sample(format) };
+        BlockNode? node = null;
+        var options = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Purpose = OpenPurpose.Repair };
+        outcome.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, options)));
+        if (node is not null)
+        {
+            if (ImageChecker.CanRepair(node))
+            {
+                outcome.Repair = Try(() => outcome.Report = Finish(ImageChecker.RepairAsync(node, RepairMode.All)));
+            }
+
+            outcome.Close = Try(() => Finish(node.DisposeAsync()));
+        }
+
+        outcome.After = Sample(format);
+        return outcome;
+    }
+
+    /// <summary>Hashes of what the guest reads, piece by piece at the start of the disk; null for a piece that cannot be read, empty for a disk that cannot be opened.</summary>
+    private List<int?> Sample(string format)
+    {
+        const int Pieces = 256;
+        List<int?> sample = [];
+        BlockNode? node = null;
+        if (Try(() => node = Finish(_opener.OpenAsync(ImagePath, new ImageOpenOptions { Format = format }))) is not null || node is null)
+        {
+            return sample;
+        }
+
+        int piece = Math.Clamp(node.Limits.ClusterSize, 512, _buffer.Length);
+        int failed = 0;
+        for (long offset = 0; offset < node.Length && sample.Count < Pieces && failed < 20; offset += piece)
+        {
+            Memory<byte> buffer = _buffer.AsMemory(0, (int)Math.Min(piece, node.Length - offset));
+            long from = offset;
+            bool isRead = Try(() => Finish(node.ReadAsync(from, buffer))) is null;
+            var hash = default(HashCode);
+            hash.AddBytes(buffer.Span);
+            sample.Add(isRead ? hash.ToHashCode() : null);
+            failed += isRead ? 0 : 1;
+        }
+
+        Finish(node.DisposeAsync());
+        return sample;
+    }
+
     private static void Map(BlockNode node, ExerciseReport report)
     {
         IAsyncEnumerator<MapExtent> runs = ImageMapper.MapAsync(node).GetAsyncEnumerator();
