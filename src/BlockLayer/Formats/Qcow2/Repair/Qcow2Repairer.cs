@@ -91,6 +91,11 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
             return; // the check has told it; what snapshots use is not known, so nothing can be said of any cluster
         }
 
+        if (IsL1SizeALie(await CountAsync().ConfigureAwait(false)))
+        {
+            return; // what lies there would be taken for entries, and moved, and changed
+        }
+
         if (found.Corruptions > 0)
         {
             await MarkCorruptAsync().ConfigureAwait(false);
@@ -108,6 +113,24 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
         RefcountRepair refcounts = new(file, g, header, _log);
         await (refcounts.NeedsRebuild(image) ? refcounts.RebuildAsync(image) : refcounts.AdjustAsync(image, RepairMode.All)).ConfigureAwait(false);
         await RepairCopiedFlagsAsync(snapshots).ConfigureAwait(false);
+    }
+
+    /// <summary>True when the active L1 table is said to be longer than the disk needs, and something else lies in the part that nobody needs.</summary>
+    private bool IsL1SizeALie(CountedImage image)
+    {
+        HostCluster first = header.Current.L1TableOffset.Cluster(g);
+        long needed = g.ClustersFor(g.L1EntriesFor(header.Current.VirtualSize) * L1Entry.Size);
+        long length = g.ClustersFor((long)header.Current.L1Size * L1Entry.Size);
+        for (long i = needed; i < length; i++)
+        {
+            long cluster = first.Plus(i).Index;
+            if (image.References.Counts[cluster] > 1 || image.References.Overflown.Contains(cluster))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Everything that is repaired where it is, before the file grows.</summary>
