@@ -1,44 +1,68 @@
 using BlockLayer.Formats.CowOverlay;
 using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.Storage;
 
 namespace BlockLayer.TestKit.Hostile;
 
-/// <summary>Small sound add-cow files with the place of every number in them, as the table in the format's README has them.</summary>
+/// <summary>Small sound add-cow files with the place of every number in them, over <see cref="ImageExercise.DataPath"/>. The table is in the format's README.</summary>
 internal static class CowOverlaySeeds
 {
-    private const int ClusterSize = 4096;
+    /// <summary>Bytes of the image file.</summary>
+    internal const int Length = 300_000;
 
-    private static readonly FieldSpot[] s_header =
+    private const int Cluster = 4096;
+    private const int Record = Cluster - 512;
+
+    private static readonly FieldSpot[] s_fields =
     [
-        new(4, 4, "backing_filename offset"), new(8, 4, "backing_filename size"), new(12, 4, "image_filename offset"), new(16, 4, "image_filename size"),
-        new(20, 4, "cluster_bits"), new(24, 8, "features"), new(32, 8, "compatible_features"), new(40, 4, "header_size"), new(44, 8, "backing_format"), new(60, 8, "image_format"),
-        new(3584, 8, "record magic"), new(3592, 4, "record length"), new(3596, 4, "record flags"), new(3600, 8, "record, image length"), new(3608, 8, "record, base length"),
-        new(3616, 8, "record, base identity"), new(3680, 8, "record, bitmap checksum"), new(3712, 8, "record checksum"),
+        new(4, 4, "backing_filename_offset"), new(8, 4, "backing_filename_size"), new(12, 4, "image_filename_offset"), new(16, 4, "image_filename_size"),
+        new(20, 4, "cluster_bits"), new(24, 8, "features"), new(32, 8, "compatible_features"), new(40, 4, "header_size"),
+        new(44, 8, "backing_format"), new(60, 8, "image_format"), new(76, 4, "names"), new(80, 4, "names"),
+        new(Record, 8, "record magic"), new(Record + 8, 4, "record length"), new(Record + 12, 4, "record flags"), new(Record + 16, 8, "image length"),
+        new(Record + 24, 8, "base length"), new(Record + 32, 8, "base hash"), new(Record + 96, 8, "bitmap checksum"), new(Record + 128, 8, "record hash"),
+        new(Cluster, 8, "bitmap"), new(Cluster + 8, 2, "bitmap"),
     ];
 
-    private static readonly Lazy<IReadOnlyList<(SeedImage Seed, byte[] Data)>> s_all = new(static () =>
-    [
-        Make("over a backing file", new BackingReference("base", "raw")),
-        Make("alone", backing: null),
-    ]);
+    private static readonly Lazy<IReadOnlyList<SeedImage>> s_all = new(
+        () => [Make("over a base", new BackingReference("base", "raw")), Make("complete", backing: null)]);
 
-    internal static IReadOnlyList<SeedImage> All => [.. s_all.Value.Select(made => made.Seed)];
+    internal static IReadOnlyList<SeedImage> All => s_all.Value;
 
-    /// <summary>The image file that goes with the first of them; it serves the others too.</summary>
-    internal static byte[] ImageFile => s_all.Value[0].Data;
-
-    private static (SeedImage Seed, byte[] Data) Make(string name, BackingReference? backing)
+    private static SeedImage Make(string name, BackingReference? backing)
     {
-        var options = new CowOverlayCreateOptions { Length = 200_000, ImageFile = "data", ClusterSize = ClusterSize, Backing = backing };
-        byte[] image = SeedWorld.Make(CowOverlayFormat.Instance, options, FillAsync, out byte[] data);
-        FieldSpot[] fields = [.. s_header, .. Enumerable.Range(0, 8).Select(i => new FieldSpot(4096 + i, 1, "bitmap"))];
-        return (new SeedImage(name, image, fields, ByteOrder.LittleEndian, ClusterSize), data);
+        var files = new MemoryStorageProvider();
+        var environment = new BlockEnvironment { Files = files, Work = InlineWorkScheduler.Instance, Time = new FrozenTime() };
+        return new SeedImage(name, FillAsync(environment, backing).GetAwaiter().GetResult(), s_fields, ByteOrder.LittleEndian, Cluster);
     }
 
-    private static async Task FillAsync(BlockNode node)
+    private static async Task<byte[]> FillAsync(BlockEnvironment environment, BackingReference? backing)
     {
-        await node.WriteAsync(0, Pattern.Of(0, 3 * ClusterSize, writer: 1)).ConfigureAwait(false);
-        await node.WriteAsync(90_000, Pattern.Of(90_000, 20_000, writer: 2)).ConfigureAwait(false);
-        await node.WriteZeroesAsync(150_000, 10_000).ConfigureAwait(false);
+        var write = new StorageOpenOptions { Writable = true, Mode = StorageOpenMode.CreateNew };
+        await using (BlockStorage below = await environment.Files.OpenAsync("/d/base", write, CancellationToken.None).ConfigureAwait(false))
+        {
+            await below.WriteAsync(0, Pattern.Of(0, 100_000, writer: 9), CancellationToken.None).ConfigureAwait(false);
+        }
+
+        var overlay = new NewImage
+        {
+            Format = CowOverlayFormat.Instance.Name,
+            Length = Length,
+            Backing = backing,
+            Options = new Dictionary<string, string> { ["image_file"] = "data", ["cluster_size"] = $"{Cluster}" },
+        };
+        await new ImageCreator(BuiltInFormats.All, environment).CreateAsync(ImageExercise.ImagePath, overlay, OpenPolicy.Default).ConfigureAwait(false);
+        var opener = new ImageOpener(BuiltInFormats.All, environment);
+        BlockNode node = await opener.OpenAsync(ImageExercise.ImagePath, new ImageOpenOptions { Access = NodeAccess.ReadWrite }).ConfigureAwait(false);
+        await using (node.ConfigureAwait(false))
+        {
+            await node.WriteAsync(9000, Pattern.Of(9000, 30_000, writer: 1)).ConfigureAwait(false);
+            await node.WriteAsync(Length - 5000, Pattern.Of(Length - 5000, 5000, writer: 2)).ConfigureAwait(false);
+        }
+
+        await using BlockStorage made = await environment.Files.OpenAsync(ImageExercise.ImagePath, new StorageOpenOptions(), CancellationToken.None).ConfigureAwait(false);
+        byte[] bytes = new byte[made.Length];
+        await made.ReadAsync(0, bytes, CancellationToken.None).ConfigureAwait(false);
+        return bytes;
     }
 }
