@@ -201,9 +201,15 @@ public sealed class Qcow2SubclusterTests
         await node.WriteAsync(0, data); // now the clusters are known to be ours alone
         byte[] buffer = new byte[2 * Subcluster];
         Run(node, buffer); // warm up
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        Run(node, buffer);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        long least = long.MaxValue; // a collection that other tests cause takes the rest of the thread's allocation block, which counts as allocated
+        for (int round = 0; round < 5; round++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Run(node, buffer);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
     }
 
     private async Task AssertOneBadClusterAsync(string complaint)
