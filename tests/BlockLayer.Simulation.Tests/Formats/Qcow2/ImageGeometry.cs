@@ -12,6 +12,7 @@ namespace BlockLayer.Simulation.Tests.Formats.Qcow2;
 /// <param name="ExtendedL2">Whether its clusters are divided into subclusters.</param>
 /// <param name="Preallocation">What of its room is taken from the start.</param>
 /// <param name="DataFile">What its external data file is; null for none.</param>
+/// <param name="Encryption">How its data is encrypted. The old method opens at once, so thousands of states can be opened.</param>
 internal sealed record ImageGeometry(
     int Version,
     int ClusterSize,
@@ -20,7 +21,8 @@ internal sealed record ImageGeometry(
     int BackingLength,
     bool ExtendedL2 = false,
     Preallocation Preallocation = Preallocation.Off,
-    DataFileLayout? DataFile = null)
+    DataFileLayout? DataFile = null,
+    EncryptionMethod Encryption = EncryptionMethod.None)
 {
     internal Qcow2CreateOptions CreateOptions => new()
     {

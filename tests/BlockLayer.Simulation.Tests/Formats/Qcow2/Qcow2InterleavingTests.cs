@@ -1,4 +1,5 @@
 using BlockLayer.Formats.Qcow2;
+using BlockLayer.Simulation.Tests.Crashes;
 using BlockLayer.Graph;
 using BlockLayer.TestKit;
 using Xunit;
@@ -21,6 +22,7 @@ public sealed class Qcow2InterleavingTests
         new(Version: 3, ClusterSize: 4096, RefcountBits: 16, Length: 64 * 1024, BackingLength: 40 * 1024, DataFile: DataFileLayout.Clusters),
         new(Version: 3, ClusterSize: 16 * 1024, RefcountBits: 16, Length: 64 * 1024, BackingLength: 40 * 1024, ExtendedL2: true, DataFile: DataFileLayout.Clusters),
         new(Version: 3, ClusterSize: 2048, RefcountBits: 16, Length: 64 * 1024, BackingLength: 0, DataFile: DataFileLayout.Raw),
+        new(Version: 3, ClusterSize: 4096, RefcountBits: 16, Length: 64 * 1024, BackingLength: 40 * 1024, Encryption: EncryptionMethod.Aes),
     ];
 
     public static TheoryData<int> Geometries => [.. Enumerable.Range(0, s_geometries.Length)];
@@ -71,13 +73,17 @@ public sealed class Qcow2InterleavingTests
     [MemberData(nameof(Geometries))]
     public async Task After_any_crash_the_disk_holds_what_was_promised_and_goes_on(int geometry)
     {
+        (int points, long total) = (0, 0);
         for (ulong seed = 0; seed < 6; seed++)
         {
             using var world = new Qcow2World(new SimulationScheduler(seed), s_geometries[geometry]);
             world.Run(requestsPerGuest: 7);
             long states = await world.CheckCrashesAsync(new CrashEnumeration { ExhaustiveLimit = 6, RandomSubsets = 24, RandomTornStates = 8, TornWrites = false });
             Assert.True(states > 10, "a run without crash points proves nothing");
+            (points, total) = (points + world.Recorder.Images.Count, total + states);
         }
+
+        CrashTable.Print($"qcow2 {s_geometries[geometry]}: guests", points, total, "flushed or later");
     }
 
     [Fact]

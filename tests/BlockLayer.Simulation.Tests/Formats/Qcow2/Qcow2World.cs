@@ -16,6 +16,8 @@ internal sealed class Qcow2World : IDisposable
 {
     private const int GuestCount = 3;
 
+    private static readonly Passphrase s_passphrase = Passphrase.FromText("secret");
+
     private readonly SimulationScheduler _scheduler;
     private readonly SeededRandom _random;
     private readonly SimulatedStorageProvider _storage;
@@ -125,7 +127,9 @@ internal sealed class Qcow2World : IDisposable
         var options = new StorageOpenOptions { Writable = true, Mode = StorageOpenMode.CreateOrTruncate };
         using var file = new BlockingNode(new StorageNode(files.OpenAsync("disk", options, CancellationToken.None).AsTask().GetAwaiter().GetResult(), environment));
         Qcow2Format.Instance.CreateAsync(file.Node, geometry.CreateOptions, CancellationToken.None).AsTask().GetAwaiter().GetResult();
-        return files.ReadFile("disk");
+        byte[] image = files.ReadFile("disk");
+        image[35] = (byte)geometry.Encryption; // crypt_method, as no image is created any more
+        return image;
     }
 
     private static BlockEnvironment EnvironmentOf(StorageProvider files, SimulationScheduler? scheduler, BufferPool? buffers = null) => new()
@@ -141,7 +145,7 @@ internal sealed class Qcow2World : IDisposable
         BlockEnvironment environment = EnvironmentOf(files, scheduler, _buffers);
         var file = new StorageNode(await files.OpenAsync("disk", new StorageOpenOptions { Writable = access == NodeAccess.ReadWrite }, CancellationToken.None), environment);
         var format = new Qcow2Format(new Qcow2OpenOptions { ReusePolicy = _policy, TableCacheLength = 8 * 4096 });
-        var node = (Qcow2Node)await format.OpenAsync(file, new FormatOpenContext { NodeName = "disk", Access = access, OpenDataFile = OpenDataAsync }, CancellationToken.None);
+        var node = (Qcow2Node)await format.OpenAsync(file, new FormatOpenContext { NodeName = "disk", Access = access, OpenDataFile = OpenDataAsync, Passphrase = s_passphrase }, CancellationToken.None);
         if (_geometry.BackingLength > 0)
         {
             var below = new StorageNode(await files.OpenAsync("base", new StorageOpenOptions(), CancellationToken.None), environment);
