@@ -21,7 +21,7 @@ internal sealed class CheckCommand : Command
 
     internal override IReadOnlyList<Option> Options =>
     [
-        CommonOptions.Format, s_repair, CommonOptions.Output, CommonOptions.ForceShare, CommonOptions.Progress, CommonOptions.Quiet,
+        CommonOptions.Format, s_repair, CommonOptions.PassphraseFile, CommonOptions.Output, CommonOptions.ForceShare, CommonOptions.Progress, CommonOptions.Quiet,
     ];
 
     internal override string Example => "blk check current.qcow2";
@@ -51,6 +51,7 @@ internal sealed class CheckCommand : Command
             Backing = BackingMode.Ignore,
             DataFile = DataFileMode.Ignore,
             Locking = context.Locking,
+            Secrets = context.Secrets, // a repair copies clusters, and what they decrypt to may depend on where they lie
         }.WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (image.ConfigureAwait(false))

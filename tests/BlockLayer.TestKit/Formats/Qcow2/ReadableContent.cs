@@ -81,18 +81,34 @@ internal sealed class ReadableContent
         var environment = new BlockEnvironment { Files = files, Work = InlineWorkScheduler.Instance, Time = TimeProvider.System };
         var context = new FormatOpenContext { NodeName = "disk", Access = NodeAccess.ReadOnly };
         await using BlockNode node = await Qcow2Format.Instance.OpenAsync(new StorageNode(storage, environment), context, CancellationToken.None);
-        for (long cluster = 0; cluster < clusters; cluster++)
+        int piece = Math.Max(header.ClusterSize, 1 << 16);
+        for (long at = 0; at < header.VirtualSize; at += piece)
         {
-            byte[] bytes = new byte[Math.Min(header.ClusterSize, header.VirtualSize - (cluster * header.ClusterSize))];
-            try
+            byte[] bytes = new byte[Math.Min(piece, header.VirtualSize - at)];
+            if (await TryReadAsync(node, at, bytes))
             {
-                await node.ReadAsync(cluster * header.ClusterSize, bytes);
-                _clusters.Add(bytes);
+                _clusters.AddRange(bytes.Chunk(header.ClusterSize));
+                continue;
             }
-            catch (BlockLayerException)
+
+            for (int i = 0; i < bytes.Length; i += header.ClusterSize)
             {
-                _clusters.Add(null);
+                byte[] cluster = new byte[Math.Min(header.ClusterSize, bytes.Length - i)];
+                _clusters.Add(await TryReadAsync(node, at + i, cluster) ? cluster : null);
             }
+        }
+    }
+
+    private static async ValueTask<bool> TryReadAsync(BlockNode node, long offset, byte[] bytes)
+    {
+        try
+        {
+            await node.ReadAsync(offset, bytes);
+            return true;
+        }
+        catch (BlockLayerException)
+        {
+            return false;
         }
     }
 }
