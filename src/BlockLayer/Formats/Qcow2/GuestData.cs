@@ -1,7 +1,6 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
-using BlockLayer.Storage;
 
 namespace BlockLayer.Formats.Qcow2;
 

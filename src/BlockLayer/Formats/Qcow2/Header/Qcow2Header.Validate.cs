@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Numerics;
 using System.Text;
 using BlockLayer.Errors;
-using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qcow2;
