@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
-using BlockLayer.Graph;
 using Xunit;
 
 namespace BlockLayer.Tests.Formats.Qcow2.Header;
