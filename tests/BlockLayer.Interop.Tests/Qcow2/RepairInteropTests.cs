@@ -53,6 +53,11 @@ public sealed class RepairInteropTests
         int repaired = 0;
         foreach (string damage in Damage.Names)
         {
+            if (damage == "refcount table: behind the end" && name is ("q7-c512.qcow2" or "q7-rc1.qcow2"))
+            {
+                continue; // QEMU lets the file grow to where the entry leads, and counts a terabyte of small clusters
+            }
+
             if (Damaged(name, damage) is not { } file)
             {
                 continue;
