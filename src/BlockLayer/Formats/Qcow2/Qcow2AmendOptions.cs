@@ -1,5 +1,3 @@
-using BlockLayer.Graph;
-
 namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>What is to change about an existing image; null for what stays.</summary>

@@ -60,6 +60,10 @@ internal abstract class SectorIv : IDisposable
             }
         }
 
-        public override void Dispose() => _aes.Dispose();
+        public override void Dispose()
+        {
+            _aes.Dispose();
+            base.Dispose();
+        }
     }
 }

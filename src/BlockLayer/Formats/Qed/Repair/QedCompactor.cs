@@ -1,5 +1,4 @@
 using BlockLayer.Graph;
-using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qed;
 
