@@ -1,8 +1,6 @@
 using System.Text.Json;
-using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
-using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Formats.Qcow2;
 using Xunit;

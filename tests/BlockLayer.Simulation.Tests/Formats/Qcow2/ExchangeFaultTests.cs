@@ -1,6 +1,4 @@
-using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
-using BlockLayer.Graph;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Formats.Qcow2;

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.TestKit;

@@ -1,7 +1,5 @@
-using System.Buffers.Binary;
 using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
-using BlockLayer.Formats.Qed;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Storage;

@@ -1,5 +1,4 @@
 using BlockLayer.Errors;
-using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;

@@ -1,4 +1,3 @@
-using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.TestKit;
