@@ -97,7 +97,8 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
         if (wasClean)
         {
             ImageCheckReport? after = _exercise.Read(format).CheckReport;
-            Assert.True(after is { Corruptions: 0, CheckErrors: 0 }, $"what was found sound is damaged once it was written: {after?.Findings.FirstOrDefault()?.Message}");
+            string finding = after?.Findings is [{ } first, ..] ? first.Message : "it cannot be checked any more";
+            Assert.True(after is { Corruptions: 0, CheckErrors: 0 }, $"what was found sound is damaged once it was written: {finding}");
         }
     }
 

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
-using BlockLayer.TestKit;
 using BlockLayer.TestKit.Hostile;
 using Xunit;
 
