@@ -89,7 +89,7 @@ public sealed class SameScriptTests : IDisposable
                 await using (node.ConfigureAwait(false))
                 {
                     ImageCheckReport report = await ImageChecker.CheckAsync(node);
-                    Assert.True(report.IsClean, $"{image}: {report.Findings.FirstOrDefault()?.Message}");
+                    Assert.True(report.IsClean, $"{image}: {string.Join("; ", report.Findings.Select(finding => finding.Message))}");
                 }
             }
         }

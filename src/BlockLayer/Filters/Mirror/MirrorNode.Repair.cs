@@ -67,7 +67,7 @@ public sealed partial class MirrorNode
             if (range.End > _destination.Child.Length)
             {
                 throw Error(
-                    BlockErrorKind.Conflict,
+                    BlockErrorKind.OutOfRange,
                     $"'{Destination.NodeName}' is {_destination.Child.Length} bytes long and cannot mirror the {Length} bytes of '{NodeName}'; grow it first.");
             }
 

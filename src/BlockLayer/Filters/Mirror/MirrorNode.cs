@@ -78,7 +78,7 @@ public sealed partial class MirrorNode : FilterNode
     /// <param name="cancellationToken">Honoured between the pieces that are copied; a copy that was begun is taken up by the next open.</param>
     /// <exception cref="ArgumentException">The region size does not suit the disk.</exception>
     /// <exception cref="ImageFormatException">The file that is to be the log is something else, or damaged. It was not changed.</exception>
-    /// <exception cref="BlockLayerException">Conflict (the destination is shorter, or somebody else uses a side), ReadOnly, NoSpace, Io.</exception>
+    /// <exception cref="BlockLayerException">OutOfRange (the destination is shorter), Conflict (somebody else uses a side), ReadOnly, NoSpace, Io.</exception>
     public static ValueTask<MirrorNode> OpenAsync(
         BlockNode source,
         BlockNode destination,
@@ -103,7 +103,7 @@ public sealed partial class MirrorNode : FilterNode
         if (destination.Length < source.Length)
         {
             throw new BlockLayerException(
-                BlockErrorKind.Conflict,
+                BlockErrorKind.OutOfRange,
                 $"'{destination.NodeName}' is {destination.Length} bytes long and cannot mirror the {source.Length} bytes of '{source.NodeName}'; grow it first.")
             {
                 NodeName = destination.NodeName,

@@ -58,7 +58,7 @@ public class MirrorInsertTests
         await CreateAsync("copy", Length - 512);
         BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(
             async () => await disk.AddMirrorAsync("raw:copy", options: new DiskOptions { Environment = _environment }));
-        Assert.Equal(BlockErrorKind.Conflict, error.Kind);
+        Assert.Equal(BlockErrorKind.OutOfRange, error.Kind);
         Assert.Equal("qcow2", disk.Root.GetChild(EdgeRole.Filtered)!.DriverName);
         await disk.WriteAsync(0, Pattern.Of(0, 512, 1));
         await using BlockStorage locked = await _environment.Files.OpenAsync(

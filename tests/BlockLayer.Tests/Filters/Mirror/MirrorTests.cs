@@ -161,7 +161,7 @@ public class MirrorTests
     {
         var sides = new MirrorFixture(destinationLength: MirrorFixture.Length - 512);
         BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(() => sides.OpenAsync());
-        Assert.Equal(BlockErrorKind.Conflict, error.Kind);
+        Assert.Equal(BlockErrorKind.OutOfRange, error.Kind);
         Assert.Equal("'destination' is 65024 bytes long and cannot mirror the 65536 bytes of 'source'; grow it first.", error.Message);
     }
 
