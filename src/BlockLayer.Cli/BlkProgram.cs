@@ -89,7 +89,7 @@ internal static class BlkProgram
         }
         catch (BlockLayerException error)
         {
-            console.Error.WriteLine(ErrorText.Of(error, command, parsed?.Operands.FirstOrDefault()));
+            console.Error.WriteLine(ErrorText.Of(error, command, parsed?.Operands.ElementAtOrDefault(command.FileOperand)));
             return ErrorText.CodeOf(error, command.FailureCode);
         }
         catch (OperationCanceledException) when (console.Interrupted.IsCancellationRequested)

@@ -1,4 +1,5 @@
 using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Terminal;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;
@@ -20,6 +21,8 @@ internal sealed class BitmapCommand : Command
     internal override string Operands => "list|show|add|remove|clear|enable|disable|merge FILE [NAME [SOURCE]]";
 
     internal override (int Minimum, int Maximum) OperandCount => (2, 4);
+
+    internal override int FileOperand => 1;
 
     internal override IReadOnlyList<Option> Options =>
     [
@@ -142,7 +145,7 @@ internal sealed class BitmapCommand : Command
         foreach (ImageBitmap bitmap in bitmaps)
         {
             string problem = bitmap.Problem is { } text ? $" ({text})" : "";
-            context.Out.WriteLine($"{ByteSize.Format(bitmap.Granularity),-13}{string.Join(',', BitmapJson.Flags(bitmap)),-14}{bitmap.Name}{problem}");
+            context.Out.WriteLine($"{ByteSize.Format(bitmap.Granularity),-13}{string.Join(',', BitmapJson.Flags(bitmap)),-14}{PrintableText.Of(bitmap.Name + problem)}");
         }
 
         return Task.CompletedTask;

@@ -16,6 +16,9 @@ internal abstract class Command
     /// <summary>How many operands there must be, from and to.</summary>
     internal abstract (int Minimum, int Maximum) OperandCount { get; }
 
+    /// <summary>Which operand, counted from 0, names the file that failures are about when they do not say it themselves.</summary>
+    internal virtual int FileOperand => 0;
+
     /// <summary>The command's own options; those that every command has are added to them.</summary>
     internal abstract IReadOnlyList<Option> Options { get; }
 

@@ -21,6 +21,11 @@ internal sealed class InfoCommand : Command
 
     internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Output, s_chain, CommonOptions.ForceShare];
 
+    internal override string Notes =>
+        """
+        Of a damaged image what can be read is shown; lines that begin with 'damaged:' ("damage" in JSON) name what is lacking. 'blk check' finds all damage.
+        """;
+
     internal override string Example => "blk info --backing-chain current.qcow2";
 
     internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
@@ -73,7 +78,7 @@ internal sealed class InfoCommand : Command
     private static void WriteText(CommandContext context, ImageInfo image)
     {
         TextWriter writer = context.Out;
-        writer.WriteLine($"image: {image.Path}");
+        writer.WriteLine(PrintableText.Of($"image: {image.Path}"));
         writer.WriteLine($"file format: {image.Format}");
         writer.WriteLine($"virtual size: {ByteSize.Format(image.VirtualSize)} ({image.VirtualSize} bytes)");
         if (image.DiskSize is { } diskSize)
@@ -117,8 +122,13 @@ internal sealed class InfoCommand : Command
                     continue;
                 }
 
-                writer.WriteLine($"    {name.Replace('-', ' ')}: {(value is bool yes ? (yes ? "true" : "false") : value)}");
+                writer.WriteLine(PrintableText.Of($"    {name.Replace('-', ' ')}: {(value is bool yes ? (yes ? "true" : "false") : value)}"));
             }
+        }
+
+        foreach (string damage in image.Details.Damage)
+        {
+            writer.WriteLine(PrintableText.Of($"damaged: {damage}"));
         }
     }
 
@@ -135,7 +145,7 @@ internal sealed class InfoCommand : Command
                 writer.WriteLine($"                [{flag++}]: {name}");
             }
 
-            writer.WriteLine($"            name: {bitmaps[i].Name}");
+            writer.WriteLine(PrintableText.Of($"            name: {bitmaps[i].Name}"));
             writer.WriteLine($"            granularity: {bitmaps[i].Granularity}");
         }
     }

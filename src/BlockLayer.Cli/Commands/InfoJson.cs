@@ -72,6 +72,17 @@ internal static class InfoJson
         }
 
         json.WriteBoolean("dirty-flag", image.Details.IsDirty);
+        if (image.Details.Damage.Count > 0)
+        {
+            json.WriteStartArray("damage");
+            foreach (string damage in image.Details.Damage)
+            {
+                json.WriteStringValue(damage);
+            }
+
+            json.WriteEndArray();
+        }
+
         json.WriteEndObject();
     }
 

@@ -1,4 +1,5 @@
 using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Terminal;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
@@ -72,7 +73,7 @@ internal sealed class MapCommand : Command
                 };
             }
 
-            writer.WriteLine($"{Hex(extent.Start),-16}{Hex(extent.Length),-16}{Hex(hostOffset),-16}{extent.Path}");
+            writer.WriteLine($"{Hex(extent.Start),-16}{Hex(extent.Length),-16}{Hex(hostOffset),-16}{PrintableText.Of(extent.Path ?? "")}");
         }
     }
 

@@ -59,7 +59,7 @@ internal sealed class PullCommand : Command
                 return ExitCode.Interrupted;
             }
 
-            string chain = string.Join(" <- ", disk.Chain.Reverse().Select(image => image.Path ?? image.NodeName));
+            string chain = string.Join(" <- ", disk.Chain.Reverse().Select(image => PrintableText.Of(image.Path ?? image.NodeName)));
             context.Say($"Copied {ByteSize.Format(lacking)}. The chain is now {chain}.");
             return ExitCode.Success;
         }

@@ -15,6 +15,8 @@ internal sealed class SnapshotCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (2, 3);
 
+    internal override int FileOperand => 1;
+
     internal override IReadOnlyList<Option> Options => [CommonOptions.Format, CommonOptions.Output, CommonOptions.ForceShare, CommonOptions.Quiet];
 
     internal override string Example => "blk snapshot create disk.qcow2 before-upgrade";

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using BlockLayer.Cli.Terminal;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
@@ -23,7 +24,7 @@ internal static class SnapshotText
             DateTimeOffset taken = TimeZoneInfo.ConvertTime(snapshot.Taken, context.Environment.Time.LocalTimeZone);
             string size = ByteSize.Format((long)Math.Min(snapshot.VmStateSize, long.MaxValue));
             string date = taken.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
-            context.Out.WriteLine($"{snapshot.Id,-9} {snapshot.Name,-16} {size,8}{date,20}{Clock(snapshot.GuestNanoseconds),13}{snapshot.InstructionCount,11}");
+            context.Out.WriteLine($"{PrintableText.Of(snapshot.Id),-9} {PrintableText.Of(snapshot.Name),-16} {size,8}{date,20}{Clock(snapshot.GuestNanoseconds),13}{snapshot.InstructionCount,11}");
         }
     }
 

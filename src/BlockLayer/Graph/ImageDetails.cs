@@ -16,4 +16,7 @@ public sealed record ImageDetails
 
     /// <summary>True when the image is marked as corrupt and takes no more writes.</summary>
     public bool IsCorrupt { get; init; }
+
+    /// <summary>What could not be read and is lacking here, a sentence each; empty when everything could. Only a check finds all damage.</summary>
+    public IReadOnlyList<string> Damage { get; init; } = [];
 }

@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Graph;
 
 namespace BlockLayer.Images;
@@ -32,14 +33,27 @@ public sealed record ImageInfo
     /// <summary>The internal snapshots, in the order of the image's table; filled by <see cref="ReadAsync"/>.</summary>
     public IReadOnlyList<SnapshotInfo> Snapshots { get; init; } = [];
 
-    /// <summary>Describes one open image, and reads its snapshots; filters on top are looked through. Neither writes nor opens anything.</summary>
-    /// <exception cref="Errors.BlockLayerException">InvalidFormat or Corrupt: the snapshots cannot be read; Io.</exception>
+    /// <summary>
+    /// Describes one open image, and reads its snapshots; filters on top are looked through. Neither writes nor opens anything. A table of snapshots that is no
+    /// table leaves <see cref="Snapshots"/> empty and is told by <see cref="ImageDetails.Damage"/>.
+    /// </summary>
+    /// <exception cref="BlockLayerException">Io.</exception>
     public static async ValueTask<ImageInfo> ReadAsync(BlockNode node, CancellationToken cancellationToken = default)
     {
         ImageInfo info = Of(node);
-        return node.SkipFilters() is ISnapshotImage image
-            ? info with { Snapshots = await image.ListSnapshotsAsync(cancellationToken).ConfigureAwait(false) }
-            : info;
+        if (node.SkipFilters() is not ISnapshotImage image)
+        {
+            return info;
+        }
+
+        try
+        {
+            return info with { Snapshots = await image.ListSnapshotsAsync(cancellationToken).ConfigureAwait(false) };
+        }
+        catch (BlockLayerException damage) when (damage.Kind is BlockErrorKind.InvalidFormat or BlockErrorKind.Corrupt)
+        {
+            return info with { Details = info.Details with { Damage = [.. info.Details.Damage, $"The snapshots cannot be read: {damage.Message}"] } };
+        }
     }
 
     /// <summary>Describes one open image from memory; filters on top are looked through. Neither writes nor opens anything.</summary>

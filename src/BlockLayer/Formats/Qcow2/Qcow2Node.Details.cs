@@ -48,6 +48,14 @@ internal sealed partial class Qcow2Node : IImageDetails
             IsDirty = header.HasFeature(IncompatibleFeatures.Dirty),
             IsEncrypted = _data.IsEncrypted,
             IsCorrupt = header.HasFeature(IncompatibleFeatures.Corrupt),
+            Damage = [.. DamageOfBitmaps()],
         };
     }
+
+    // A bitmap that was in use is told by its flag: its writer stopped, and nothing is damaged.
+    private IEnumerable<string> DamageOfBitmaps()
+        => _bitmaps.Damage is { } damage
+            ? [damage.Message]
+            : _bitmaps.Bitmaps.Where(static bitmap => bitmap.Obstacle is not null || bitmap.IsDamaged)
+                .Select(static bitmap => $"Bitmap '{bitmap.Entry.Name}' cannot be used: {ProblemOf(bitmap)}.");
 }
