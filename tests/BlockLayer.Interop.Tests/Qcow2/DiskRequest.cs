@@ -5,9 +5,9 @@ namespace BlockLayer.Interop.Tests.Qcow2;
 
 /// <summary>A request that both sides of a comparison carry out: through a node, or as a command of qemu-io.</summary>
 /// <param name="Kind">What to do.</param>
-/// <param name="Offset">Byte offset, a multiple of 512.</param>
-/// <param name="Length">Bytes, a multiple of 512.</param>
-/// <param name="Value">The byte to fill with.</param>
+/// <param name="Offset">Byte offset.</param>
+/// <param name="Length">Bytes.</param>
+/// <param name="Value">The byte to fill with, or which qemu-io is to find everywhere in what it reads.</param>
 internal sealed record DiskRequest(DiskRequestKind Kind, long Offset, int Length, byte Value)
 {
     /// <summary>The request as qemu-io takes it.</summary>
@@ -15,11 +15,13 @@ internal sealed record DiskRequest(DiskRequestKind Kind, long Offset, int Length
     {
         DiskRequestKind.Write => string.Create(CultureInfo.InvariantCulture, $"write -q -P {Value} {Offset} {Length}"),
         DiskRequestKind.WriteZeroes => string.Create(CultureInfo.InvariantCulture, $"write -q -z {Offset} {Length}"),
+        DiskRequestKind.Discard => string.Create(CultureInfo.InvariantCulture, $"discard -q {Offset} {Length}"),
+        DiskRequestKind.Read => string.Create(CultureInfo.InvariantCulture, $"read -q -P {Value} {Offset} {Length}"),
         DiskRequestKind.Flush => "flush",
         _ => throw new InvalidOperationException($"{Kind} has no command"),
     };
 
-    /// <summary>Requests of all kinds: most of them shorter than a few subclusters, some over several clusters.</summary>
+    /// <summary>Writes, zeroes and flushes in whole sectors: most of them shorter than a few subclusters, some over several clusters.</summary>
     internal static IReadOnlyList<DiskRequest> RandomScript(int seed, int count, int diskLength)
     {
         var random = new Random(seed);
@@ -41,7 +43,7 @@ internal sealed record DiskRequest(DiskRequestKind Kind, long Offset, int Length
         return script;
     }
 
-    /// <summary>Carries the request out.</summary>
+    /// <summary>Carries the request out; what a read finds is the caller's to look at, so reads are not for this.</summary>
     internal async ValueTask DoAsync(BlockNode node)
     {
         switch (Kind)
@@ -54,9 +56,14 @@ internal sealed record DiskRequest(DiskRequestKind Kind, long Offset, int Length
             case DiskRequestKind.WriteZeroes:
                 await node.WriteZeroesAsync(Offset, Length);
                 break;
-            default:
+            case DiskRequestKind.Discard:
+                await node.DiscardAsync(Offset, Length);
+                break;
+            case DiskRequestKind.Flush:
                 await node.FlushAsync();
                 break;
+            default:
+                throw new InvalidOperationException($"{Kind} is not done here");
         }
     }
 }
@@ -66,5 +73,7 @@ internal enum DiskRequestKind
 {
     Write,
     WriteZeroes,
+    Discard,
+    Read,
     Flush,
 }
