@@ -93,7 +93,7 @@ internal sealed partial class Qcow2Node : IAmendableImage
                 }
 
                 await draft.ReplaceZeroEntriesAsync(tables, HasBacking, cancellationToken).ConfigureAwait(false);
-                await draft.SettleFlagsAsync(tables[0], users: 1, cancellationToken).ConfigureAwait(false);
+                await draft.SettleFlagsAsync(tables[0], users: 1, others: 0, cancellationToken).ConfigureAwait(false);
                 var entries = new List<SnapshotEntry>();
                 foreach ((SnapshotEntry snapshot, ulong[] words) in snapshots.Entries.Zip(tables.Skip(1)))
                 {

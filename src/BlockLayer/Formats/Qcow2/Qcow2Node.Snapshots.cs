@@ -33,7 +33,7 @@ internal sealed partial class Qcow2Node : ISnapshotImage
 
                 ulong[] words = _tables.L1.CopyTo(_tables.L1.Count);
                 await draft.ChangeReferencesAsync(words, change: 1, cancellationToken).ConfigureAwait(false);
-                await draft.SettleFlagsAsync(words, users: 2, cancellationToken).ConfigureAwait(false);
+                await draft.SettleFlagsAsync(words, users: 2, others: 0, cancellationToken).ConfigureAwait(false);
                 HostOffset kept = await draft.WriteTableAsync(WordTable.ToBytes(words)).ConfigureAwait(false);
                 made = SnapshotEntry.Create(id, name, Environment.Time.GetUtcNow(), Header.VirtualSize, kept, (uint)words.Length);
                 Func<Qcow2Header, Qcow2Header> header = await WriteSnapshotsAsync(draft, snapshots, [.. snapshots.Entries, made]).ConfigureAwait(false);
@@ -62,7 +62,7 @@ internal sealed partial class Qcow2Node : ISnapshotImage
                 ulong[] words = (await snapshot.LoadL1Async(new EdgeMetadataReader(_file), cancellationToken).ConfigureAwait(false))[..(int)_geometry.L1EntriesFor(size)];
                 await draft.ChangeReferencesAsync(words, change: 1, cancellationToken).ConfigureAwait(false);
                 await draft.ChangeReferencesAsync(_tables.L1.CopyTo(_tables.L1.Count), change: -1, cancellationToken).ConfigureAwait(false);
-                await draft.SettleFlagsAsync(words, users: 1, cancellationToken).ConfigureAwait(false);
+                await draft.SettleFlagsAsync(words, users: 1, others: 1, cancellationToken).ConfigureAwait(false);
                 return new TableExchange(await WriteL1Async(draft, words).ConfigureAwait(false), _geometry, header => header with { VirtualSize = size });
             },
             cancellationToken).ConfigureAwait(false);
@@ -81,7 +81,7 @@ internal sealed partial class Qcow2Node : ISnapshotImage
                 await draft.ChangeReferencesAsync(dropped, change: -1, cancellationToken).ConfigureAwait(false);
                 draft.DropTable(snapshot.L1TableOffset, snapshot.L1TableRange.Length);
                 ulong[] words = _tables.L1.CopyTo(_tables.L1.Count);
-                await draft.SettleFlagsAsync(words, users: 1, cancellationToken).ConfigureAwait(false);
+                await draft.SettleFlagsAsync(words, users: 1, others: 0, cancellationToken).ConfigureAwait(false);
                 Func<Qcow2Header, Qcow2Header> header = await WriteSnapshotsAsync(draft, snapshots, snapshots.Entries.Where(entry => entry != snapshot)).ConfigureAwait(false);
                 return new TableExchange(await WriteL1Async(draft, words).ConfigureAwait(false), _geometry, header);
             },

@@ -106,10 +106,13 @@ internal sealed partial class TableDraft
     /// <summary>
     /// Gives an L1 table copied flags that agree with the counts, which are final by now: its words are changed, and an L2 table whose flags change is replaced by a copy.
     /// </summary>
+    /// <remarks>A count that is lower than what is known to lead to a cluster would let the cluster go, or be written in place, while somebody still reads it.</remarks>
     /// <param name="l1">The words of the table.</param>
     /// <param name="users">How many L1 tables will hold these words.</param>
+    /// <param name="others">How many L1 tables besides lead to the same clusters, for certain.</param>
     /// <param name="cancellationToken">Honoured between tables.</param>
-    internal async ValueTask SettleFlagsAsync(ulong[] l1, int users, CancellationToken cancellationToken)
+    /// <exception cref="ImageFormatException">Corrupt: a refcount does not cover what leads to the cluster.</exception>
+    internal async ValueTask SettleFlagsAsync(ulong[] l1, int users, int others, CancellationToken cancellationToken)
     {
         var places = new Dictionary<HostOffset, HostOffset>();
         foreach ((HostOffset table, int uses) in TablesOf(l1))
@@ -117,7 +120,9 @@ internal sealed partial class TableDraft
             cancellationToken.ThrowIfCancellationRequested();
             byte[] l2 = await ReadL2Async(table).ConfigureAwait(false);
             places[table] = table;
-            if (SettleFlags(l2))
+            ulong least = (ulong)uses * (ulong)(users + others);
+            RequireCounted(table.Cluster(_geometry), least);
+            if (SettleFlags(l2, least))
             {
                 Change(table.Cluster(_geometry), -(long)uses * users);
                 places[table] = await WriteTableAsync(l2, (ulong)uses * (ulong)users).ConfigureAwait(false);
@@ -159,12 +164,13 @@ internal sealed partial class TableDraft
         }
     }
 
-    private bool SettleFlags(byte[] l2)
+    private bool SettleFlags(byte[] l2, ulong least)
     {
         bool changed = false;
         for (int at = 0; at < l2.Length; at += _geometry.L2EntrySize)
         {
             L2Entry entry = EntryAt(l2, at);
+            RequireCounted(entry, least);
             bool hasCluster = !entry.IsCompressed && entry.HostOffset.Value != 0;
             L2Entry settled = entry.WithCopied(hasCluster && CountOf(entry.HostOffset.Cluster(_geometry)) == 1);
             if (settled != entry)
@@ -211,11 +217,18 @@ internal sealed partial class TableDraft
             return default;
         }
 
-        if (entry.Validate(_geometry, _version, _file.Child.Length) is var fault && fault.IsFatal())
+        if (FaultOf(entry) is var fault && fault.IsFatal())
         {
             throw fault.ToException("L2 table entry", entry.Raw, at);
         }
 
+        return HostClustersOf(entry);
+    }
+
+    private EntryFault FaultOf(L2Entry entry) => entry.Validate(_geometry, _version, _file.Child.Length);
+
+    private (HostCluster First, int Count) HostClustersOf(L2Entry entry)
+    {
         if (entry.IsCompressed)
         {
             CompressedDescriptor stream = entry.Compressed(_geometry);
@@ -224,6 +237,29 @@ internal sealed partial class TableDraft
         }
 
         return entry.HostOffset.Value == 0 ? default : (entry.HostOffset.Cluster(_geometry), 1);
+    }
+
+    /// <summary>An entry that cannot be followed needs nothing: nobody reads what it leads to.</summary>
+    private void RequireCounted(L2Entry entry, ulong least)
+    {
+        if (entry.Raw == 0 || FaultOf(entry).IsFatal())
+        {
+            return;
+        }
+
+        (HostCluster first, int count) = HostClustersOf(entry);
+        for (int i = 0; i < count; i++)
+        {
+            RequireCounted(first.Plus(i), least);
+        }
+    }
+
+    private void RequireCounted(HostCluster cluster, ulong least)
+    {
+        if (CountOf(cluster) < least)
+        {
+            throw _guard.Broken(cluster.Offset(_geometry), $"{cluster} would be referred to {least} times or more, and its refcount would say {CountOf(cluster)}");
+        }
     }
 
     private void Change(HostCluster cluster, long change)

@@ -235,6 +235,30 @@ public sealed class SnapshotTests
         Assert.Equal(Length, content.Length);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_refcount_that_forgets_the_snapshot_costs_nobody_a_cluster(bool deletes)
+    {
+        byte[] content;
+        await using (Qcow2Node writer = await CreateAsync())
+        {
+            content = await FillAsync(writer, writer: 1);
+            await writer.CreateSnapshotAsync("one", CancellationToken.None);
+            BlockStatus status = await writer.GetStatusAsync(0, ClusterSize, StatusDepth.Node);
+            byte[] block = new byte[8];
+            await writer.File.ReadAsync(writer.Header.RefcountTableOffset.Value, block);
+            await DamageAsync(BinaryPrimitives.ReadInt64BigEndian(block) + (status.HostOffset / ClusterSize * 2), [0, 1]);
+        }
+
+        await using Qcow2Node node = await _world.OpenAsync("disk");
+        ValueTask change = deletes ? node.DeleteSnapshotAsync("one", CancellationToken.None) : node.ApplySnapshotAsync("one", CancellationToken.None);
+        ImageFormatException refused = await Assert.ThrowsAsync<ImageFormatException>(() => change.AsTask());
+        Assert.Equal(BlockErrorKind.Corrupt, refused.Kind);
+        Assert.Equal(content, await ReadAsync(node));
+        Assert.Equal(content, await ReadSnapshotAsync("one"));
+    }
+
     private async Task<Qcow2Node> CreateAsync(Qcow2CreateOptions? options = null)
     {
         await _world.CreateAsync("disk", options ?? new Qcow2CreateOptions { Length = Length, ClusterSize = ClusterSize });
