@@ -59,15 +59,17 @@ internal sealed partial class Qcow2Node
     }
 
     /// <summary>
-    /// Makes room in the L1 table, and hides what a longer backing file would show in the new part, or old mappings there, such as the VM state of a snapshot that
-    /// was loaded: durable before the new size is.
+    /// Makes room in the L1 table, and hides what the new part would show: a longer backing file, the rest of the cluster that the disk ended in, which another program
+    /// may have cut without zeroing it, or old mappings, such as the VM state of a snapshot that was loaded. All of it durable before the new size is.
     /// </summary>
     private async ValueTask GrowAsync(long oldLength, long length, CancellationToken cancellationToken)
     {
         GuestCluster mapped = new((long)_tables.L1.Count << _geometry.L2Bits);
-        await DropMappingsAsync(new GuestOffset(Alignment.RoundUp(oldLength, _geometry.ClusterSize)).Cluster(_geometry), mapped).ConfigureAwait(false);
+        long firstWhole = Alignment.RoundUp(oldLength, _geometry.ClusterSize);
+        await DropMappingsAsync(new GuestOffset(firstWhole).Cluster(_geometry), mapped).ConfigureAwait(false);
         await EnsureL1EntriesAsync((int)_geometry.L1EntriesFor(length)).ConfigureAwait(false);
-        long shown = Math.Min(length, BackingEdge?.Child.Length ?? 0);
+        long below = BackingEdge is { } backing ? backing.Child.Length : HasBacking ? long.MaxValue : 0; // one that was not opened may have any length
+        long shown = Math.Min(length, Math.Max(below, firstWhole));
         if (shown <= oldLength)
         {
             return;

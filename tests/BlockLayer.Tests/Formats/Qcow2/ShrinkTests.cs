@@ -77,6 +77,48 @@ public sealed class ShrinkTests
         await AssertSoundAsync(shorter);
     }
 
+    [Fact]
+    public async Task The_rest_of_the_last_cluster_does_not_show_when_another_program_cut_the_disk()
+    {
+        const int Cut = (2 * ClusterSize) + 100;
+        await using (Qcow2Node node = await CreateAsync(new Qcow2CreateOptions { Length = 3 * ClusterSize, ClusterSize = ClusterSize }))
+        {
+            await FillAsync(node);
+        }
+
+        await using (StorageNode file = await _world.OpenFileAsync("disk"))
+        {
+            byte[] size = [0, 0, 0, 0, 0, 0, Cut >> 8, Cut & 0xff];
+            await file.WriteAsync(24, size);
+        }
+
+        await using Qcow2Node shorter = await _world.OpenAsync("disk");
+        byte[] kept = await ReadAsync(shorter);
+        await shorter.ResizeAsync(Length);
+        byte[] grown = await ReadAsync(shorter);
+        Assert.Equal(kept, grown[..Cut]);
+        Assert.True(grown.AsSpan(Cut).IndexOfAnyExcept((byte)0) < 0, "what was cut off came back");
+        await AssertSoundAsync(shorter);
+    }
+
+    [Fact]
+    public async Task A_longer_backing_file_that_was_not_opened_does_not_show_later_where_the_disk_grew()
+    {
+        var options = new Qcow2CreateOptions { Length = ClusterSize, ClusterSize = ClusterSize, Backing = new BackingReference("base", "raw") };
+        await using (Qcow2Node alone = await CreateAsync(options))
+        {
+            await alone.ResizeAsync(4 * ClusterSize);
+        }
+
+        byte[] below = Pattern.Of(0, 4 * ClusterSize, writer: 2);
+        await using Qcow2Node node = await _world.OpenAsync("disk");
+        node.AttachBacking(await _world.CreateRawAsync("base", below));
+        byte[] found = await ReadAsync(node);
+        Assert.Equal(below[..ClusterSize], found[..ClusterSize]);
+        Assert.True(found.AsSpan(ClusterSize).IndexOfAnyExcept((byte)0) < 0, "the backing file shows in what was added");
+        await AssertSoundAsync(node);
+    }
+
     private async Task<Qcow2Node> CreateAsync(Qcow2CreateOptions options)
     {
         await _world.CreateAsync("disk", options);
