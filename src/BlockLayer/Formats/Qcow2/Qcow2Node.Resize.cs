@@ -19,10 +19,7 @@ internal sealed partial class Qcow2Node
         ThrowIfBitmapsCannotFollow(length);
         _data.ThrowIfNotOpened();
         ThrowIfSizeIsFixed(length);
-        if (_data.IsEncrypted && length % SectorCipher.SectorSize != 0)
-        {
-            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' is encrypted in sectors of {SectorCipher.SectorSize} bytes; {length} is no multiple of that.");
-        }
+        ThrowIfNotWholeSectors(length);
 
         await PrepareToWriteAsync().ConfigureAwait(false);
         long oldLength = Length;
@@ -46,6 +43,14 @@ internal sealed partial class Qcow2Node
         {
             await _data.ResizeAsync(oldLength, length).ConfigureAwait(false);
             await CutFileAsync().ConfigureAwait(false);
+        }
+    }
+
+    private void ThrowIfNotWholeSectors(long length)
+    {
+        if (_data.IsEncrypted && length % SectorCipher.SectorSize != 0)
+        {
+            throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' is encrypted in sectors of {SectorCipher.SectorSize} bytes; {length} is no multiple of that.");
         }
     }
 

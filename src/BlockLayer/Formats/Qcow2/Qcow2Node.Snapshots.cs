@@ -56,6 +56,7 @@ internal sealed partial class Qcow2Node : ISnapshotImage
                 if (size != Length)
                 {
                     ThrowIfNotResizable();
+                    ThrowIfNotWholeSectors(size);
                 }
 
                 // Only what maps the disk: the VM state belongs to the snapshot, and would show when the disk grew over it.

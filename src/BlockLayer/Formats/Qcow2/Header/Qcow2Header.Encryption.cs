@@ -22,6 +22,11 @@ internal sealed partial record Qcow2Header
 
     private void ValidateEncryption(ClusterGeometry g, long fileLength)
     {
+        if (Encryption != EncryptionMethod.None && VirtualSize % SectorCipher.SectorSize != 0)
+        {
+            throw ImageFormatException.Invalid("size", SizeAt, $"{VirtualSize}", $"a multiple of {SectorCipher.SectorSize} in an encrypted image");
+        }
+
         HeaderExtension? extension = Extensions.Find(HeaderExtensionType.EncryptionHeader);
         if (Encryption == EncryptionMethod.Luks != extension is not null)
         {

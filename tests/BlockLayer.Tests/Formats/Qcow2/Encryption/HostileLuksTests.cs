@@ -73,6 +73,19 @@ public sealed class HostileLuksTests
         Assert.Contains(message, refused.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(EncryptionMethod.Aes)]
+    [InlineData(EncryptionMethod.Luks)]
+    public void A_disk_that_ends_inside_a_sector_is_refused(object method)
+    {
+        Qcow2Header header = (EncryptionMethod)method == EncryptionMethod.Luks
+            ? TestHeaders.Version3().WithNewLuksHeader(new HostOffset(5 << 16), 65536)
+            : TestHeaders.Version3() with { Encryption = EncryptionMethod.Aes };
+        header.Validate(10 << 16);
+        ImageFormatException refused = Assert.Throws<ImageFormatException>(() => (header with { VirtualSize = header.VirtualSize - 100 }).Validate(10 << 16));
+        Assert.Equal($"size is {header.VirtualSize - 100} at byte 24; expected is a multiple of 512 in an encrypted image.", refused.Message);
+    }
+
     [Fact]
     public void A_method_and_a_pointer_go_together()
     {
