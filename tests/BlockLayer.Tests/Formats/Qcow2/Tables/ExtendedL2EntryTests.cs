@@ -97,7 +97,7 @@ public sealed class ExtendedL2EntryTests
         });
         int dataReads = 0;
         int halves = 0;
-        for (int i = 0; i < 3_000_000; i++)
+        for (int i = 0; i < 3_000_000 || dataReads == 0 || dataReads == i; i++) // until the writer was seen at work, whenever it is given a processor
         {
             Assert.True(slice.TryLookup(new GuestOffset(Subcluster), Subcluster, out ClusterMapping run));
             bool isData = run.Kind == ClusterKind.Data && run.HostOffset.Value == (3 * ClusterSize) + Subcluster;
@@ -108,6 +108,5 @@ public sealed class ExtendedL2EntryTests
         Volatile.Write(ref stop, true);
         await writer;
         Assert.Equal(0, halves);
-        Assert.InRange(dataReads, 1, 2_999_999); // the writer did run meanwhile
     }
 }
