@@ -19,7 +19,7 @@ internal sealed class ResizeCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (2, 2);
 
-    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_shrink, s_preallocation, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_shrink, s_preallocation, CommonOptions.PassphraseFile, CommonOptions.Quiet];
 
     internal override string Example => "blk resize disk.qcow2 +10G";
 
@@ -39,7 +39,8 @@ internal sealed class ResizeCommand : Command
             "full" => Preallocation.Full,
             _ => Preallocation.Off,
         };
-        ImageOpenOptions options = new ImageOpenOptions { Access = NodeAccess.ReadWrite, Policy = context.PolicyFor(path) }.WithFormat(arguments.Get(CommonOptions.Format));
+        ImageOpenOptions options = new ImageOpenOptions { Access = NodeAccess.ReadWrite, Policy = context.PolicyFor(path), Secrets = context.Secrets }
+            .WithFormat(arguments.Get(CommonOptions.Format));
         BlockNode image = await context.Opener.OpenAsync(path, options).ConfigureAwait(false);
         await using (image.ConfigureAwait(false))
         {

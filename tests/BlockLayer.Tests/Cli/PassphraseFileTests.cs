@@ -41,6 +41,9 @@ public sealed class PassphraseFileTests : IDisposable
         BlkRun.Outcome refused = await _blk.RunAsync("convert", "-f", "qcow2", "@disk", "@out");
         Assert.Equal(ExitCode.Failure, refused.Code);
         Assert.Contains("'@disk' is encrypted (LUKS) and was opened without its passphrase", refused.Error, StringComparison.Ordinal);
+        BlkRun.Outcome resized = await _blk.RunAsync("resize", "@disk", "+512");
+        Assert.Contains("'@disk' is encrypted (LUKS) and was opened without its passphrase", resized.Error, StringComparison.Ordinal);
+        await _blk.SucceedAsync("resize", "--passphrase-file", "@secret", "@disk", "+512");
         BlkRun.Outcome wrong = await _blk.RunAsync("convert", "-f", "qcow2", "--passphrase-file", "@other", "@disk", "@out");
         Assert.Equal(ExitCode.Failure, wrong.Code);
         Assert.Contains("No key slot of the LUKS header opens with the passphrase that was given.", wrong.Error, StringComparison.Ordinal);

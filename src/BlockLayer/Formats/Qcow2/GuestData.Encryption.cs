@@ -18,6 +18,17 @@ internal sealed partial class GuestData : IDisposable
     /// <summary>Forgets the keys.</summary>
     public void Dispose() => _cipher?.Dispose();
 
+    /// <summary>For who is about to do something that may have to write data half way.</summary>
+    /// <exception cref="BlockLayerException">Denied: the data lies in a file that was not opened, or is encrypted and was opened without its passphrase.</exception>
+    internal void ThrowIfNotWithinReach()
+    {
+        ThrowIfNotOpened();
+        if (IsEncrypted)
+        {
+            RequireCipher();
+        }
+    }
+
     // A disk that grows shows the rest of the cluster it ended in, which has to be there to be decrypted into zeroes.
     private long StoredLength(long length) => IsEncrypted ? Alignment.RoundUp(length, _clusterSize) : length;
 

@@ -111,7 +111,7 @@ internal sealed partial class GuestData
     }
 
     /// <exception cref="BlockLayerException">Denied: the data lies in a file that was not opened.</exception>
-    internal void ThrowIfNotOpened()
+    private void ThrowIfNotOpened()
     {
         if (_place == DataPlace.NotOpened)
         {

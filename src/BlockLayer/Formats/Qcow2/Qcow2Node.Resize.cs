@@ -17,7 +17,7 @@ internal sealed partial class Qcow2Node
         }
 
         ThrowIfBitmapsCannotFollow(length);
-        _data.ThrowIfNotOpened();
+        _data.ThrowIfNotWithinReach(); // the rest of a cluster is zeroed, in the midst of it
         ThrowIfSizeIsFixed(length);
         ThrowIfNotWholeSectors(length);
 

@@ -148,6 +148,30 @@ public sealed class EncryptedImageTests : IDisposable
     }
 
     [Theory]
+    [InlineData(Length / 2 + 512)]
+    [InlineData(Length + 512)]
+    public async Task A_resize_without_the_passphrase_is_refused_before_it_drops_anything(int length)
+    {
+        await CreateAsync("disk");
+        byte[] content = Pattern.Of(0, Length, writer: 1);
+        await using (BlockNode disk = await OpenAsync("disk", NodeAccess.ReadWrite))
+        {
+            await disk.WriteAsync(0, content);
+        }
+
+        await using (BlockNode locked = await OpenAsync("disk", NodeAccess.ReadWrite, secrets: null))
+        {
+            BlockLayerException refused = await Assert.ThrowsAsync<BlockLayerException>(async () => await locked.ResizeAsync(length, new ResizeOptions { AllowShrink = true }));
+            Assert.Equal(BlockErrorKind.Denied, refused.Kind);
+        }
+
+        await using BlockNode again = await OpenAsync("disk");
+        byte[] found = new byte[Length];
+        await again.ReadAsync(0, found);
+        Assert.Equal(content, found);
+    }
+
+    [Theory]
     [InlineData("encrypt.format=aes", "images are created with luks only")]
     [InlineData("encrypt.format=luks,compat=0.10", "LUKS needs compat=1.1.")]
     [InlineData("encrypt.format=luks,preallocation=full", "Encryption goes neither with")]
