@@ -76,7 +76,7 @@ public sealed class MeteredFiles : StorageProvider
         => _files.TryGetValue(path, out MeteredFile? file) ? new StorageFileInfo(file.Identity, StorageFileKind.Regular, file.Content.Length) : null;
 
     /// <inheritdoc/>
-    public override string GetRealPath(string path) => path;
+    public override string GetRealPath(string path) => Path.GetFullPath(path);
 
     /// <inheritdoc/>
     public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken) => throw new NotSupportedException();

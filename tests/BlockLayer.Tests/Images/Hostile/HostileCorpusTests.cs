@@ -7,9 +7,9 @@ using Xunit;
 namespace BlockLayer.Tests.Images.Hostile;
 
 /// <summary>
-/// Damaged and malicious headers, one named case each, through everything that is done to a file: the verdict of an inspection, what an open says, and the price of it
-/// all in calls, bytes and memory. The numbers in front are the lines of the corpus: its lists for qcow2 (2), QED (3) and add-cow (4). Damage behind the headers, in
-/// streams, bitmaps and clusters in use, is in the formats' own tests.
+/// Damaged and malicious headers, one named case each: the verdict of an inspection, what an open says, and the price of it all in calls, bytes and memory. The
+/// numbers in front are the lines of the corpus: its lists for qcow2 (2), QED (3) and add-cow (4), of which these are a choice. Lines 1 to 12 of qcow2 are held in
+/// full by <see cref="Qcow2CorpusTests"/> and <see cref="Qcow2LinkCorpusTests"/>.
 /// </summary>
 public sealed class HostileCorpusTests
 {
