@@ -24,6 +24,9 @@ internal sealed class ImageExercise
     private const long MaxRead = 16 << 20;
     private const int MaxRuns = 10_000;
 
+    private static readonly Passphrase s_passphrase = Passphrase.FromText("of all seeds");
+    private static readonly ImageSecrets s_secrets = new(s_passphrase);
+
     private readonly ImageOpener _opener;
     private readonly BlockEnvironment _environment;
     private readonly byte[] _buffer = new byte[64 << 10];
@@ -33,6 +36,9 @@ internal sealed class ImageExercise
         _environment = new BlockEnvironment { Files = Files, Work = InlineWorkScheduler.Instance, Time = new FrozenTime() };
         _opener = new ImageOpener(BuiltInFormats.All, _environment);
     }
+
+    /// <summary>What opens the images that are encrypted.</summary>
+    internal static Passphrase Passphrase => s_passphrase;
 
     /// <summary>The image, what it may refer to, and what was asked of them.</summary>
     internal MeteredFiles Files { get; } = new();
@@ -46,7 +52,7 @@ internal sealed class ImageExercise
     {
         var report = new ExerciseReport();
         BlockNode? node = null;
-        report.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, new ImageOpenOptions { Format = format, Backing = backing, Policy = policy ?? OpenPolicy.Default })));
+        report.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, new ImageOpenOptions { Format = format, Backing = backing, Policy = policy ?? OpenPolicy.Default, Secrets = s_secrets })));
         if (node is null)
         {
             return report;
@@ -70,7 +76,7 @@ internal sealed class ImageExercise
     {
         var report = new ExerciseReport();
         BlockNode? node = null;
-        var options = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Policy = OpenPolicy.Default };
+        var options = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Policy = OpenPolicy.Default, Secrets = s_secrets };
         report.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, options)));
         if (node is null)
         {
@@ -101,7 +107,7 @@ internal sealed class ImageExercise
     {
         var outcome = new RepairOutcome { Before = Sample(format) };
         BlockNode? node = null;
-        var options = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Purpose = OpenPurpose.Repair };
+        var options = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Purpose = OpenPurpose.Repair, Secrets = s_secrets };
         outcome.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, options)));
         if (node is not null)
         {
@@ -123,7 +129,7 @@ internal sealed class ImageExercise
         const int Pieces = 256;
         List<int?> sample = [];
         BlockNode? node = null;
-        if (Try(() => node = Finish(_opener.OpenAsync(ImagePath, new ImageOpenOptions { Format = format }))) is not null || node is null)
+        if (Try(() => node = Finish(_opener.OpenAsync(ImagePath, new ImageOpenOptions { Format = format, Secrets = s_secrets }))) is not null || node is null)
         {
             return sample;
         }

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
@@ -7,6 +8,11 @@ namespace BlockLayer.TestKit.Hostile;
 /// <summary>Small sound qcow2 images, one for each thing the format can hold, with the place of every number in them.</summary>
 internal static class Qcow2Seeds
 {
+    private const int CryptMethodAt = 32;
+
+    private static readonly Lazy<SeedImage> s_dataFile = new(
+        static () => Make("a data file", new() { Length = 100_000, ClusterSize = 512, DataFile = "data" }, FillAsync));
+
     private static readonly Lazy<IReadOnlyList<SeedImage>> s_all = new(static () =>
     [
         Make("version 2, clusters of 512", new() { Length = 40_000, Version = 2, ClusterSize = 512 }, FillAsync),
@@ -17,17 +23,45 @@ internal static class Qcow2Seeds
         Make("snapshots", new() { Length = 100_000, ClusterSize = 1024 }, FillSnapshotsAsync),
         Make("version 2, a snapshot", new() { Length = 100_000, Version = 2, ClusterSize = 512 }, FillSnapshotsAsync),
         Make("bitmaps", new() { Length = 2 << 20, ClusterSize = 512 }, FillBitmapsAsync),
+        s_dataFile.Value,
+        MakeLegacyEncrypted(),
+    ]);
+
+    private static readonly Lazy<IReadOnlyList<SeedImage>> s_luks = new(static () =>
+    [
+        MakeLuks("LUKS with CBC", new() { Iterations = 1000, KeyBits = 128, Mode = "cbc-essiv:sha256" }),
+        MakeLuks("LUKS with XTS", new() { Iterations = 1000, KeyBits = 128 }),
     ]);
 
     internal static IReadOnlyList<SeedImage> All => s_all.Value;
+
+    /// <summary>
+    /// Encrypted images, which take longer to open than all else takes together. Their keys are new in each process, so a run with the same seed damages the same
+    /// places of other bytes.
+    /// </summary>
+    internal static IReadOnlyList<SeedImage> Luks => s_luks.Value;
+
+    /// <summary>What <see cref="ImageExercise.DataPath"/> holds for the image that keeps the guest's data there.</summary>
+    internal static byte[] DataFile => s_dataFile.Value.DataFile;
 
     /// <summary>The image with this in it.</summary>
     internal static SeedImage Get(string name) => All.Single(seed => seed.Name == name);
 
     private static SeedImage Make(string name, Qcow2CreateOptions options, Func<BlockNode, Task> fill)
     {
-        byte[] image = SeedWorld.Make(Qcow2Format.Instance, options, fill, out _);
-        return new SeedImage(name, image, Qcow2Fields.Of(image), ByteOrder.BigEndian, options.ClusterSize);
+        byte[] image = SeedWorld.Make(Qcow2Format.Instance, options, fill, out byte[] dataFile);
+        return new SeedImage(name, image, Qcow2Fields.Of(image), ByteOrder.BigEndian, options.ClusterSize) { DataFile = dataFile };
+    }
+
+    private static SeedImage MakeLuks(string name, LuksCreateOptions encryption)
+        => Make(name, new() { Length = 102_400, ClusterSize = 2048, Encryption = encryption, Passphrase = ImageExercise.Passphrase }, FillAsync);
+
+    // No such image can be created any more. Nothing in one but its header tells that it is encrypted, so a plain one becomes one whose guest sees noise.
+    private static SeedImage MakeLegacyEncrypted()
+    {
+        SeedImage plain = Make("encrypted without LUKS", new() { Length = 61_440, Version = 2, ClusterSize = 1024 }, FillAsync);
+        BinaryPrimitives.WriteUInt32BigEndian(plain.Bytes.AsSpan(CryptMethodAt), (uint)EncryptionMethod.Aes);
+        return plain;
     }
 
     private static async Task FillAsync(BlockNode node)

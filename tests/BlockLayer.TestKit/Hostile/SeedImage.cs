@@ -8,5 +8,8 @@ namespace BlockLayer.TestKit.Hostile;
 /// <param name="ClusterSize">Bytes; places that are a multiple of it are better lies.</param>
 internal sealed record SeedImage(string Name, byte[] Bytes, IReadOnlyList<FieldSpot> Fields, ByteOrder Order, int ClusterSize)
 {
+    /// <summary>The file with the guest's data, if the image keeps it elsewhere.</summary>
+    internal byte[] DataFile { get; init; } = [];
+
     public override string ToString() => Name;
 }

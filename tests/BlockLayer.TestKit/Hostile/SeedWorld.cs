@@ -12,7 +12,7 @@ internal static class SeedWorld
 
     /// <summary>Makes an image and fills it; its file.</summary>
     /// <param name="format">Its format.</param>
-    /// <param name="options">How it is created; a backing file is called <c>base</c> and raw.</param>
+    /// <param name="options">How it is created; a backing file is called <c>base</c> and raw, a data file <c>data</c>.</param>
     /// <param name="fill">What is done with it while it is open for writing.</param>
     /// <param name="dataFile">What the file <c>/d/data</c> holds in the end, if the image has one.</param>
     internal static byte[] Make(ImageFormat format, ImageCreateOptions options, Func<BlockNode, Task> fill, out byte[] dataFile)
@@ -20,6 +20,11 @@ internal static class SeedWorld
         var files = new MeteredFiles();
         files.Put(ImageExercise.ImagePath, []);
         files.Put(ImageExercise.BasePath, Base);
+        if (format.DataFileOf(options) is not null)
+        {
+            files.Put(ImageExercise.DataPath, []);
+        }
+
         var environment = new BlockEnvironment { Files = files, Work = InlineWorkScheduler.Instance, Time = new FrozenTime() };
         MakeAsync(environment, format, options, fill).GetAwaiter().GetResult();
         dataFile = files.GetInfo(ImageExercise.DataPath) is null ? [] : files.Get(ImageExercise.DataPath).ToArray();
@@ -36,7 +41,7 @@ internal static class SeedWorld
         }
 
         var opener = new ImageOpener(BuiltInFormats.All, environment);
-        var write = new ImageOpenOptions { Format = format.Name, Access = NodeAccess.ReadWrite };
+        var write = new ImageOpenOptions { Format = format.Name, Access = NodeAccess.ReadWrite, Secrets = new ImageSecrets(ImageExercise.Passphrase) };
         BlockNode node = await opener.OpenAsync(ImageExercise.ImagePath, write).ConfigureAwait(false);
         await using (node.ConfigureAwait(false))
         {
