@@ -152,6 +152,22 @@ internal sealed class ClusterCounts
         return found;
     }
 
+    /// <summary>The pages that exist, in ascending order: looking through all numbers costs what there are of them, however far apart they lie.</summary>
+    public IEnumerable<long> Pages()
+    {
+        for (int chunk = 0; chunk < _chunks.Count; chunk++)
+        {
+            byte[]?[] pages = _chunks[chunk] ?? [];
+            for (int i = 0; i < pages.Length; i++)
+            {
+                if (pages[i] is not null)
+                {
+                    yield return ((long)chunk << ChunkBits) + i;
+                }
+            }
+        }
+    }
+
     private byte[] EnsurePage(long page)
     {
         if (Page(page) is { } found)

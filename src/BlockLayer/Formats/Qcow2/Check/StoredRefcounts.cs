@@ -32,7 +32,7 @@ internal sealed class StoredRefcounts
 
     /// <summary>
     /// Reads the refcount table and its blocks: every block that counts clusters of the file, and every other block once. So what is read and kept is
-    /// bounded by the file's length, whatever the table says.
+    /// bounded by the file's length, whatever the table says. Counts of clusters that no offset can name are nobody's and are left out.
     /// </summary>
     public static async ValueTask<StoredRefcounts> LoadAsync(IMetadataReader file, Qcow2Header header, ClusterGeometry g, CancellationToken cancellationToken)
     {
@@ -46,6 +46,7 @@ internal sealed class StoredRefcounts
 
         StoredRefcounts stored = new(g, header.RefcountTableOffset, table);
         long blocksOfFile = (g.ClustersFor(file.Length) >> g.RefcountBlockBits) + 1;
+        long nameable = 1L << (Qcow2Limits.HostOffsetBits - g.ClusterBits);
         HashSet<long> seen = [];
         byte[] block = new byte[g.ClusterSize];
         for (int i = 0; i < table.Length; i++)
@@ -55,7 +56,7 @@ internal sealed class StoredRefcounts
             {
                 stored._unreadable.Add(i);
             }
-            else if (table[i].IsAllocated && offset.Value < file.Length && (seen.Add(offset.Value) || i < blocksOfFile))
+            else if (table[i].IsAllocated && offset.Value < file.Length && (long)i << g.RefcountBlockBits < nameable && (seen.Add(offset.Value) || i < blocksOfFile))
             {
                 await file.ReadPaddedAsync(offset.Value, block, cancellationToken).ConfigureAwait(false);
                 stored.Keep(block, firstCluster: (long)i << g.RefcountBlockBits);

@@ -76,7 +76,7 @@ internal sealed partial class TableDraft
     private List<int> UsedRanges(ClusterGeometry geometry)
     {
         var ranges = new List<int>();
-        for (long page = 0; page * ClusterCounts.PageLength < _counts.End; page++)
+        foreach (long page in _counts.Pages())
         {
             ReadOnlySpan<byte> counts = _counts.Page(page);
             for (int i = counts.IndexOfAnyExcept((byte)0); i >= 0 && i < counts.Length;)

@@ -142,25 +142,31 @@ internal sealed partial class TableDraft
     /// <summary>The clusters that the present state uses and the next one does not, in runs, in the order they lie in the file.</summary>
     internal IEnumerable<HostRun> FreedRuns()
     {
-        long start = -1;
-        for (long cluster = 0; cluster <= _taken.End; cluster++)
+        long start = 0;
+        long end = 0; // of the run that is being found
+        foreach (long page in _taken.Pages())
         {
-            if (start < 0 && _taken.Page(cluster / ClusterCounts.PageLength) is null)
+            for (long cluster = page * ClusterCounts.PageLength; cluster < (page + 1) * ClusterCounts.PageLength; cluster++)
             {
-                cluster |= ClusterCounts.PageLength - 1; // nothing of the page is in use
-                continue;
-            }
+                if (_taken[cluster] == 0 || _counts[cluster] != 0)
+                {
+                    continue;
+                }
 
-            bool isFreed = _taken[cluster] != 0 && _counts[cluster] == 0;
-            if (isFreed && start < 0)
-            {
-                start = cluster;
+                if (end > start && (cluster != end || end - start == int.MaxValue))
+                {
+                    yield return new HostRun(new HostCluster(start), (int)(end - start));
+                    start = cluster;
+                }
+
+                start = end > start ? start : cluster;
+                end = cluster + 1;
             }
-            else if (start >= 0 && (!isFreed || cluster - start == int.MaxValue))
-            {
-                yield return new HostRun(new HostCluster(start), (int)(cluster - start));
-                start = isFreed ? cluster : -1;
-            }
+        }
+
+        if (end > start)
+        {
+            yield return new HostRun(new HostCluster(start), (int)(end - start));
         }
     }
 

@@ -106,4 +106,14 @@ public sealed class ClusterCountsTests
         ImageCheckFinding finding = Assert.Single(tally.Findings);
         Assert.Equal("Cluster 1 is referred to more than 3 times, the most a refcount of 2 bits can say.", finding.Message);
     }
+
+    [Fact]
+    public void Pages_that_exist_are_found_however_far_apart()
+    {
+        ClusterCounts counts = new();
+        counts[(1L << 34) + 1] = 1;
+        counts[3] = 1;
+        counts[ClusterCounts.PageLength] = 1000;
+        Assert.Equal([0, 1, (1L << 34) / ClusterCounts.PageLength], counts.Pages());
+    }
 }

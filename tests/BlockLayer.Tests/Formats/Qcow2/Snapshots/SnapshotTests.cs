@@ -259,6 +259,42 @@ public sealed class SnapshotTests
         Assert.Equal(content, await ReadSnapshotAsync("one"));
     }
 
+    // A refcount block for the last clusters that the longest table reaches, at a place in a small file: who looked at all clusters up to there would not come back.
+    [Theory]
+    [InlineData(64 << 10)]
+    [InlineData(2 << 20)]
+    public async Task A_refcount_far_behind_the_file_costs_no_time_and_no_memory(int clusterSize)
+    {
+        const int TableLength = 8 << 20;
+        long table = 16L * clusterSize;
+        long block = table + TableLength;
+        await _world.CreateAsync("disk", new Qcow2CreateOptions { Length = 16L * clusterSize, ClusterSize = clusterSize, RefcountBits = 1 });
+        await using (StorageNode file = await _world.OpenFileAsync("disk"))
+        {
+            byte[] header = new byte[104];
+            await file.ReadAsync(0, header);
+            byte[] word = new byte[8];
+            await file.ReadAsync(BinaryPrimitives.ReadInt64BigEndian(header.AsSpan(48)), word);
+            await file.ResizeAsync(block + clusterSize);
+            await file.WriteAsync(table, word);
+            byte[] taken = new byte[64];
+            taken.AsSpan().Fill(0xff);
+            await file.WriteAsync(BinaryPrimitives.ReadInt64BigEndian(word), taken);
+            BinaryPrimitives.WriteInt64BigEndian(word, block);
+            await file.WriteAsync(block - 8, word);
+            await file.WriteAsync(block + clusterSize - 1, new byte[] { 0x80 });
+            BinaryPrimitives.WriteInt64BigEndian(header.AsSpan(48), table);
+            BinaryPrimitives.WriteInt32BigEndian(header.AsSpan(56), TableLength / clusterSize);
+            await file.WriteAsync(0, header);
+        }
+
+        await using Qcow2Node node = await _world.OpenAsync("disk");
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        await node.CreateSnapshotAsync("one", CancellationToken.None);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 1, 128 << 20); // tables of 8 MiB several times; a list up to there is as much alone
+        Assert.Single(await ImageSnapshots.ListAsync(node));
+    }
+
     private async Task<Qcow2Node> CreateAsync(Qcow2CreateOptions? options = null)
     {
         await _world.CreateAsync("disk", options ?? new Qcow2CreateOptions { Length = Length, ClusterSize = ClusterSize });
