@@ -1,6 +1,7 @@
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Interop.Tests.Qcow2;
+using BlockLayer.Primitives;
 using BlockLayer.TestKit;
 using Xunit;
 
@@ -187,14 +188,14 @@ public sealed class SameScriptTests : IDisposable
         internal bool Has(Extras extra) => (Extras & extra) != 0;
 
         /// <summary>
-        /// A length to change to. QEMU keeps what lay past the end in the last cluster and shows it again, so a disk ends at a cluster before it grows. It cannot shrink
-        /// QED, nor hide what a backing file has there when a version 2 image grows.
+        /// A length to change to: first shorter, then longer. QEMU keeps what lay past the end in the last cluster and shows it again, so a disk ends at a cluster before
+        /// it grows. It cannot shrink QED, nor hide what a backing file has there when a version 2 image grows.
         /// </summary>
         internal int NextLength(int length, Random random)
         {
-            bool growsOnly = Format == "qed" || (Has(Extras.Backing) && Options.Contains("compat=0.10", StringComparison.Ordinal));
-            int shortest = growsOnly ? length : Length / 2;
-            return random.Next(shortest, (Length * 2) + 1) / ClusterSize * ClusterSize is var next && next >= shortest ? next : length;
+            bool onlyGrows = Format == "qed" || (Has(Extras.Backing) && Options.Contains("compat=0.10", StringComparison.Ordinal));
+            int next = length < Length || onlyGrows ? random.Next(length, Length * 2) : random.Next(Length / 2, length);
+            return (int)Alignment.RoundUp(next, ClusterSize);
         }
 
         /// <summary>A request somewhere on a disk of that length: half of them in whole sectors, most of them short, some over many clusters.</summary>
