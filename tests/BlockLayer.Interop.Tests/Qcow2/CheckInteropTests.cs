@@ -141,10 +141,12 @@ public sealed class CheckInteropTests
 
     private static void AssertSame(JsonElement expected, ImageCheckReport actual, string context = "")
     {
+        // QEMU's check passes over zero flags in version 2, although its reads fail at them.
+        long corruptions = actual.Corruptions - actual.Findings.Count(static finding => finding.Message.Contains("which version 2 does not have", StringComparison.Ordinal));
         string findings = string.Join('\n', actual.Findings.Take(20).Select(static finding => finding.Message));
         Assert.True(
             Describe(Number("corruptions"), Number("leaks"), Number("check-errors"), Number("total-clusters"), Number("allocated-clusters"), Number("fragmented-clusters"), Number("compressed-clusters"), Number("image-end-offset"))
-                == Describe(actual.Corruptions, actual.Leaks, actual.CheckErrors, actual.TotalClusters, actual.AllocatedClusters, actual.FragmentedClusters, actual.CompressedClusters, actual.ImageEndOffset),
+                == Describe(corruptions, actual.Leaks, actual.CheckErrors, actual.TotalClusters, actual.AllocatedClusters, actual.FragmentedClusters, actual.CompressedClusters, actual.ImageEndOffset),
             $"{context}\nQEMU: {expected}\nwe: {actual}\n{findings}");
 
         long Number(string name) => expected.TryGetProperty(name, out JsonElement value) ? value.GetInt64() : 0;

@@ -70,6 +70,7 @@ internal static class Qcow2MappingCases
         Checked("E.2.11 copied with refcount 2", Count(2)),
         Checked("E.2.11 copied with refcount 0", Count(0)) with { RefusesWrites = true },
         Local("E.2.11 preallocated zero, unaligned", Sound.Change(image => image.Flip(image.DataEntry(), 512 | 1))),
+        Local("E.2.11 zero flag in version 2", Version2.Change(image => image.Flip(image.DataEntry(), 1))),
         Local("E.2.11 preallocated zero past the end", Sound.Change(image => image.Write(image.DataEntry(), Copied | 1 << 30 | 1))),
     ];
 

@@ -60,6 +60,12 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
                 Describe(entry, entryAt, EntryFault.ReservedBits.Describe());
             }
 
+            // QEMU's check passes over it, and its reads fail as ours do.
+            if (header.Version < 3 && entry.IsZero && tally.Corruption(uses.All))
+            {
+                Describe(entry, entryAt, EntryFault.ZeroInVersion2.Describe());
+            }
+
             switch (KindOf(entry))
             {
                 case ClusterKind.Compressed:

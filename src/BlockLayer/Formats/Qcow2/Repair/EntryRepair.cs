@@ -9,6 +9,7 @@ namespace BlockLayer.Formats.Qcow2;
 /// <item>An L1 entry that cannot be followed becomes "no table": what the backing file has there is the best that is left of that part of the disk.</item>
 /// <item>An L2 entry that cannot be followed becomes zeroes, as QEMU reads one behind the end of the file: the guest did write there, so what the backing file has
 /// is older. Version 2 has no entry for zeroes and gets "not allocated".</item>
+/// <item>A zero flag that version 2 does not have is cleared: what is in the cluster can be read again.</item>
 /// <item>Of two bits of a subcluster that exclude each other, the one that keeps data stays.</item>
 /// </list>
 /// </remarks>
@@ -28,6 +29,11 @@ internal sealed class EntryRepair(ClusterGeometry g, Qcow2Header header, long fi
         if (cluster.IsCompressed)
         {
             return _hasDataFile ? Nothing(entry) : DecideCompressed(cluster, entry);
+        }
+
+        if (header.Version < 3)
+        {
+            cluster = cluster.WithoutZero();
         }
 
         if (_hasDataFile)
