@@ -41,13 +41,13 @@ public sealed class VerifyNode : FilterNode
     public BlockNode Reference => _reference.Child;
 
     /// <summary>Puts the filter on two nodes of equal length and content. On success it owns both, on failure the caller still does.</summary>
-    /// <exception cref="BlockLayerException">Conflict: the lengths differ, or somebody else uses a side. ReadOnly: the reference cannot follow the changes of the other.</exception>
+    /// <exception cref="BlockLayerException">OutOfRange: the lengths differ. Conflict: somebody else uses a side. ReadOnly: the reference cannot follow the changes of the other.</exception>
     public static async ValueTask<VerifyNode> CreateAsync(BlockNode tested, BlockNode reference)
     {
         if (tested.Length != reference.Length)
         {
             throw new BlockLayerException(
-                BlockErrorKind.Conflict,
+                BlockErrorKind.OutOfRange,
                 $"'{tested.NodeName}' is {tested.Length} bytes long and '{reference.NodeName}' {reference.Length}; what is compared has one length.")
             {
                 NodeName = tested.NodeName,

@@ -136,6 +136,7 @@ public class VerifyTests
         var shorter = new MemoryOverlayNode("reference", 512, 4096, _environment);
         BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(async () => await VerifyNode.CreateAsync(tested, shorter));
         Assert.Equal("'tested' is 1048576 bytes long and 'reference' 512; what is compared has one length.", error.Message);
+        Assert.Equal(BlockErrorKind.OutOfRange, error.Kind);
         error = await Assert.ThrowsAsync<BlockLayerException>(async () => await VerifyNode.CreateAsync(tested, tested));
         Assert.Equal(BlockErrorKind.Conflict, error.Kind);
         await tested.WriteAsync(0, new byte[1]); // still the caller's
