@@ -45,6 +45,8 @@ public sealed class EncryptionInteropTests : IDisposable
     [Theory]
     [InlineData("encrypt.format=luks,encrypt.iter-time=10")]
     [InlineData("encrypt.format=luks,encrypt.iter-time=10,encrypt.cipher-alg=aes-256,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.ivgen-hash-alg=sha256,encrypt.hash-alg=sha1")]
+    [InlineData("encrypt.format=luks,encrypt.iter-time=10,encrypt.cipher-alg=aes-128,encrypt.ivgen-alg=plain64,encrypt.ivgen-hash-alg=sha256")]
+    [InlineData("encrypt.format=luks,encrypt.iter-time=10,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=plain,encrypt.ivgen-hash-alg=sha1")]
     [InlineData("encrypt.format=aes,compat=0.10,cluster_size=4k")]
     public async Task An_image_they_made_and_we_wrote_is_theirs_still(string options)
     {

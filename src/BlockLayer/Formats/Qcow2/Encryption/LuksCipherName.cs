@@ -25,8 +25,8 @@ internal sealed record LuksCipherName(string Cipher, string Mode, string Hash, i
             throw Unsupported("cipher-name", LuksHeader.CipherNameAt, Cipher, "aes");
         }
 
-        bool isXts = Mode is "xts-plain64" or "xts-plain";
-        if (!isXts && Mode is not ("cbc-plain64" or "cbc-plain") && EssivHash is null)
+        bool isXts = UsedMode is "xts-plain64" or "xts-plain";
+        if (!isXts && UsedMode is not ("cbc-plain64" or "cbc-plain") && EssivHash is null)
         {
             throw Unsupported("cipher-mode", LuksHeader.CipherModeAt, Mode, "xts-plain64, xts-plain, cbc-plain64, cbc-plain and cbc-essiv:sha256");
         }
@@ -39,7 +39,7 @@ internal sealed record LuksCipherName(string Cipher, string Mode, string Hash, i
     }
 
     /// <summary>The cipher under a key of <see cref="KeyLength"/> bytes.</summary>
-    internal SectorCipher Create(ReadOnlySpan<byte> key) => Mode switch
+    internal SectorCipher Create(ReadOnlySpan<byte> key) => UsedMode switch
     {
         "xts-plain64" => new XtsCipher(key[..(KeyLength / 2)], key[(KeyLength / 2)..], SectorIv.Plain64),
         "xts-plain" => new XtsCipher(key[..(KeyLength / 2)], key[(KeyLength / 2)..], SectorIv.Plain32),
@@ -47,6 +47,13 @@ internal sealed record LuksCipherName(string Cipher, string Mode, string Hash, i
         "cbc-plain" => new CbcCipher(key, SectorIv.Plain32),
         _ => new CbcCipher(key, SectorIv.Essiv(key, EssivHash!.Value)),
     };
+
+    // A plain initialization vector is the sector's number. QEMU writes the hash down that it was given with one (xts-plain64:sha256), and uses it for nothing.
+    private string UsedMode
+        => Mode.IndexOf(':', StringComparison.Ordinal) is > 0 and int end && Mode[..end] is var name
+            && (name.EndsWith("-plain64", StringComparison.Ordinal) || name.EndsWith("-plain", StringComparison.Ordinal))
+                ? name
+                : Mode;
 
     // AES takes the digest as a key, so only a hash of 32 bytes goes with it.
     private HashAlgorithmName? EssivHash => Mode == "cbc-essiv:sha256" ? HashAlgorithmName.SHA256 : null;
