@@ -11,7 +11,7 @@ internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] fir
 {
     private readonly byte[] _firstCluster = firstCluster; // as on disk; changed only by the one change that runs
     private Qcow2Header _current = header;
-    private bool _isUncertain; // a write failed
+    private HeaderWrite? _uncertain; // the write that failed, if one did
 
     /// <summary>The header as it is on disk.</summary>
     internal Qcow2Header Current => Volatile.Read(ref _current);
@@ -40,27 +40,26 @@ internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] fir
     }
 
     /// <summary>
-    /// After a write that failed the disk may hold the old sector or the new one, while the node goes on with the old: puts the old one back, durably, before anything
+    /// After a write that failed the disk may hold the old bytes or the new ones, while the node goes on with the old: puts the old ones back, durably, before anything
     /// else is called durable.
     /// </summary>
     internal async ValueTask SettleAsync()
     {
-        if (_isUncertain)
+        if (_uncertain is { } write)
         {
-            int sector = Math.Min(Qcow2Limits.SectorLength, _firstCluster.Length);
-            await file.WriteAsync(0, _firstCluster.AsMemory(0, sector), CancellationToken.None).ConfigureAwait(false);
+            await file.WriteAsync(write.Offset.Value, _firstCluster.AsMemory((int)write.Offset.Value, write.Bytes.Length), CancellationToken.None).ConfigureAwait(false);
             await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
-            _isUncertain = false;
+            _uncertain = null;
         }
     }
 
     private async ValueTask WriteAsync(HeaderWrite write)
     {
         await SettleAsync().ConfigureAwait(false);
-        _isUncertain = true;
+        _uncertain = write;
         await file.WriteAsync(write.Offset.Value, write.Bytes, CancellationToken.None).ConfigureAwait(false);
         await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
         write.Bytes.Span.CopyTo(_firstCluster.AsSpan((int)write.Offset.Value));
-        _isUncertain = false;
+        _uncertain = null;
     }
 }
