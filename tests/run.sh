@@ -21,6 +21,8 @@ fi
 
 dotnet build BlockLayer.sln --nologo -v quiet -clp:ErrorsOnly
 
+BLK_REPORT=$(mktemp)
+export BLK_REPORT
 passed=0 failed=0 skipped=0 status=0
 for suite in BlockLayer.Tests BlockLayer.Simulation.Tests BlockLayer.Fuzz.Tests BlockLayer.Interop.Tests; do
   echo
@@ -35,6 +37,13 @@ for suite in BlockLayer.Tests BlockLayer.Simulation.Tests BlockLayer.Fuzz.Tests 
   skipped=$((skipped + ${skips:-0}))
   passed=$((passed + ${total:-0} - ${fails:-0} - ${skips:-0}))
 done
+
+if [ -s "$BLK_REPORT" ]; then
+  echo
+  echo "== Explored: states after a power failure, and mutated images"
+  sort "$BLK_REPORT"
+fi
+rm -f "$BLK_REPORT"
 
 echo
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -14,8 +14,7 @@ namespace BlockLayer.Fuzz.Tests;
 /// <param name="format">The format's name.</param>
 /// <param name="seeds">The sound images.</param>
 /// <param name="dataFile">What stands where images of this format find the guest's data, if they keep it elsewhere.</param>
-/// <param name="output">Where the table row goes.</param>
-internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byte[] dataFile, ITestOutputHelper output)
+internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byte[] dataFile)
 {
     // The shares of one step, for files of at most 1 MiB. A cluster is at most 2 MiB, and a few of them are held at a time; a run of the map costs a look at a
     // table or two, and there are at most 10,000 of them.
@@ -42,7 +41,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
     internal void Check(string test, int count)
     {
         Seeds.Check(test, count, Try);
-        output.WriteLine(string.Create(
+        Report.Add(string.Create(
             CultureInfo.InvariantCulture,
             $"{format}: {_images} images, {_opened} opened ({_clean} found clean), {_refused} refused, {_repaired} repaired; the most for one: {_mostCalls} calls, {_mostRead >> 10} KiB read, {_mostMemory >> 10} KiB of memory"));
     }

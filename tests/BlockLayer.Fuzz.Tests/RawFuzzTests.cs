@@ -4,7 +4,7 @@ using Xunit;
 
 namespace BlockLayer.Fuzz.Tests;
 
-public sealed class RawFuzzTests(ITestOutputHelper output)
+public sealed class RawFuzzTests
 {
     // A guest's disk may hold anything, images of other formats above all.
     private static readonly SeedImage[] s_disks =
@@ -16,5 +16,5 @@ public sealed class RawFuzzTests(ITestOutputHelper output)
 
     [Fact]
     public void Whatever_is_in_a_raw_disk_it_is_a_raw_disk()
-        => new FuzzRun("raw", s_disks, [], output).Check("RawFuzzTests.*", 20_000);
+        => new FuzzRun("raw", s_disks, []).Check("RawFuzzTests.*", 20_000);
 }

@@ -1,8 +1,6 @@
-using Xunit;
-
 namespace BlockLayer.Simulation.Tests.Crashes;
 
-/// <summary>The table of the crash states that the tests explore: each test prints its row.</summary>
+/// <summary>The table of the crash states that the tests explore: each test prints its row, and the test command prints all of them.</summary>
 internal static class CrashTable
 {
     /// <summary>Prints one row.</summary>
@@ -19,5 +17,5 @@ internal static class CrashTable
     /// <param name="states">How many states were tried.</param>
     /// <param name="outcome">What they held.</param>
     internal static void Print(string operation, int points, long states, string outcome)
-        => TestContext.Current.TestOutputHelper!.WriteLine($"| {operation,-52} | {points,4} points | {states,6} states | {outcome} |");
+        => Report.Add($"| {operation,-52} | {points,4} points | {states,6} states | {outcome} |");
 }

@@ -90,7 +90,7 @@ public class FilterOpenerTests
     // After each failure everything is closed again: the images can be locked for writing.
     [Theory]
     [InlineData("blkmirror:disk:nowhere", BlockErrorKind.NotFound)]
-    [InlineData("blkmirror:disk:short", BlockErrorKind.Conflict)]
+    [InlineData("blkmirror:disk:short", BlockErrorKind.OutOfRange)]
     [InlineData("blkmirror:disk:disk", BlockErrorKind.Conflict)]
     [InlineData("blkverify:short:disk", BlockErrorKind.Conflict)]
     [InlineData("blkverify:nowhere:disk", BlockErrorKind.NotFound)]

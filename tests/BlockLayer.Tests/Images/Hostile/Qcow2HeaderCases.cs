@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
-using BlockLayer.TestKit.Hostile;
 using static BlockLayer.Tests.Images.Hostile.Qcow2Bytes;
 using static BlockLayer.Tests.Images.Hostile.Qcow2CorpusCase;
 
