@@ -41,7 +41,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
     internal void Check(string test, int count)
     {
         Seeds.Check(test, count, Try);
-        Report.Add(string.Create(
+        TestReport.Add(string.Create(
             CultureInfo.InvariantCulture,
             $"{format}: {_images} images, {_opened} opened ({_clean} found clean), {_refused} refused, {_repaired} repaired; the most for one: {_mostCalls} calls, {_mostRead >> 10} KiB read, {_mostMemory >> 10} KiB of memory"));
     }

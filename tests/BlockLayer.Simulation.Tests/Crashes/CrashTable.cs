@@ -1,3 +1,5 @@
+using BlockLayer.TestKit;
+
 namespace BlockLayer.Simulation.Tests.Crashes;
 
 /// <summary>The table of the crash states that the tests explore: each test prints its row, and the test command prints all of them.</summary>
@@ -17,5 +19,5 @@ internal static class CrashTable
     /// <param name="states">How many states were tried.</param>
     /// <param name="outcome">What they held.</param>
     internal static void Print(string operation, int points, long states, string outcome)
-        => Report.Add($"| {operation,-52} | {points,4} points | {states,6} states | {outcome} |");
+        => TestReport.Add($"| {operation,-52} | {points,4} points | {states,6} states | {outcome} |");
 }

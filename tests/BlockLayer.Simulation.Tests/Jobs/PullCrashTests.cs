@@ -2,6 +2,7 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Requests;
+using BlockLayer.Simulation.Tests.Crashes;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Jobs;
@@ -27,10 +28,15 @@ public sealed class PullCrashTests
     public async Task After_any_crash_the_chain_is_the_old_or_the_new_one_and_holds_what_was_promised(string format, string options, string? basis, string strategy)
     {
         long states = 0;
+        int points = 0;
         for (ulong seed = 0; seed < 5; seed++)
         {
-            states += await RunAsync(seed, format, options, basis, strategy, new FaultPlan());
+            (int seen, long tried) = await RunAsync(seed, format, options, basis, strategy, new FaultPlan());
+            points += seen;
+            states += tried;
         }
+
+        CrashTable.Print($"pull: {format} to {basis ?? "no base"}, {strategy}", points, states, "old or new chain, flushed or later");
 
         Assert.True(states > 200, $"{states} states");
     }
@@ -56,7 +62,7 @@ public sealed class PullCrashTests
         Assert.True(noticed > 0, "the test would not notice a missing flush");
     }
 
-    private static async Task<long> RunAsync(ulong seed, string format, string options, string? basis, string strategy, FaultPlan faults)
+    private static async Task<(int Points, long States)> RunAsync(ulong seed, string format, string options, string? basis, string strategy, FaultPlan faults)
     {
         var scheduler = new SimulationScheduler(seed);
         var storage = new SimulatedStorageProvider(scheduler, new SimulatedStorageOptions { Faults = faults });
@@ -87,7 +93,7 @@ public sealed class PullCrashTests
         });
         scheduler.Run();
         scheduler.Run(() => disk.DisposeAsync().AsTask());
-        return await CrashCheck.RunAsync(recorder, (state, reopened) => CheckAsync(state, reopened, format, basis), s_enumeration);
+        return (recorder.Images.Count, await CrashCheck.RunAsync(recorder, (state, reopened) => CheckAsync(state, reopened, format, basis), s_enumeration));
     }
 
     // base (raw) <- middle (qcow2) <- top, with something of its own in each.

@@ -1,6 +1,7 @@
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Formats.Raw;
 using BlockLayer.Graph;
+using BlockLayer.Simulation.Tests.Crashes;
 using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using Xunit;
@@ -44,10 +45,11 @@ public sealed class Qcow2StructureCrashTests
 
         using (recorder)
         {
-            await CrashCheck.RunAsync(
+            long states = await CrashCheck.RunAsync(
                 recorder!,
                 async (state, crashed) => ((SectorOracle)state.Image.Observation!).Check(await ReadSoundAsync(crashed)),
                 s_enumeration);
+            CrashTable.Print("qcow2: guests, the refcount table grows", recorder!, states, "flushed or later, no errors");
         }
     }
 
@@ -71,7 +73,7 @@ public sealed class Qcow2StructureCrashTests
             done = true;
         }
 
-        await CrashCheck.RunAsync(
+        long states = await CrashCheck.RunAsync(
             recorder,
             async (state, crashed) =>
             {
@@ -85,6 +87,7 @@ public sealed class Qcow2StructureCrashTests
                 await AssertSoundAsync(node);
             },
             s_enumeration);
+        CrashTable.Print("qcow2: growth over a longer backing file", recorder, states, "old or new length, the backing file hidden, no errors");
     }
 
     [Fact]
@@ -107,7 +110,7 @@ public sealed class Qcow2StructureCrashTests
 
         using (recorder)
         {
-            await CrashCheck.RunAsync(
+            long states = await CrashCheck.RunAsync(
                 recorder,
                 async (_, crashed) =>
                 {
@@ -119,6 +122,7 @@ public sealed class Qcow2StructureCrashTests
                     }
                 },
                 s_enumeration);
+            CrashTable.Print("qcow2: shrinking and growing again", recorder, states, "what was kept, no errors");
             Assert.True((await ReadSoundAsync(storage)).AsSpan(Cut).IndexOfAnyExcept((byte)0) < 0, "what was cut off came back");
         }
     }
@@ -142,7 +146,7 @@ public sealed class Qcow2StructureCrashTests
             done = 2;
         }
 
-        await CrashCheck.RunAsync(
+        long states = await CrashCheck.RunAsync(
             recorder,
             async (state, crashed) =>
             {
@@ -152,6 +156,7 @@ public sealed class Qcow2StructureCrashTests
                 await AssertSoundAsync(node);
             },
             s_enumeration);
+        CrashTable.Print("qcow2: another backing file, none", recorder, states, "old or new name, no errors");
     }
 
     [Theory]
@@ -198,10 +203,11 @@ public sealed class Qcow2StructureCrashTests
 
         using (recorder)
         {
-            await CrashCheck.RunAsync(
+            long states = await CrashCheck.RunAsync(
                 recorder,
                 async (state, crashed) => ((SectorOracle)state.Image.Observation!).Check(await ReadSoundAsync(crashed)),
                 s_enumeration with { ExhaustiveLimit = 5, TornWrites = false });
+            CrashTable.Print($"qcow2: guests on {name}", recorder, states, "flushed or later, no errors");
         }
     }
 
@@ -222,7 +228,7 @@ public sealed class Qcow2StructureCrashTests
 
         using (recorder)
         {
-            await CrashCheck.RunAsync(
+            long states = await CrashCheck.RunAsync(
                 recorder,
                 async (_, crashed) =>
                 {
@@ -234,6 +240,7 @@ public sealed class Qcow2StructureCrashTests
                     await AssertSoundAsync(node);
                 },
                 s_enumeration);
+            CrashTable.Print("qcow2: refcounts of a dirty image rebuilt", recorder, states, "the same disk, no errors");
         }
     }
 
@@ -245,7 +252,7 @@ public sealed class Qcow2StructureCrashTests
         using var recorder = new CrashRecorder(storage);
         await CreateAsync(storage, new Qcow2CreateOptions { Length = 1 << 20, ClusterSize = ClusterSize, Backing = new BackingReference(new string('b', 200), "raw") }, StorageOpenMode.OpenExisting);
         long images = 0;
-        await CrashCheck.RunAsync(
+        long states = await CrashCheck.RunAsync(
             recorder,
             async (_, crashed) =>
             {
@@ -259,6 +266,7 @@ public sealed class Qcow2StructureCrashTests
                 }
             },
             s_enumeration);
+        CrashTable.Print("qcow2: create", recorder, states, "no image, or a whole one");
         Assert.True(images > 0, "no state had the image");
     }
 

@@ -1,5 +1,6 @@
 using BlockLayer.Formats.Qed;
 using BlockLayer.Graph;
+using BlockLayer.Simulation.Tests.Crashes;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Formats.Qed;
 using Xunit;
@@ -70,6 +71,7 @@ public class QedCrashTests
             Assert.Contains(node.BackingReference, names.Skip(promised).Take(2));
         });
         Assert.InRange(states, 20, 10_000);
+        CrashTable.Print("qed: another backing file, twice", recorder, states, "old or new name");
     }
 
     [Fact]
@@ -97,6 +99,7 @@ public class QedCrashTests
             },
             s_states);
         Assert.InRange(states, 20, 100_000);
+        CrashTable.Print("qed: growth over a longer backing file", recorder, states, "old or new length, no errors");
     }
 
     private static void CheckGuests(ulong seed, bool lyingFlushes)
@@ -124,6 +127,7 @@ public class QedCrashTests
         });
         long states = CrashCheck.RunAsync(recorder, VerifyAsync, s_states).GetAwaiter().GetResult();
         Assert.InRange(states, 100, 1_000_000);
+        CrashTable.Print($"qed: guests and copies from below, seed {seed}", recorder, states, "flushed or later, no errors");
     }
 
     private static async Task GuestAsync(QedNode node, SectorOracle oracle, SeededRandom random)

@@ -6,7 +6,7 @@ namespace BlockLayer.TestKit;
 /// What tests tell beyond passing: how many states they explored, how many images they tried. Each line goes to the test's own output and, since runners show
 /// that of failures alone, to the file that the environment variable <c>BLK_REPORT</c> names; <c>tests/run.sh</c> prints it.
 /// </summary>
-public static class Report
+public static class TestReport
 {
     private static readonly Lock s_gate = new();
     private static readonly string? s_file = Environment.GetEnvironmentVariable("BLK_REPORT");
