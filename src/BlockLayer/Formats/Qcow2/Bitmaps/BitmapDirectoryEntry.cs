@@ -153,9 +153,10 @@ internal sealed record BitmapDirectoryEntry(HostOffset TableOffset, uint TableEn
     public bool IsValid(ClusterGeometry g, long virtualSize)
     {
         if (TableEntries == 0 || TableOffset.Value <= 0 || !TableOffset.IsAligned(g)
-            || (Flags & ReservedFlags) != 0 || Type != DirtyTracking || ExtraLength != 0
+            || (Flags & ReservedFlags & ~ExtraDataCompatibleFlag) != 0 || Type != DirtyTracking
+            || (ExtraLength != 0 && (Flags & ExtraDataCompatibleFlag) == 0)
             || GranularityBits is < MinGranularityBits or > MaxGranularityBits
-            || Name.Length > Qcow2Limits.MaxBitmapNameLength || TableEntries > MaxBitmapLength / g.ClusterSize)
+            || NameBytes.Length is 0 or > Qcow2Limits.MaxBitmapNameLength || TableEntries > MaxBitmapLength / g.ClusterSize)
         {
             return false;
         }
