@@ -43,6 +43,9 @@ internal sealed class ImageExercise
     /// <summary>The image, what it may refer to, and what was asked of them.</summary>
     internal MeteredFiles Files { get; } = new();
 
+    /// <summary>What encrypted images are opened with; null for nothing.</summary>
+    internal ImageSecrets? Secrets { get; init; } = s_secrets;
+
     /// <summary>Looks at the file without opening it.</summary>
     internal ImageInspection Inspect(string? format)
         => Finish(ImageInspector.InspectAsync(ImagePath, new InspectOptions { Format = format, Environment = _environment }));
@@ -52,7 +55,7 @@ internal sealed class ImageExercise
     {
         var report = new ExerciseReport();
         BlockNode? node = null;
-        report.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, new ImageOpenOptions { Format = format, Backing = backing, Policy = policy ?? OpenPolicy.Default, Secrets = s_secrets })));
+        report.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, new ImageOpenOptions { Format = format, Backing = backing, Policy = policy ?? OpenPolicy.Default, Secrets = Secrets })));
         if (node is null)
         {
             return report;
@@ -76,7 +79,7 @@ internal sealed class ImageExercise
     {
         var report = new ExerciseReport();
         BlockNode? node = null;
-        var options = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Policy = OpenPolicy.Default, Secrets = s_secrets };
+        var options = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Policy = OpenPolicy.Default, Secrets = Secrets };
         report.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, options)));
         if (node is null)
         {
