@@ -55,7 +55,7 @@ public sealed class ImageConverter
         if (options.Encoding == ConvertEncoding.Compressed && !target.Limits.SupportsCompressedWrites)
         {
             string format = target.SkipFilters().DriverName;
-            throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {format} cannot store compressed data.") { Path = target.Path };
+            throw new BlockLayerException(BlockErrorKind.Unsupported, $"This {format} image cannot store compressed data; qcow2 can, unless it is encrypted or has a data file.") { Path = target.Path };
         }
 
         if (target.Length < source.Length)
