@@ -92,7 +92,7 @@ public class FilterOpenerTests
     [InlineData("blkmirror:disk:nowhere", BlockErrorKind.NotFound)]
     [InlineData("blkmirror:disk:short", BlockErrorKind.OutOfRange)]
     [InlineData("blkmirror:disk:disk", BlockErrorKind.Conflict)]
-    [InlineData("blkverify:short:disk", BlockErrorKind.Conflict)]
+    [InlineData("blkverify:short:disk", BlockErrorKind.OutOfRange)]
     [InlineData("blkverify:nowhere:disk", BlockErrorKind.NotFound)]
     [InlineData("blkstream:nowhere", BlockErrorKind.NotFound)]
     [InlineData("blkmirror:disk:foreign", BlockErrorKind.InvalidFormat)]

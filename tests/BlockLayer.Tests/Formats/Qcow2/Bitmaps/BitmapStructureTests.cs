@@ -59,13 +59,14 @@ public sealed class BitmapStructureTests
             sound with { TableEntries = 0 },
             sound with { TableEntries = 8193 },
             sound with { TableEntries = uint.MaxValue },
-            sound with { Flags = 4 },
+            sound with { Flags = 8 },
             sound with { Type = 0 },
             sound with { Type = 2 },
             sound with { GranularityBits = 8 },
             sound with { GranularityBits = 32 },
             sound with { GranularityBits = 255 },
-            sound with { Name = new string('n', 1024) },
+            sound with { NameBytes = new byte[1024] },
+            sound with { NameBytes = Array.Empty<byte>() },
             sound with { ExtraLength = 8 },
         ];
         Assert.All(wrong, entry => Assert.False(entry.IsValid(s_geometry, VirtualSize), entry.ToString()));

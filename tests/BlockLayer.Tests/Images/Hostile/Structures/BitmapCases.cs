@@ -2,6 +2,7 @@ using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.TestKit.Formats.Qcow2;
 using BlockLayer.TestKit.Hostile;
+using Xunit;
 
 namespace BlockLayer.Tests.Images.Hostile.Structures;
 
@@ -74,7 +75,7 @@ internal static class BitmapCases
         List<BitmapDirectoryEntry> entries = [];
         for (int i = 0, next = at; i < 2; i++)
         {
-            BitmapDirectoryEntry.TryParse(image.File.AsSpan(next), out BitmapDirectoryEntry? entry, out int length);
+            Assert.True(BitmapDirectoryEntry.TryParse(image.File.AsSpan(next), out BitmapDirectoryEntry? entry, out int length));
             entries.Add(i == index ? change(entry!) : entry!);
             next += length;
         }

@@ -1,5 +1,4 @@
 using BlockLayer.Errors;
-using BlockLayer.TestKit.Formats.Qcow2;
 
 namespace BlockLayer.Tests.Images.Hostile.Structures;
 
