@@ -128,7 +128,7 @@ public sealed class RawImageCommandTests : IDisposable
     {
         await WriteAsync("a.raw", 0, 1000);
         BlkRun.Outcome outcome = await _blk.RunAsync("convert", "-c", "-f", "raw", "@a.raw", "@b.raw");
-        Assert.Equal(new BlkRun.Outcome(1, "", "blk: @b.raw: Format raw cannot store compressed data.\n"), outcome);
+        Assert.Equal(new BlkRun.Outcome(1, "", "blk: @b.raw: This raw image cannot store compressed data; qcow2 can, unless it is encrypted or has a data file.\n"), outcome);
         Assert.False(File.Exists(_blk.Folder.File("b.raw")));
     }
 

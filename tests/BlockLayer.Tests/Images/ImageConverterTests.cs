@@ -69,7 +69,7 @@ public sealed class ImageConverterTests
         await using Disk target = await _world.CreateRawAsync("/target.raw", Length);
         var options = new ConvertOptions { Encoding = ConvertEncoding.Compressed };
         BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(async () => await ImageConverter.CopyAsync(source.Root, target.Root, options));
-        Assert.Equal((BlockErrorKind.Unsupported, "Format raw cannot store compressed data."), (error.Kind, error.Message));
+        Assert.Equal((BlockErrorKind.Unsupported, "This raw image cannot store compressed data; qcow2 can, unless it is encrypted or has a data file."), (error.Kind, error.Message));
     }
 
     [Fact]
