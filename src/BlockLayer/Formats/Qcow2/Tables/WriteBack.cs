@@ -30,10 +30,7 @@ internal sealed class WriteBack
     private readonly RefcountTable _refcounts;
     private readonly ClusterAllocator _allocator;
     private readonly AsyncLock _turn = new(); // outside the allocation lock: one set of rounds at a time
-
-    private readonly Lock _gate = new();
-    private Completion? _running; // guarded by _gate
-    private Completion? _next;    // guarded by _gate
+    private readonly SharedRun _runs; // who comes while one is under way shares the next: that one may have taken its copy already
 
     /// <summary>Writes back these tables.</summary>
     internal WriteBack(BlockEdge file, GuestData data, HeaderStore header, AsyncLock allocationLock, TableCache tables, RefcountTable refcounts, ClusterAllocator allocator)
@@ -45,31 +42,14 @@ internal sealed class WriteBack
         _tables = tables;
         _refcounts = refcounts;
         _allocator = allocator;
+        _runs = new SharedRun(RunRoundsAsync);
     }
 
     /// <summary>True when so much is dirty that the next change should wait for a flush. A glance without a lock: early or late by a few is fine.</summary>
     internal bool IsFull => _tables.DirtyCount > _tables.MaxDirty || _refcounts.DirtyCount > _tables.MaxDirty;
 
     /// <summary>Makes everything durable that completed before the call.</summary>
-    internal ValueTask FlushAsync(CancellationToken cancellationToken)
-    {
-        Completion mine;
-        lock (_gate)
-        {
-            if (_running is not null)
-            {
-                // The run under way may have taken its copy before our writes completed.
-                _next ??= new Completion();
-                return _next.WaitAsync(cancellationToken);
-            }
-
-            mine = _running = new Completion();
-        }
-
-        ValueTask done = mine.WaitAsync(cancellationToken);
-        _ = RunAsync(mine); // observes its own failures: they are given to whoever waits
-        return done;
-    }
+    internal ValueTask FlushAsync(CancellationToken cancellationToken) => _runs.JoinAsync(cancellationToken);
 
     /// <summary>
     /// Runs <paramref name="change"/> with everything durable, nobody allocating and no flush under way: for changes of the header and of what it points to. Holds
@@ -89,39 +69,6 @@ internal sealed class WriteBack
         Rounds rounds = await CaptureLockedAsync().ConfigureAwait(false);
         await WriteAsync(rounds).ConfigureAwait(false);
         SettleLocked(rounds);
-    }
-
-    private async Task RunAsync(Completion? current)
-    {
-        while (current is not null)
-        {
-            Exception? failure = null;
-            try
-            {
-                await RunRoundsAsync().ConfigureAwait(false);
-            }
-            catch (Exception error)
-            {
-                failure = error;
-            }
-
-            Completion finished = current;
-            lock (_gate)
-            {
-                (current, _next) = (_next, null);
-                _running = current;
-            }
-
-            using ReadyList.Scope scope = ReadyList.Enter();
-            if (failure is null)
-            {
-                finished.Complete();
-            }
-            else
-            {
-                finished.Fail(failure);
-            }
-        }
     }
 
     private async ValueTask RunRoundsAsync()
