@@ -68,7 +68,7 @@ internal sealed class PullCommand : Command
     private static async Task<JobResult> PullAsync(Disk disk, StreamOptions options, long lacking, CommandContext context)
     {
         StreamJob job = await disk.StartPullAsync(options).ConfigureAwait(false);
-        using CancellationTokenRegistration stop = context.Console.Interrupted.Register(job.Cancel);
+        using CancellationTokenRegistration stop = context.Console.Interrupted.Register(() => job.TryCancel());
         using (ProgressLine line = context.ShowProgress())
         {
             await PullWatch.ShowAsync(job, lacking, line, context.Environment.Time).ConfigureAwait(false);

@@ -85,7 +85,7 @@ internal sealed class DemoRun
     {
         var options = new StreamOptions { BaseName = _chain.Template, BytesPerSecond = bandwidth };
         StreamJob job = await disk.StartPullAsync(options, cancellationToken).ConfigureAwait(false);
-        using CancellationTokenRegistration stop = cancellationToken.Register(job.Cancel);
+        using CancellationTokenRegistration stop = cancellationToken.Register(() => job.TryCancel());
         using (ProgressLine line = _context.ShowProgress())
         {
             await PullWatch.ShowAsync(job, lacking, line, Time, progress => guests.FirstEnd.IsFaulted || enough?.Invoke(progress) == true).ConfigureAwait(false);
@@ -93,7 +93,7 @@ internal sealed class DemoRun
 
         if (enough is not null || guests.FirstEnd.IsFaulted)
         {
-            job.Cancel();
+            job.TryCancel();
         }
 
         JobResult result = await job.Completion.ConfigureAwait(false);

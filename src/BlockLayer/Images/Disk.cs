@@ -169,7 +169,7 @@ public sealed class Disk : IAsyncDisposable
         await job.StartAsync(cancellationToken).ConfigureAwait(false);
         lock (_gate)
         {
-            _jobs.RemoveAll(known => known.State == JobState.Concluded);
+            _jobs.RemoveAll(known => known.Completion.IsCompleted);
             _jobs.Add(job);
         }
 
@@ -212,7 +212,7 @@ public sealed class Disk : IAsyncDisposable
 
         foreach (BlockJob job in jobs)
         {
-            job.Cancel();
+            job.TryCancel(force: true);
             await job.Completion.ConfigureAwait(false);
         }
 

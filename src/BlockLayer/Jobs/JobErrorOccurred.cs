@@ -2,7 +2,7 @@ using BlockLayer.Filters;
 
 namespace BlockLayer.Jobs;
 
-/// <summary>A step of a job failed.</summary>
+/// <summary>A step of a job failed; QMP's <c>BLOCK_JOB_ERROR</c>.</summary>
 /// <param name="Step">Whether reading or storing failed.</param>
 /// <param name="Action">What the job did about it.</param>
 /// <param name="Error">The failure.</param>

@@ -10,41 +10,57 @@ public sealed partial class StreamJob
 {
     private const int OpenRounds = 3; // passes with guests inside; what they keep busy longer than that is copied while they are held back
 
-    private async ValueTask CompleteAsync(CancellationToken cancellationToken)
+    private protected override async Task WorkAsync(CancellationToken cancellationToken)
     {
-        ThrowIfIgnored();
-        BlockNode? dropped;
         for (int round = 1; ; round++)
         {
-            await _filter!.FlushAsync(cancellationToken).ConfigureAwait(false); // so that the flush with guests held back is short
-            using (GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false))
-            {
-                if (round > OpenRounds)
-                {
-                    await CopyPassAsync(Origin.Edge, cancellationToken).ConfigureAwait(false);
-                }
-
-                if (await IsCompleteAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    BeginFinishing();
-                    dropped = await SwitchAsync().ConfigureAwait(false);
-                    break;
-                }
-
-                if (round > OpenRounds && _ignored is null && !IsToPause)
-                {
-                    throw Refusal(BlockErrorKind.Io, $"'{_image.NodeName}' still lacks content that was copied into it while nobody else used it.");
-                }
-            }
-
             await CopyPassAsync(Origin.Door, cancellationToken).ConfigureAwait(false);
             ThrowIfIgnored();
+            if (round <= OpenRounds)
+            {
+                if (await IsCompleteAsync(Origin.Door, cancellationToken).ConfigureAwait(false))
+                {
+                    return;
+                }
+            }
+            else if (await CopyWhatIsBusyAsync(cancellationToken).ConfigureAwait(false))
+            {
+                return;
+            }
+        }
+    }
+
+    // So that the flush with guests held back is short.
+    private protected override ValueTask PrepareAsync() => _filter!.FlushAsync(CancellationToken.None);
+
+    private protected override async ValueTask CommitAsync()
+    {
+        BlockNode? dropped;
+        using (GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false))
+        {
+            if (!await IsCompleteAsync(Origin.Edge, CancellationToken.None).ConfigureAwait(false))
+            {
+                throw Refusal(BlockErrorKind.Io, $"'{_image.NodeName}' lacks content that was copied into it before.");
+            }
+
+            dropped = await SwitchAsync().ConfigureAwait(false);
         }
 
         if (dropped is not null)
         {
             await dropped.DisposeAsync().ConfigureAwait(false);
         }
+    }
+
+    // Guests have kept it busy for several passes: it is copied while they are held back. True: nothing is lacking now; false: a copy failed, and the job decides.
+    private async ValueTask<bool> CopyWhatIsBusyAsync(CancellationToken cancellationToken)
+    {
+        using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
+        await CopyPassAsync(Origin.Edge, cancellationToken).ConfigureAwait(false);
+        bool complete = await IsCompleteAsync(Origin.Edge, cancellationToken).ConfigureAwait(false);
+        return complete || _ignored is not null || IsToPause
+            ? complete
+            : throw Refusal(BlockErrorKind.Io, $"'{_image.NodeName}' still lacks content that was copied into it while nobody else used it.");
     }
 
     // What was ignored is still lacking: the backing file stays, and the job tells its first error.
@@ -56,12 +72,12 @@ public sealed partial class StreamJob
         }
     }
 
-    // Nobody is inside: the answer stays true until the doors open.
-    private async ValueTask<bool> IsCompleteAsync(CancellationToken cancellationToken)
+    // What is copied stays copied: a discard leaves zeroes, or the data. So only "no" may be out of date, where guests are inside.
+    private async ValueTask<bool> IsCompleteAsync(Origin origin, CancellationToken cancellationToken)
     {
         for (long at = 0; at < End;)
         {
-            BlockStatus status = await BackingChain.GetStatusAsync(Origin.Edge, _image, _bottom, at, End - at, cancellationToken).ConfigureAwait(false);
+            BlockStatus status = await BackingChain.GetStatusAsync(origin, _image, _bottom, at, End - at, cancellationToken).ConfigureAwait(false);
             if (CopyPlan.IsLacking(status))
             {
                 return false;

@@ -108,7 +108,7 @@ public sealed partial class StreamJob
             return false;
         }
 
-        switch (HandleError(step.Outcome.FailedStep, error, _options.OnError))
+        switch (HandleError(step.Outcome.FailedStep, error))
         {
             case JobErrorAction.Ignore:
                 _ignored ??= error;

@@ -32,7 +32,7 @@ public sealed partial class StreamJob : BlockJob
     /// <param name="disk">The image, or a filter above it such as the root of a disk.</param>
     /// <param name="options">How; null: the whole chain, as fast as possible.</param>
     public StreamJob(BlockNode disk, StreamOptions? options = null)
-        : base((options ??= new StreamOptions()).Id, disk.Environment, options.BytesPerSecond)
+        : base(options ??= new StreamOptions(), disk.Environment)
     {
         _options = options;
         _image = disk.SkipFilters();
@@ -53,7 +53,7 @@ public sealed partial class StreamJob : BlockJob
 
     private protected override long End => _image.Length;
 
-    private protected override async ValueTask PrepareAsync(CancellationToken cancellationToken)
+    private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         ThrowIfUnfit();
         BlockNode? baseImage = FindBase();
@@ -76,12 +76,6 @@ public sealed partial class StreamJob : BlockJob
             _claim.Dispose();
             throw;
         }
-    }
-
-    private protected override async Task WorkAsync(CancellationToken cancellationToken)
-    {
-        await CopyPassAsync(Origin.Door, cancellationToken).ConfigureAwait(false);
-        await CompleteAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private protected override async ValueTask CleanUpAsync()

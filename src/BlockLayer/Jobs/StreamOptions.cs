@@ -4,10 +4,13 @@ using BlockLayer.Requests;
 namespace BlockLayer.Jobs;
 
 /// <summary>How an image is filled from its backing chain.</summary>
-public sealed record StreamOptions
+public sealed record StreamOptions : JobOptions
 {
-    /// <summary>What the job is called; unique among the jobs that its user tells apart.</summary>
-    public string Id { get; init; } = "stream";
+    /// <summary>A pull of the whole chain, called <c>stream</c>.</summary>
+    public StreamOptions()
+        : base("stream")
+    {
+    }
 
     /// <summary>The first image that is not copied, and the image's backing node afterwards; null (and no <see cref="BaseName"/>): all is copied and no backing file is left.</summary>
     public BlockNode? Base { get; init; }
@@ -20,12 +23,6 @@ public sealed record StreamOptions
     /// the base's file.
     /// </summary>
     public string? BackingName { get; init; }
-
-    /// <summary>The most bytes a second that are copied; 0 is no limit.</summary>
-    public long BytesPerSecond { get; init; }
-
-    /// <summary>What to do when a read or a store fails.</summary>
-    public JobErrorPolicy OnError { get; init; } = JobErrorPolicy.Report;
 
     /// <summary>How guests and copies make way for each other.</summary>
     public CopyStrategy Strategy { get; init; } = CopyStrategy.Cancel;

@@ -93,20 +93,13 @@ internal sealed class StreamWorld
     {
         for (int i = 0; i < 6 && !job.Completion.IsCompleted; i++)
         {
-            switch (_random.Next(8))
+            try
             {
-                case 0:
-                    job.Cancel();
-                    break;
-                case 1:
-                    job.Pause();
-                    break;
-                case 2:
-                    job.BytesPerSecond = _random.Next(2) * 65536L * 50;
-                    break;
-                default:
-                    job.Resume();
-                    break;
+                Disturb(job);
+            }
+            catch (JobVerbException)
+            {
+                // The job does not take it just now: he asks for whatever comes to his mind.
             }
 
             await Task.Delay(TimeSpan.FromMilliseconds(_random.Next(60)), _scheduler.Time);
@@ -114,8 +107,31 @@ internal sealed class StreamWorld
 
         while (!job.Completion.IsCompleted)
         {
-            job.Resume(); // also from errors that stop it
+            if (job.GetInfo().IsPaused)
+            {
+                job.Resume(); // also from errors that stop it
+            }
+
             await Task.Delay(TimeSpan.FromSeconds(1), _scheduler.Time);
+        }
+    }
+
+    private void Disturb(StreamJob job)
+    {
+        switch (_random.Next(8))
+        {
+            case 0:
+                job.Cancel();
+                break;
+            case 1:
+                job.Pause();
+                break;
+            case 2:
+                job.BytesPerSecond = _random.Next(2) * 65536L * 50;
+                break;
+            default:
+                job.Resume();
+                break;
         }
     }
 

@@ -56,7 +56,7 @@ public sealed class GuestLatencyTests
             StreamJob job = await disk.StartPullAsync();
             long before = job.Progress.Current;
             await Task.Delay(TimeSpan.FromSeconds(2), scheduler.Time);
-            job.Cancel();
+            job.TryCancel();
             await job.Completion;
             done = true;
             Assert.InRange(job.Progress.Current - Math.Max(before, AllocatedLength), 18 * 65536, 42 * 65536);
@@ -96,7 +96,7 @@ public sealed class GuestLatencyTests
                 }
             }
 
-            job?.Cancel();
+            job?.TryCancel();
             await (job?.Completion ?? Task.CompletedTask);
         });
         Assert.InRange(latencies.Count, 300, 2000);

@@ -86,7 +86,7 @@ public sealed class PullCrashTests
                 BaseName = basis is null ? null : $"/vm/{basis}",
                 Strategy = CopyStrategy.All.Single(known => known.Name == strategy),
             });
-            job.Notified += (_, what) => told |= what is JobConcluded { Result.Outcome: JobOutcome.Completed };
+            job.Notified += (_, what) => told |= what is JobEnded { Result.Outcome: JobOutcome.Completed };
             await job.StartAsync();
             JobResult result = await job.Completion;
             Assert.True(result.Outcome == JobOutcome.Completed, result.Error?.ToString());

@@ -21,7 +21,7 @@ public class StreamCompletionTests
             StreamJob job = disk.NewJob();
             job.Notified += (_, what) =>
             {
-                if (what is JobConcluded)
+                if (what is JobEnded)
                 {
                     Assert.Null(disk.Top.Backing);
                     Assert.Equal(OverlayStep.Record, disk.Steps.Log[^1].Step);
@@ -38,8 +38,8 @@ public class StreamCompletionTests
     {
         StreamFixture disk = new StreamFixture(2, Unit, Unit).Fill(0, 0, 2);
         disk.Run(async () => await disk.CompletesAsync());
-        Assert.Equal([JobState.Running, JobState.Finishing, JobState.Concluded], disk.Events.OfType<JobStateChanged>().Select(change => change.State));
-        Assert.Equal(JobOutcome.Completed, Assert.IsType<JobConcluded>(disk.Events[^1]).Result.Outcome);
+        Assert.Equal([JobState.Running, JobState.Waiting, JobState.Pending, JobState.Concluded, JobState.Null], disk.Events.OfType<JobStateChanged>().Select(change => change.State));
+        Assert.Equal(JobOutcome.Completed, Assert.IsType<JobEnded>(disk.Events[^3]).Result.Outcome);
     }
 
     [Theory]
@@ -137,7 +137,7 @@ public class StreamCompletionTests
         {
             BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(async () => await job.StartAsync());
             Assert.Equal((kind, message), (refusal.Kind, refusal.Message));
-            Assert.Equal(JobState.Concluded, job.State);
+            Assert.Equal(JobState.Null, job.State);
         }
     }
 

@@ -65,7 +65,7 @@ public class StreamControlTests
                 StreamJob job = disk.NewJob(new StreamOptions { BytesPerSecond = 8 * Unit });
                 await job.StartAsync();
                 await Task.Delay(TimeSpan.FromMilliseconds(milliseconds), disk.Scheduler.Time);
-                job.Cancel();
+                job.TryCancel();
                 JobResult result = await job.Completion;
                 disk.AssertClean();
                 if (result.Outcome == JobOutcome.Cancelled)
@@ -95,15 +95,16 @@ public class StreamControlTests
             await Assert.ThrowsAsync<InvalidOperationException>(async () => await job.StartAsync());
             await job.Completion;
             await Assert.ThrowsAsync<InvalidOperationException>(async () => await job.StartAsync());
-            job.Cancel(); // too late, and harmless
-            job.Pause();
-            Assert.Equal(JobState.Concluded, job.State);
+            Assert.False(job.TryCancel());
+            Assert.Throws<JobVerbException>(() => job.Pause());
+            Assert.Equal(JobState.Null, job.State);
         });
     }
 
     [Theory]
     [InlineData(JobState.Running)]
-    [InlineData(JobState.Finishing)]
+    [InlineData(JobState.Waiting)]
+    [InlineData(JobState.Pending)]
     public void A_handler_that_throws_ends_the_job_as_a_failure_and_gives_everything_back(JobState thrownAt)
     {
         StreamFixture disk = Disk(units: 2);
@@ -147,7 +148,7 @@ public class StreamControlTests
         disk.Run(async () =>
         {
             StreamJob job = disk.NewJob();
-            job.Notified += (_, what) => ThrowAt(what is JobConcluded);
+            job.Notified += (_, what) => ThrowAt(what is JobEnded);
             await job.StartAsync();
             JobResult result = await job.Completion;
             Assert.Equal(JobOutcome.Completed, result.Outcome);

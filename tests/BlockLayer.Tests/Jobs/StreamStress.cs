@@ -49,7 +49,7 @@ public class StreamStress
             StreamJob job = await disk.StartPullAsync(new StreamOptions { Id = $"pull {pull}", GuestsFirst = int.MaxValue });
             if (pull < 4)
             {
-                job.Cancel();
+                job.TryCancel();
             }
 
             JobResult result = await job.Completion;

@@ -132,7 +132,7 @@ internal sealed class PullWorld : IDisposable
 
         if (cancelAfterSteps is not null)
         {
-            job.Cancel();
+            job.TryCancel();
         }
 
         JobResult result = await job.Completion;

@@ -1,0 +1,195 @@
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Jobs;
+
+// From the start to the conclusion. Its transaction drives it: set up, start, and, when all members' work is over, finalize or conclude.
+public abstract partial class BlockJob
+{
+    private JobState _state = JobState.Created; // guarded by _gate
+    private Completion? _resumed;               // guarded by _gate; set while the job is to pause
+    private Exception? _pausingError;           // guarded by _gate
+    private Exception? _failure;                // guarded by _gate; why the job fails, the first reason
+    private bool _isStarted;                    // guarded by _gate; or cancelled before
+    private bool _isFinalizing;                 // guarded by _gate; nothing cancels it any more
+    private bool _isSetUp;                      // of the transaction
+    private JobTransaction? _transaction;       // set before the job can be seen to run
+
+    /// <summary>Whether the job waits for a word of its user before it is finalized.</summary>
+    internal bool NeedsFinalizing => !_options.AutoFinalize;
+
+    /// <summary>Makes the job a member of its transaction, with all it needs taken.</summary>
+    internal async ValueTask EnterAsync(JobTransaction transaction, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            if (_isStarted)
+            {
+                throw new InvalidOperationException($"{this} was started before; it is {_state}.");
+            }
+
+            _isStarted = true;
+            _transaction = transaction;
+        }
+
+        try
+        {
+            await SetUpAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            lock (_gate)
+            {
+                SetState(JobState.Null);
+            }
+
+            throw;
+        }
+
+        _isSetUp = true;
+    }
+
+    /// <summary>Sets the job to work.</summary>
+    internal void Start()
+    {
+        if (TryRaise(Enter(JobState.Running)) is { } refusal)
+        {
+            Fail(refusal);
+        }
+
+        _ = _environment.Work.StartAsync(RunAsync);
+    }
+
+    /// <summary>Every member is done: the job goes on to be pending. False: it fails, or was cancelled.</summary>
+    internal bool TryEnterPending()
+    {
+        try
+        {
+            ChangeState(JobState.Pending);
+            if (NeedsFinalizing)
+            {
+                Raise(new JobPending());
+            }
+
+            return true;
+        }
+        catch (Exception error)
+        {
+            Fail(error);
+            return false;
+        }
+    }
+
+    /// <summary>From here on nothing cancels the job. False: somebody did.</summary>
+    internal bool TryBeginFinalizing()
+    {
+        lock (_gate)
+        {
+            return _isFinalizing = _failure is null && !_cancellation.IsCancellationRequested;
+        }
+    }
+
+    /// <inheritdoc cref="PrepareAsync"/>
+    internal ValueTask<bool> TryPrepareAsync() => TryAsync(PrepareAsync);
+
+    /// <inheritdoc cref="CommitAsync"/>
+    internal ValueTask<bool> TryCommitAsync() => TryAsync(CommitAsync);
+
+    /// <summary>Ends the job.</summary>
+    /// <param name="committed">Whether its result is durable and visible.</param>
+    internal async Task ConcludeAsync(bool committed)
+    {
+        if (!committed && TryRaise(Enter(JobState.Aborting)) is { } refusal)
+        {
+            Fail(refusal);
+        }
+
+        if (_isSetUp)
+        {
+            await TryAsync(CleanUpAsync).ConfigureAwait(false);
+        }
+
+        Exception? failure;
+        lock (_gate)
+        {
+            failure = _failure;
+        }
+
+        JobOutcome outcome = failure is not null ? JobOutcome.Failed : committed ? JobOutcome.Completed : JobOutcome.Cancelled;
+        var result = new JobResult(outcome, Progress, failure);
+
+        // What a handler of the conclusion throws cannot change it any more; whoever awaits the result is told.
+        Exception? late = TryRaise(new JobEnded(result, BytesPerSecond)) ?? TryRaise(Enter(JobState.Concluded));
+        if (_options.AutoDismiss)
+        {
+            late ??= TryRaise(Enter(JobState.Null));
+        }
+
+        _completion.SetResult(late is null ? result : result with { Error = failure ?? late });
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            await CheckpointAsync(_cancellation.Token).ConfigureAwait(false);
+            await WorkAsync(_cancellation.Token).ConfigureAwait(false);
+            EnterWaiting();
+        }
+        catch (OperationCanceledException) when (_cancellation.IsCancellationRequested)
+        {
+            _transaction!.OnCancelled();
+        }
+        catch (Exception error)
+        {
+            Fail(error);
+        }
+
+        await _transaction!.OnWorkEndedAsync().ConfigureAwait(false);
+    }
+
+    private void EnterWaiting()
+    {
+        lock (_gate)
+        {
+            _cancellation.Token.ThrowIfCancellationRequested();
+            _resumed = null; // there is no step left before which it could stop
+            SetState(JobState.Waiting);
+        }
+
+        Raise(new JobStateChanged(JobState.Waiting));
+    }
+
+    private async ValueTask<bool> TryAsync(Func<ValueTask> part)
+    {
+        try
+        {
+            await part().ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception error)
+        {
+            Fail(error);
+            return false;
+        }
+    }
+
+    private void Fail(Exception error)
+    {
+        lock (_gate)
+        {
+            _failure ??= error;
+        }
+
+        _transaction?.OnFailed();
+    }
+
+    private JobStateChanged Enter(JobState state)
+    {
+        lock (_gate)
+        {
+            SetState(state);
+        }
+
+        return new JobStateChanged(state);
+    }
+}

@@ -1,0 +1,181 @@
+using System.Diagnostics;
+using BlockLayer.Errors;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Jobs;
+
+// What a kind of job implements, and what it finds to do so.
+public abstract partial class BlockJob
+{
+    private Completion? _kick; // guarded by _gate; set while the job idles
+    private bool _isKicked;    // guarded by _gate
+
+    /// <summary>Refuses what cannot be done, and takes what the job needs. After a failure nothing is taken.</summary>
+    private protected abstract ValueTask SetUpAsync(CancellationToken cancellationToken);
+
+    /// <summary>Does the work, in steps with <see cref="CheckpointAsync"/> between them, up to where only the result has to be made durable and visible.</summary>
+    private protected abstract Task WorkAsync(CancellationToken cancellationToken);
+
+    /// <summary>The first part of finalizing: whatever may still fail and changes nothing that anybody sees. All jobs of a transaction do this before any commits.</summary>
+    private protected virtual ValueTask PrepareAsync() => ValueTask.CompletedTask;
+
+    /// <summary>The second part: makes the result durable, then visible. A failure leaves a chain that works, the old one or the new.</summary>
+    private protected abstract ValueTask CommitAsync();
+
+    /// <summary>Gives back what <see cref="SetUpAsync"/> took, as far as the work has not; after success, failure and cancellation alike.</summary>
+    private protected abstract ValueTask CleanUpAsync();
+
+    /// <summary>True when the next checkpoint will wait: a job that has several steps under way ends them first.</summary>
+    private protected bool IsToPause
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _resumed is not null;
+            }
+        }
+    }
+
+    /// <summary>True once somebody has cancelled the job.</summary>
+    private protected bool IsCancelled => _cancellation.IsCancellationRequested;
+
+    /// <summary>Between two steps: waits while the job is paused, and throws if it is to end.</summary>
+    private protected async ValueTask CheckpointAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            Completion? resumed;
+            lock (_gate)
+            {
+                resumed = _resumed;
+            }
+
+            if (resumed is null)
+            {
+                return;
+            }
+
+            bool ready = State == JobState.Ready;
+            ChangeState(ready ? JobState.Standby : JobState.Paused);
+            try
+            {
+                await resumed.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                ChangeState(ready ? JobState.Ready : JobState.Running);
+            }
+        }
+    }
+
+    /// <summary>Waits for a <see cref="Kick"/>; one that came since the last wait counts.</summary>
+    private protected async ValueTask IdleAsync(CancellationToken cancellationToken)
+    {
+        Completion kick;
+        lock (_gate)
+        {
+            if (_isKicked)
+            {
+                _isKicked = false;
+                return;
+            }
+
+            kick = _kick ??= new Completion();
+        }
+
+        await kick.WaitAsync(cancellationToken).ConfigureAwait(false);
+        lock (_gate)
+        {
+            _isKicked = false;
+        }
+    }
+
+    /// <summary>Makes a job that idles look again. A pause, a completion and a cancel kick by themselves.</summary>
+    private protected void Kick()
+    {
+        Completion? kick;
+        lock (_gate)
+        {
+            _isKicked = true;
+            (kick, _kick) = (_kick, null);
+        }
+
+        kick?.Complete();
+    }
+
+    /// <summary>Counts bytes as dealt with; what was counted stays counted.</summary>
+    private protected void ReportProgress(long current) => Interlocked.Exchange(ref _current, Math.Max(Interlocked.Read(ref _current), current));
+
+    /// <summary>Source and target are equal from now on.</summary>
+    private protected void BecomeReady()
+    {
+        ChangeState(JobState.Ready);
+        Raise(new JobReady(Progress, BytesPerSecond));
+    }
+
+    /// <summary>Decides about a failed step, and tells it. After <see cref="JobErrorAction.Stop"/> the next checkpoint pauses.</summary>
+    private protected JobErrorAction HandleError(Filters.CopyStep step, Exception error)
+    {
+        JobErrorAction action = _options.OnError switch
+        {
+            JobErrorPolicy.Ignore => JobErrorAction.Ignore,
+            JobErrorPolicy.Stop => JobErrorAction.Stop,
+            JobErrorPolicy.StopOnNoSpace when error is BlockLayerException { Kind: BlockErrorKind.NoSpace } => JobErrorAction.Stop,
+            _ => JobErrorAction.Report,
+        };
+        lock (_gate)
+        {
+            if (!JobVerbs.IsAllowed(JobVerb.Pause, _state))
+            {
+                action = JobErrorAction.Report; // it is being finalized, and cannot stop there
+            }
+            else if (action == JobErrorAction.Stop)
+            {
+                _pausingError = error;
+                _resumed ??= new Completion();
+            }
+        }
+
+        Raise(new JobErrorOccurred(step, action, error));
+        return action;
+    }
+
+    private void ChangeState(JobState state)
+    {
+        lock (_gate)
+        {
+            if (_state == state)
+            {
+                return;
+            }
+
+            SetState(state);
+        }
+
+        Raise(new JobStateChanged(state));
+    }
+
+    // The caller holds _gate.
+    private void SetState(JobState state)
+    {
+        Debug.Assert(JobTransitions.IsAllowed(_state, state), $"{this} goes from {_state} to {state}");
+        _state = state;
+    }
+
+    private void Raise(JobEvent what) => Notified?.Invoke(this, what);
+
+    private Exception? TryRaise(JobEvent what)
+    {
+        try
+        {
+            Raise(what);
+            return null;
+        }
+        catch (Exception error)
+        {
+            return error;
+        }
+    }
+}

@@ -1,0 +1,178 @@
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Jobs;
+
+/// <summary>
+/// Jobs that succeed together or not at all, as far as files can: none is finalized before the work of all is done, and one that fails or is cancelled
+/// cancels the others.
+/// </summary>
+/// <remarks>
+/// <para>Finalizing has two rounds: first every job prepares, which may fail and changes nothing, then every job commits. Files of several disks do not change
+/// in one instant: should a commit fail, the jobs that committed stay so, the others are cancelled, and every disk's chain works.</para>
+/// </remarks>
+public sealed class JobTransaction
+{
+    private readonly Lock _gate = new();
+    private readonly BlockJob[] _jobs;
+    private readonly Completion _decided = new();
+    private int _atWork;        // guarded by _gate
+    private bool _isAborting;   // guarded by _gate; one has failed or was cancelled
+    private bool _isDecided;    // guarded by _gate; to finalize, or to abort
+    private bool _isFinalizing; // guarded by _gate
+
+    private JobTransaction(BlockJob[] jobs) => (_jobs, _atWork) = (jobs, jobs.Length);
+
+    /// <summary>The jobs, in the order in which they are finalized.</summary>
+    public IReadOnlyList<BlockJob> Jobs => _jobs;
+
+    /// <summary>Checks that every job can do its work, makes room for all in the graph, and only then sets them to work.</summary>
+    /// <exception cref="Errors.BlockLayerException">One of them cannot, and why; nothing has changed, and none of them is of further use.</exception>
+    /// <exception cref="InvalidOperationException">One was started before.</exception>
+    public static async ValueTask<JobTransaction> StartAsync(IEnumerable<BlockJob> jobs, CancellationToken cancellationToken = default)
+    {
+        var transaction = new JobTransaction([.. jobs]);
+        ArgumentOutOfRangeException.ThrowIfZero(transaction._jobs.Length, nameof(jobs));
+        for (int i = 0; i < transaction._jobs.Length; i++)
+        {
+            try
+            {
+                await transaction._jobs[i].EnterAsync(transaction, cancellationToken).ConfigureAwait(false);
+            }
+            catch
+            {
+                foreach (BlockJob job in transaction._jobs[..i])
+                {
+                    await job.ConcludeAsync(committed: false).ConfigureAwait(false);
+                }
+
+                throw;
+            }
+        }
+
+        foreach (BlockJob job in transaction._jobs)
+        {
+            job.Start();
+        }
+
+        return transaction;
+    }
+
+    /// <summary>A member's work is over, well or badly. The last one ends the transaction.</summary>
+    internal async Task OnWorkEndedAsync()
+    {
+        lock (_gate)
+        {
+            if (--_atWork > 0)
+            {
+                return;
+            }
+        }
+
+        int committed = await TryConvergeAsync().ConfigureAwait(false) ? await CommitAsync().ConfigureAwait(false) : 0;
+        for (int i = 0; i < _jobs.Length; i++)
+        {
+            await _jobs[i].ConcludeAsync(i < committed).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>A member has failed: the others are cancelled.</summary>
+    internal void OnFailed() => Abort();
+
+    /// <summary>A member was cancelled: so are the others.</summary>
+    internal void OnCancelled() => Abort();
+
+    /// <summary>Somebody wants the transaction to be finalized.</summary>
+    internal void OnFinalize() => Decide();
+
+    private void Abort()
+    {
+        lock (_gate)
+        {
+            if (_isAborting || _isFinalizing)
+            {
+                return;
+            }
+
+            _isAborting = true;
+        }
+
+        foreach (BlockJob job in _jobs)
+        {
+            job.TryCancel(force: true);
+        }
+
+        Decide();
+    }
+
+    private void Decide()
+    {
+        lock (_gate)
+        {
+            if (_isDecided)
+            {
+                return;
+            }
+
+            _isDecided = true;
+        }
+
+        _decided.Complete();
+    }
+
+    // Every member has done its work: they are pending together, until all may be finalized.
+    private async ValueTask<bool> TryConvergeAsync()
+    {
+        lock (_gate)
+        {
+            if (_isAborting)
+            {
+                return false;
+            }
+        }
+
+        foreach (BlockJob job in _jobs)
+        {
+            if (!job.TryEnterPending())
+            {
+                return false;
+            }
+        }
+
+        if (_jobs.Any(job => job.NeedsFinalizing))
+        {
+            await _decided.WaitAsync().ConfigureAwait(false);
+        }
+
+        lock (_gate)
+        {
+            if (_isAborting)
+            {
+                return false;
+            }
+
+            _isFinalizing = true;
+        }
+
+        return _jobs.All(job => job.TryBeginFinalizing());
+    }
+
+    // How many members are committed, in their order: all, or those before the first that failed.
+    private async ValueTask<int> CommitAsync()
+    {
+        foreach (BlockJob job in _jobs)
+        {
+            if (!await job.TryPrepareAsync().ConfigureAwait(false))
+            {
+                return 0;
+            }
+        }
+
+        int committed = 0;
+        while (committed < _jobs.Length && await _jobs[committed].TryCommitAsync().ConfigureAwait(false))
+        {
+            committed++;
+        }
+
+        return committed;
+    }
+}
