@@ -52,7 +52,7 @@ internal sealed class CreateCommand : Command
             Secrets = context.Secrets,
             Verification = looksAtBacking ? BackingVerification.Open : BackingVerification.None,
         };
-        if (arguments.Has(CommonOptions.PassphraseFile) && !image.Options.ContainsKey("encrypt.format"))
+        if (arguments.Has(CommonOptions.PassphraseFile) && !image.Options.ContainsKey("encrypt.format") && !image.Options.ContainsKey("encryption"))
         {
             throw new UsageException("--passphrase-file alone encrypts nothing; say how: -o encrypt.format=luks.");
         }

@@ -52,6 +52,12 @@ public sealed partial record Qcow2CreateOptions : ImageCreateOptions
     /// <summary>How the image is encrypted, under <see cref="ImageCreateOptions.Passphrase"/>; null for not at all.</summary>
     public LuksCreateOptions? Encryption { get; init; }
 
+    /// <summary>
+    /// Encrypts the image as QEMU did before it had LUKS (encrypt.format=aes), for programs that know nothing else: AES-128-CBC under the first 16 bytes of the passphrase, which
+    /// nothing slows down to guess, and which cannot be changed. Instead of <see cref="Encryption"/>.
+    /// </summary>
+    public bool LegacyAes { get; init; }
+
     /// <summary>Reads qemu-img's spelling.</summary>
     internal static Qcow2CreateOptions Parse(ImageCreateOptions basic, IReadOnlyDictionary<string, string> options)
     {
@@ -65,6 +71,8 @@ public sealed partial record Qcow2CreateOptions : ImageCreateOptions
                 "refcount_bits" => result with { RefcountBits = ParsePowerOfTwo(name, value, 1, 1 << Qcow2Limits.MaxRefcountOrder) },
                 "compression_type" => result with { Compression = ParseWord(name, value, "zlib", "zstd") },
                 "lazy_refcounts" => result with { LazyRefcounts = ParseWord(name, value, "off", "on") == "on" },
+                "encryption" => ParseWord(name, value, "off", "on") == "on" ? result with { LegacyAes = true } : result,
+                "encrypt.format" => result.WithEncryptionFormat(name, value),
                 _ when name.StartsWith("encrypt.", StringComparison.Ordinal) => result with { Encryption = ParseEncryption(result.Encryption ?? new LuksCreateOptions(), name, value) },
                 "data_file" => result with { DataFile = value },
                 "data_file_raw" => result with { DataFileLayout = ParseWord(name, value, "off", "on") == "on" ? DataFileLayout.Raw : DataFileLayout.Clusters },
@@ -74,7 +82,7 @@ public sealed partial record Qcow2CreateOptions : ImageCreateOptions
                 },
                 "extended_l2" => result with { ExtendedL2 = ParseWord(name, value, "off", "on") == "on" },
                 _ => throw new ArgumentException(
-                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, data_file, data_file_raw, preallocation, extended_l2, encrypt.format (luks), encrypt.iterations, encrypt.cipher-alg, encrypt.cipher-mode, encrypt.ivgen-alg, encrypt.hash-alg."),
+                    $"Format qcow2 has no option '{name}'; it has compat, cluster_size, refcount_bits, compression_type, lazy_refcounts, data_file, data_file_raw, preallocation, extended_l2, encryption, encrypt.format (luks or aes), encrypt.iterations, encrypt.cipher-alg, encrypt.cipher-mode, encrypt.ivgen-alg, encrypt.ivgen-hash-alg, encrypt.hash-alg."),
             };
         }
 

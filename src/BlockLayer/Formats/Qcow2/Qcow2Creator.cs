@@ -115,6 +115,7 @@ internal sealed class Qcow2Creator
             RefcountTableOffset = new HostCluster(1).Offset(_geometry),
             RefcountTableClusters = (uint)_tableClusters,
             RefcountOrder = _geometry.RefcountOrder,
+            Encryption = _options.LegacyAes ? EncryptionMethod.Aes : EncryptionMethod.None,
             Incompatible = (compression == CompressionType.Zlib ? IncompatibleFeatures.None : IncompatibleFeatures.CompressionType)
                 | (_options.ExtendedL2 ? IncompatibleFeatures.ExtendedL2 : IncompatibleFeatures.None)
                 | (_options.DataFile is null ? IncompatibleFeatures.None : IncompatibleFeatures.ExternalDataFile),

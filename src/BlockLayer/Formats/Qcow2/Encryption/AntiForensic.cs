@@ -42,12 +42,12 @@ internal static class AntiForensic
     // Pieces as long as a digest, each replaced by the digest of its number and itself; the last one is cut.
     private static void Diffuse(Span<byte> bytes, HashAlgorithmName hash)
     {
-        Span<byte> digest = stackalloc byte[64];
-        Span<byte> input = stackalloc byte[sizeof(uint) + 64];
+        Span<byte> digest = stackalloc byte[LuksHash.MaxDigestLength];
+        Span<byte> input = stackalloc byte[sizeof(uint) + LuksHash.MaxDigestLength];
         uint number = 0;
         while (!bytes.IsEmpty)
         {
-            int digestLength = LuksCipherName.DigestLength(hash);
+            int digestLength = LuksHash.DigestLength(hash);
             int length = Math.Min(digestLength, bytes.Length);
             BinaryPrimitives.WriteUInt32BigEndian(input, number++);
             bytes[..length].CopyTo(input[sizeof(uint)..]);

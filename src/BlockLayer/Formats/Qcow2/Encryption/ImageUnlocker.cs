@@ -31,9 +31,8 @@ internal static class ImageUnlocker
 
     private static async ValueTask<SectorCipher> UnlockLuksAsync(BlockNode file, ByteRange place, Passphrase passphrase, CancellationToken cancellationToken)
     {
-        byte[] bytes = new byte[LuksHeader.Size];
-        await file.ReadAsync(place.Offset, bytes, ReadFlags.None, cancellationToken).ConfigureAwait(false);
-        LuksHeader header = LuksHeader.Parse(bytes, place.Length);
+        LuksHeader header = await LuksHeader.ReadAsync(file, place, cancellationToken).ConfigureAwait(false);
+        header.Validate(place.Length);
         header.ThrowIfTooManyIterations();
         byte[] keyMaterial = SecretBytes.Allocate(header.KeyMaterialLength);
         foreach (LuksKeySlot slot in header.Slots.Where(static slot => slot.IsActive))

@@ -10,12 +10,16 @@ namespace BlockLayer.Formats.Qcow2;
 /// <param name="KeyLength">key-bytes.</param>
 internal sealed record LuksCipherName(string Cipher, string Mode, string Hash, int KeyLength)
 {
-    /// <summary>Bytes of the digest of one of the hashes that are known.</summary>
-    internal static int DigestLength(HashAlgorithmName hash)
-        => hash == HashAlgorithmName.SHA1 ? 20 : hash == HashAlgorithmName.SHA256 ? 32 : hash == HashAlgorithmName.SHA384 ? 48 : 64;
+    private const string Xts = "xts";
 
     /// <summary>The hash of the passphrase's derivation and of the stripes.</summary>
-    internal HashAlgorithmName HashName => TryFindHash(Hash) ?? throw Unsupported("hash-spec", LuksHeader.HashSpecAt, Hash, "sha1, sha256, sha384 and sha512");
+    internal HashAlgorithmName HashName => LuksHash.TryFind(Hash) ?? throw Unsupported("hash-spec", LuksHeader.HashSpecAt, Hash, LuksHash.Known);
+
+    /// <summary><see cref="Mode"/> taken apart; null where it is not spelled as QEMU does.</summary>
+    internal LuksCipherMode? ParsedMode => LuksCipherMode.TryParse(Mode);
+
+    /// <summary>Bits of the cipher's key. xts has two keys in one.</summary>
+    internal long CipherKeyBits => KeyLength * 8L / (ParsedMode?.Chaining == Xts ? 2 : 1);
 
     /// <exception cref="ImageFormatException">Unsupported: the framework has no such cipher. InvalidFormat: the key has no length that goes with it.</exception>
     internal void Validate()
@@ -25,47 +29,45 @@ internal sealed record LuksCipherName(string Cipher, string Mode, string Hash, i
             throw Unsupported("cipher-name", LuksHeader.CipherNameAt, Cipher, "aes");
         }
 
-        bool isXts = UsedMode is "xts-plain64" or "xts-plain";
-        if (!isXts && UsedMode is not ("cbc-plain64" or "cbc-plain") && EssivHash is null)
-        {
-            throw Unsupported("cipher-mode", LuksHeader.CipherModeAt, Mode, "xts-plain64, xts-plain, cbc-plain64, cbc-plain and cbc-essiv:sha256");
-        }
-
+        LuksCipherMode mode = RequireMode();
         _ = HashName;
+        bool isXts = mode.Chaining == Xts;
         if (!(isXts ? KeyLength is 32 or 48 or 64 : KeyLength is 16 or 24 or 32))
         {
-            throw ImageFormatException.Invalid("key-bytes", LuksHeader.KeyBytesAt, $"{KeyLength}", isXts ? "32, 48 or 64 with xts" : "16, 24 or 32 with cbc");
+            throw ImageFormatException.Invalid("key-bytes", LuksHeader.KeyBytesAt, $"{KeyLength}", isXts ? "32, 48 or 64 with xts" : $"16, 24 or 32 with {mode.Chaining}");
         }
     }
 
     /// <summary>The cipher under a key of <see cref="KeyLength"/> bytes.</summary>
-    internal SectorCipher Create(ReadOnlySpan<byte> key) => UsedMode switch
+    internal SectorCipher Create(ReadOnlySpan<byte> key)
     {
-        "xts-plain64" => new XtsCipher(key[..(KeyLength / 2)], key[(KeyLength / 2)..], SectorIv.Plain64),
-        "xts-plain" => new XtsCipher(key[..(KeyLength / 2)], key[(KeyLength / 2)..], SectorIv.Plain32),
-        "cbc-plain64" => new CbcCipher(key, SectorIv.Plain64),
-        "cbc-plain" => new CbcCipher(key, SectorIv.Plain32),
-        _ => new CbcCipher(key, SectorIv.Essiv(key, EssivHash!.Value)),
-    };
+        LuksCipherMode mode = RequireMode();
+        if (mode.Chaining == "ecb")
+        {
+            return new EcbCipher(key);
+        }
 
-    // A plain initialization vector is the sector's number. QEMU writes the hash down that it was given with one (xts-plain64:sha256), and uses it for nothing.
-    private string UsedMode
-        => Mode.IndexOf(':', StringComparison.Ordinal) is > 0 and int end && Mode[..end] is var name
-            && (name.EndsWith("-plain64", StringComparison.Ordinal) || name.EndsWith("-plain", StringComparison.Ordinal))
-                ? name
-                : Mode;
+        SectorIv iv = mode.Iv switch
+        {
+            "plain64" => SectorIv.Plain64,
+            "plain" => SectorIv.Plain32,
+            _ => SectorIv.Essiv(key, LuksHash.TryFind(mode.IvHash!)!.Value),
+        };
+        return mode.Chaining switch
+        {
+            Xts => new XtsCipher(key[..(KeyLength / 2)], key[(KeyLength / 2)..], iv),
+            "ctr" => new CtrCipher(key, iv),
+            _ => new CbcCipher(key, iv),
+        };
+    }
 
-    // AES takes the digest as a key, so only a hash of 32 bytes goes with it.
-    private HashAlgorithmName? EssivHash => Mode == "cbc-essiv:sha256" ? HashAlgorithmName.SHA256 : null;
+    private LuksCipherMode RequireMode()
+        => ParsedMode is { Chaining: Xts or "cbc" or "ctr" or "ecb" } mode && (mode.Iv is "plain64" or "plain" || HasEssivKey(mode))
+            ? mode
+            : throw Unsupported("cipher-mode", LuksHeader.CipherModeAt, Mode, "xts, cbc, ctr and ecb, each with plain64, plain, essiv:sha256 or essiv:md5");
 
-    private static HashAlgorithmName? TryFindHash(string name) => name switch
-    {
-        "sha1" => HashAlgorithmName.SHA1,
-        "sha256" => HashAlgorithmName.SHA256,
-        "sha384" => HashAlgorithmName.SHA384,
-        "sha512" => HashAlgorithmName.SHA512,
-        _ => null,
-    };
+    // AES takes the digest as a key, so only hashes of 16, 24 or 32 bytes go with it; QEMU says so too.
+    private static bool HasEssivKey(LuksCipherMode mode) => mode is { Iv: LuksCipherMode.Essiv, IvHash: "sha256" or "md5" };
 
     private static ImageFormatException Unsupported(string field, int at, string found, string known)
         => ImageFormatException.Unsupported(field, at, $"{field} of the LUKS header is \"{found}\" at byte {at} of it; implemented are {known}.");

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using BlockLayer.Errors;
+using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qcow2;
@@ -69,11 +70,21 @@ internal sealed record LuksHeader
     /// <summary>Bytes of one slot's key material, in whole sectors.</summary>
     internal int KeyMaterialLength => (int)Alignment.RoundUp((long)Cipher.KeyLength * LuksKeySlot.StripeCount, SectorCipher.SectorSize);
 
-    /// <summary>Reads a header and judges it against the room it has.</summary>
-    /// <param name="bytes">Its first <see cref="Size"/> bytes.</param>
-    /// <param name="room">Bytes from its start that belong to it.</param>
-    /// <exception cref="ImageFormatException">InvalidFormat, Corrupt, or Unsupported by name.</exception>
-    internal static LuksHeader Parse(ReadOnlySpan<byte> bytes, long room)
+    /// <summary>Reads the fields from an image file, and judges none of them.</summary>
+    /// <param name="file">The image file.</param>
+    /// <param name="place">Where the header is in it: at least <see cref="Size"/> bytes of it.</param>
+    /// <param name="cancellationToken">Stops the read.</param>
+    /// <exception cref="ImageFormatException">InvalidFormat or Unsupported: it cannot be taken apart.</exception>
+    internal static async ValueTask<LuksHeader> ReadAsync(BlockNode file, ByteRange place, CancellationToken cancellationToken)
+    {
+        byte[] bytes = new byte[Size];
+        await file.ReadAsync(place.Offset, bytes, ReadFlags.None, cancellationToken).ConfigureAwait(false);
+        return Parse(bytes);
+    }
+
+    /// <summary>Takes a header apart, and judges none of its fields.</summary>
+    /// <exception cref="ImageFormatException">InvalidFormat, or Unsupported by its version.</exception>
+    private static LuksHeader Parse(ReadOnlySpan<byte> bytes)
     {
         if (!bytes.StartsWith(Magic))
         {
@@ -87,7 +98,7 @@ internal sealed record LuksHeader
         }
 
         uint keyBytes = BinaryPrimitives.ReadUInt32BigEndian(bytes[KeyBytesAt..]);
-        var header = new LuksHeader
+        return new LuksHeader
         {
             Cipher = new LuksCipherName(Text(bytes, CipherNameAt), Text(bytes, CipherModeAt), Text(bytes, HashSpecAt), (int)Math.Min(keyBytes, int.MaxValue)),
             PayloadSector = BinaryPrimitives.ReadUInt32BigEndian(bytes[PayloadOffsetAt..]),
@@ -97,8 +108,29 @@ internal sealed record LuksHeader
             Uuid = Encoding.ASCII.GetString(bytes.Slice(UuidAt, UuidLength)).TrimEnd('\0'),
             Slots = ParseSlots(bytes),
         };
-        header.Validate(room);
-        return header;
+    }
+
+    /// <summary>Judges the fields against the room there is.</summary>
+    /// <exception cref="ImageFormatException">InvalidFormat, Corrupt, or Unsupported by name.</exception>
+    internal void Validate(long room)
+    {
+        Cipher.Validate();
+        if (PayloadSector * (long)SectorCipher.SectorSize > room)
+        {
+            throw ImageFormatException.Corrupt(
+                "payload-offset", PayloadOffsetAt, $"payload-offset of the LUKS header is sector {PayloadSector}, past the {room} bytes that belong to the header.");
+        }
+
+        if (DigestIterations == 0)
+        {
+            throw ImageFormatException.Invalid("mk-digest-iter", DigestIterationsAt, "0", "at least 1");
+        }
+
+        var taken = new List<ByteRange> { new(0, Size) };
+        for (int i = 0; i < SlotCount; i++)
+        {
+            ValidateSlot(i, taken);
+        }
     }
 
     /// <summary>Writes it.</summary>
@@ -153,27 +185,6 @@ internal sealed record LuksHeader
         return end >= 0 && !field[..end].ContainsAnyExceptInRange((byte)' ', (byte)'~')
             ? Encoding.ASCII.GetString(field[..end])
             : throw ImageFormatException.Invalid("name in the LUKS header", at, $"{Convert.ToHexStringLower(field)}", "printable text that ends with a zero byte");
-    }
-
-    private void Validate(long room)
-    {
-        Cipher.Validate();
-        if (PayloadSector * (long)SectorCipher.SectorSize > room)
-        {
-            throw ImageFormatException.Corrupt(
-                "payload-offset", PayloadOffsetAt, $"payload-offset of the LUKS header is sector {PayloadSector}, past the {room} bytes that belong to the header.");
-        }
-
-        if (DigestIterations == 0)
-        {
-            throw ImageFormatException.Invalid("mk-digest-iter", DigestIterationsAt, "0", "at least 1");
-        }
-
-        var taken = new List<ByteRange> { new(0, Size) };
-        for (int i = 0; i < SlotCount; i++)
-        {
-            ValidateSlot(i, taken);
-        }
     }
 
     private void ValidateSlot(int index, List<ByteRange> taken)

@@ -17,7 +17,7 @@ internal static class LuksKey
         byte[] key = SecretBytes.Allocate(header.Cipher.KeyLength);
         try
         {
-            Rfc2898DeriveBytes.Pbkdf2(passphrase, slot.Salt.Span, key, (int)slot.Iterations, hash);
+            LuksHash.Derive(passphrase, slot.Salt.Span, key, (int)slot.Iterations, hash);
             using (SectorCipher stripes = header.Cipher.Create(key))
             {
                 stripes.Decrypt(0, keyMaterial, keyMaterial);
@@ -25,7 +25,7 @@ internal static class LuksKey
 
             AntiForensic.Merge(keyMaterial[..(key.Length * LuksKeySlot.StripeCount)], key, hash);
             Span<byte> digest = stackalloc byte[LuksHeader.DigestLength];
-            Rfc2898DeriveBytes.Pbkdf2(key, header.DigestSalt.Span, digest, (int)header.DigestIterations, hash);
+            LuksHash.Derive(key, header.DigestSalt.Span, digest, (int)header.DigestIterations, hash);
             return CryptographicOperations.FixedTimeEquals(digest, header.Digest.Span) ? header.Cipher.Create(key) : null;
         }
         finally
@@ -43,7 +43,7 @@ internal static class LuksKey
         try
         {
             AntiForensic.Split(masterKey, keyMaterial[..(key.Length * LuksKeySlot.StripeCount)], hash);
-            Rfc2898DeriveBytes.Pbkdf2(passphrase, slot.Salt.Span, key, (int)slot.Iterations, hash);
+            LuksHash.Derive(passphrase, slot.Salt.Span, key, (int)slot.Iterations, hash);
             using SectorCipher stripes = header.Cipher.Create(key);
             stripes.Encrypt(0, keyMaterial, keyMaterial);
         }

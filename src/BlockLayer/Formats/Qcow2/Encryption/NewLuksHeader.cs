@@ -43,13 +43,15 @@ internal static class NewLuksHeader
         {
             byte[] digestSalt = RandomNumberGenerator.GetBytes(LuksHeader.SaltLength);
             int digestIterations = Math.Max(1000, options.Iterations / 8); // QEMU: an eighth of the slot's, at least 1000
+            byte[] digest = new byte[LuksHeader.DigestLength];
+            LuksHash.Derive(masterKey, digestSalt, digest, digestIterations, cipher.HashName);
             var header = new LuksHeader
             {
                 Cipher = cipher,
                 PayloadSector = (uint)(made.Length / SectorCipher.SectorSize),
                 DigestSalt = digestSalt,
                 DigestIterations = (uint)digestIterations,
-                Digest = Rfc2898DeriveBytes.Pbkdf2(masterKey, digestSalt, digestIterations, cipher.HashName, LuksHeader.DigestLength),
+                Digest = digest,
                 Uuid = RandomUuid(),
                 Slots = [.. Enumerable.Range(0, LuksHeader.SlotCount).Select(index => MakeSlot(index, options))],
             };

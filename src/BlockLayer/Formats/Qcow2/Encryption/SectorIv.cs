@@ -9,6 +9,9 @@ internal abstract class SectorIv : IDisposable
     /// <summary>Bytes of an IV.</summary>
     internal const int Size = 16;
 
+    /// <summary>Zeroes, for a mode that uses none.</summary>
+    internal static SectorIv None { get; } = new Plain(0);
+
     /// <summary>The number in 64 bits, little-endian, then zeroes.</summary>
     internal static SectorIv Plain64 { get; } = new Plain(ulong.MaxValue);
 

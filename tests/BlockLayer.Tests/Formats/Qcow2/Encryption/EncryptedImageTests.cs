@@ -114,7 +114,9 @@ public sealed class EncryptedImageTests : IDisposable
 
     [Theory]
     [InlineData("encrypt.cipher-alg=aes-128")]
-    [InlineData("encrypt.cipher-alg=aes-192,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=plain")]
+    [InlineData("encrypt.cipher-alg=aes-192,encrypt.ivgen-alg=essiv,encrypt.hash-alg=md5")]
+    [InlineData("encrypt.ivgen-hash-alg=md5,encrypt.cipher-mode=ctr,encrypt.ivgen-alg=essiv,encrypt.cipher-alg=aes-128")]
+    [InlineData("encrypt.cipher-mode=ecb,encrypt.ivgen-hash-alg=sha512")]
     [InlineData("encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.hash-alg=sha1")]
     [InlineData("encrypt.ivgen-alg=plain,encrypt.hash-alg=sha512,cluster_size=512")]
     public async Task Every_cipher_that_can_be_asked_for_reads_what_it_wrote(string options)
@@ -172,11 +174,15 @@ public sealed class EncryptedImageTests : IDisposable
     }
 
     [Theory]
-    [InlineData("encrypt.format=aes", "images are created with luks only")]
+    [InlineData("encrypt.format=aes", "encrypt.format=aes (encryption=on) has no other encrypt option")] // there are iterations
+    [InlineData("encrypt.format=rot13", "encrypt.format is 'rot13'; it can be luks or aes.")]
+    [InlineData("encrypt.cipher-alg=aes-192,encrypt.cipher-mode=cbc", "aes-192, which goes with encrypt.cipher-mode=xts only")]
+    [InlineData("encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.ivgen-hash-alg=sha512", "cipher-mode of the LUKS header is \"cbc-essiv:sha512\"")]
+    [InlineData("encrypt.cipher-alg=serpent-256", "encrypt.cipher-alg is 'serpent-256'; it can be aes-128 or aes-192 or aes-256.")]
     [InlineData("encrypt.format=luks,compat=0.10", "LUKS needs compat=1.1.")]
     [InlineData("encrypt.format=luks,preallocation=full", "Encryption goes neither with")]
     [InlineData("encrypt.format=luks,encrypt.iterations=10", "encrypt.iterations is 10; it can be 1000 to")]
-    [InlineData("encrypt.cipher-alg=aes-192,encrypt.cipher-mode=cbc,encrypt.hash-alg=md5", "encrypt.hash-alg is 'md5'")]
+    [InlineData("encrypt.cipher-alg=aes-192,encrypt.cipher-mode=cbc,encrypt.hash-alg=sha224", "encrypt.hash-alg is 'sha224'")]
     [InlineData("encrypt.key-secret=sec0", "Format qcow2 has no option 'encrypt.key-secret'")]
     public async Task Options_that_contradict_each_other_are_refused(string options, string why)
     {

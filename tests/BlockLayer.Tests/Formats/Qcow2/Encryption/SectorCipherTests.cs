@@ -63,6 +63,8 @@ public sealed class SectorCipherTests
             new XtsCipher(key.AsSpan(0, 32), key.AsSpan(32), SectorIv.Plain64),
             new CbcCipher(key.AsSpan(0, 16), SectorIv.Plain64),
             new CbcCipher(key.AsSpan(0, 32), SectorIv.Essiv(key.AsSpan(0, 32), HashAlgorithmName.SHA256)),
+            new CtrCipher(key.AsSpan(0, 32), SectorIv.Essiv(key.AsSpan(0, 32), HashAlgorithmName.MD5)),
+            new EcbCipher(key.AsSpan(0, 16)),
         ];
         byte[] plain = Pattern.Of(0, sectors * 512, writer: 2);
         foreach (SectorCipher cipher in ciphers)
@@ -82,6 +84,48 @@ public sealed class SectorCipherTests
                 Assert.Equal(plain, together);
             }
         }
+    }
+
+    // NIST SP 800-38A, F.5.1: the counter carries out of its last byte.
+    [Fact]
+    public void Ctr_gives_what_the_standard_says()
+    {
+        using var ctr = new CtrCipher(Convert.FromHexString("2b7e151628aed2a6abf7158809cf4f3c"), new FixedIv(Convert.FromHexString("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff")));
+        byte[] bytes = Convert.FromHexString("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710");
+        byte[] plain = [.. bytes];
+        ctr.Run(0, bytes, bytes, bytes.Length, encrypts: true);
+        Assert.Equal(
+            "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff5ae4df3edbd5d35e5b4f09020db03eab1e031dda2fbe03d1792170a0f3009cee", Convert.ToHexStringLower(bytes));
+        ctr.Run(0, bytes, bytes, bytes.Length, encrypts: false);
+        Assert.Equal(plain, bytes);
+    }
+
+    // RFC 8018, section 5.2, step by step.
+    [Theory]
+    [InlineData(1, 16)]
+    [InlineData(7, 20)]
+    [InlineData(1000, 64)]
+    public void A_key_is_derived_with_md5_as_the_definition_says(int iterations, int length)
+    {
+        byte[] secret = Pattern.Of(0, 21, writer: 1);
+        byte[] salt = Pattern.Of(0, 32, writer: 2);
+        byte[] found = new byte[length];
+        LuksHash.Derive(secret, salt, found, iterations, HashAlgorithmName.MD5);
+        var expected = new List<byte>();
+        for (byte block = 1; expected.Count < length; block++)
+        {
+            byte[] round = CryptographicOperations.HmacData(HashAlgorithmName.MD5, secret, (byte[])[.. salt, 0, 0, 0, block]);
+            byte[] sum = [.. round];
+            for (int i = 1; i < iterations; i++)
+            {
+                round = CryptographicOperations.HmacData(HashAlgorithmName.MD5, secret, round);
+                sum = [.. sum.Zip(round, static (left, right) => (byte)(left ^ right))];
+            }
+
+            expected.AddRange(sum);
+        }
+
+        Assert.Equal(expected.Take(length), found);
     }
 
     [Fact]
@@ -152,5 +196,10 @@ public sealed class SectorCipherTests
         AntiForensic.Merge(stripes, merged, new HashAlgorithmName(hash));
         int digest = hash == "SHA1" ? 20 : 32; // diffusion goes no further than a digest
         Assert.True(merged.Zip(key).Take(digest).Count(static pair => pair.First == pair.Second) < 8, "a damaged stripe left what it was to destroy");
+    }
+
+    private sealed class FixedIv(byte[] iv) : SectorIv
+    {
+        internal override void Fill(Span<byte> ivs, long firstSector) => iv.CopyTo(ivs);
     }
 }
