@@ -114,39 +114,12 @@ internal sealed class InfoCommand : Command
         if (image.Details.Properties.Count > 0)
         {
             writer.WriteLine("Format specific information:");
-            foreach ((string name, object value) in image.Details.Properties)
-            {
-                if (value is IReadOnlyList<ImageBitmap> bitmaps)
-                {
-                    WriteBitmaps(writer, bitmaps);
-                    continue;
-                }
-
-                writer.WriteLine(PrintableText.Of($"    {name.Replace('-', ' ')}: {(value is bool yes ? (yes ? "true" : "false") : value)}"));
-            }
+            PropertyText.Write(writer, image.Details.Properties);
         }
 
         foreach (string damage in image.Details.Damage)
         {
             writer.WriteLine(PrintableText.Of($"damaged: {damage}"));
-        }
-    }
-
-    private static void WriteBitmaps(TextWriter writer, IReadOnlyList<ImageBitmap> bitmaps)
-    {
-        writer.WriteLine("    bitmaps:");
-        for (int i = 0; i < bitmaps.Count; i++)
-        {
-            writer.WriteLine($"        [{i}]:");
-            writer.WriteLine("            flags:");
-            int flag = 0;
-            foreach (string name in BitmapJson.Flags(bitmaps[i]))
-            {
-                writer.WriteLine($"                [{flag++}]: {name}");
-            }
-
-            writer.WriteLine(PrintableText.Of($"            name: {bitmaps[i].Name}"));
-            writer.WriteLine($"            granularity: {bitmaps[i].Granularity}");
         }
     }
 }

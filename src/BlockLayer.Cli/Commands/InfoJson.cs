@@ -90,28 +90,8 @@ internal static class InfoJson
     {
         json.WriteStartObject("format-specific");
         json.WriteString("type", image.Format);
-        json.WriteStartObject("data");
-        foreach ((string name, object value) in image.Details.Properties)
-        {
-            switch (value)
-            {
-                case bool yes:
-                    json.WriteBoolean(name, yes);
-                    break;
-                case string text:
-                    json.WriteString(name, text);
-                    break;
-                case IReadOnlyList<ImageBitmap> bitmaps:
-                    json.WritePropertyName(name);
-                    BitmapJson.Write(json, bitmaps);
-                    break;
-                default:
-                    json.WriteNumber(name, Convert.ToInt64(value, System.Globalization.CultureInfo.InvariantCulture));
-                    break;
-            }
-        }
-
-        json.WriteEndObject();
+        json.WritePropertyName("data");
+        PropertyJson.Write(json, image.Details.Properties);
         json.WriteEndObject();
     }
 }

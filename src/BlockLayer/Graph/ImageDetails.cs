@@ -4,7 +4,8 @@ namespace BlockLayer.Graph;
 public sealed record ImageDetails
 {
     /// <summary>
-    /// Properties of the format in the order they are shown, by qemu-img's JSON names (<c>lazy-refcounts</c>). A value is a string, a number, a boolean, or a list of <see cref="ImageBitmap"/>.
+    /// Properties of the format in the order they are shown, by qemu-img's JSON names (<c>lazy-refcounts</c>). A value is a string, a number, a boolean, a list of <see cref="ImageBitmap"/>,
+    /// a group of such properties (again an <see cref="IReadOnlyList{T}"/> of pairs), or a list of groups.
     /// </summary>
     public IReadOnlyList<KeyValuePair<string, object>> Properties { get; init; } = [];
 

@@ -17,6 +17,9 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
     /// <summary>The directory of the bitmaps, none of their bits. Of an image that is opened; when tables are exchanged, the bitmaps stay.</summary>
     internal BitmapDirectory Bitmaps { get; private init; } = BitmapDirectory.Empty;
 
+    /// <summary>What is told of the encryption; null where there is none. Of an image that is opened, as the bitmaps are.</summary>
+    internal EncryptionDetails? Encryption { get; private init; }
+
     /// <summary>Reads and judges an image. Reads nothing but this file, and no more of it than its real length allows.</summary>
     /// <exception cref="ImageFormatException">InvalidFormat, Corrupt, or Unsupported by name.</exception>
     internal static async ValueTask<LoadedImage> ReadAsync(BlockNode file, NodeAccess access, OpenPurpose purpose, CancellationToken cancellationToken)
@@ -41,6 +44,7 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
             await ReadTableAsync(file, header.RefcountTableOffset, refcountWords, cancellationToken).ConfigureAwait(false))
         {
             Bitmaps = await BitmapDirectory.LoadAsync(new NodeMetadataReader(file), header, cancellationToken).ConfigureAwait(false),
+            Encryption = await EncryptionDetails.ReadAsync(file, header, cancellationToken).ConfigureAwait(false),
         };
     }
 

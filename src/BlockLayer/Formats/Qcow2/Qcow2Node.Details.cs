@@ -24,12 +24,12 @@ internal sealed partial class Qcow2Node : IImageDetails
             properties.Add(new("bitmaps", ListBitmaps()));
         }
 
-        if (header.Encryption != EncryptionMethod.None)
+        properties.Add(new("refcount-bits", 1 << header.RefcountOrder));
+        if (_encryption is { } encryption)
         {
-            properties.Add(new("encrypt.format", header.Encryption == EncryptionMethod.Luks ? "luks" : "aes"));
+            properties.Add(new("encrypt", encryption.Properties));
         }
 
-        properties.Add(new("refcount-bits", 1 << header.RefcountOrder));
         if (header.DataFileName is { } dataFile)
         {
             properties.Add(new("data-file", dataFile));
@@ -48,9 +48,11 @@ internal sealed partial class Qcow2Node : IImageDetails
             IsDirty = header.HasFeature(IncompatibleFeatures.Dirty),
             IsEncrypted = _data.IsEncrypted,
             IsCorrupt = header.HasFeature(IncompatibleFeatures.Corrupt),
-            Damage = [.. DamageOfBitmaps()],
+            Damage = [.. DamageOfEncryption(), .. DamageOfBitmaps()],
         };
     }
+
+    private IEnumerable<string> DamageOfEncryption() => _encryption is { Damage: { } damage } ? [$"The data cannot be decrypted: {damage}"] : [];
 
     // A bitmap that was in use is told by its flag: its writer stopped, and nothing is damaged.
     private IEnumerable<string> DamageOfBitmaps()

@@ -29,6 +29,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     private readonly GuestData _data;
     private readonly Qcow2OpenOptions _options;
     private readonly bool _allowsRepair;
+    private readonly EncryptionDetails? _encryption;
     private readonly AsyncLock _allocationLock = new();
     private readonly InFlightTable _inFlight = new(); // guarded by _allocationLock
 
@@ -63,6 +64,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
         _data = GuestData.Of(_file, dataFile is null ? null : AttachData(dataFile), image.Header, cipher);
         _options = options with { TableCacheLength = context.TableCacheLength ?? options.TableCacheLength };
         _allowsRepair = context.AllowsRepair;
+        _encryption = image.Encryption;
         Adopt(image);
         TakeUpBitmaps(image);
         SetLimits(new BlockLimits

@@ -51,10 +51,14 @@ public sealed class HostileLuksTests
         Assert.Contains(message, refused.Message, StringComparison.Ordinal);
         Assert.Equal(kind, refused.Kind);
 
-        // Who has no passphrase reads none of it.
+        // Who has no passphrase needs none of it, and is told what whoever has one cannot use.
         _world.Passphrase = null;
         await using Qcow2Node locked = await _world.OpenAsync("disk", NodeAccess.ReadOnly);
         Assert.Equal(1 << 20, locked.Length);
+        string[] told = kind is BlockErrorKind.Unsupported or BlockErrorKind.Denied ? [] : [.. locked.GetDetails().Damage];
+        Assert.Equal(locked.GetDetails().Damage, told);
+        Assert.All(told, damage => Assert.Contains(message, damage, StringComparison.Ordinal));
+        Assert.Equal(kind is BlockErrorKind.Unsupported or BlockErrorKind.Denied ? 0 : 1, told.Length);
     }
 
     [Theory]
