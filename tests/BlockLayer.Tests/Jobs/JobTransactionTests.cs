@@ -1,0 +1,127 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Jobs;
+using BlockLayer.Simulation;
+using BlockLayer.TestKit.Graph;
+using Xunit;
+
+namespace BlockLayer.Tests.Jobs;
+
+/// <summary>Jobs that are finalized together or not at all.</summary>
+public class JobTransactionTests
+{
+    private readonly SimulationScheduler _scheduler = new(1);
+    private readonly BlockEnvironment _environment;
+
+    public JobTransactionTests() => _environment = TestEnvironment.Of(_scheduler);
+
+    [Fact]
+    public void Nobody_is_pending_before_everybodys_work_is_done()
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob[] jobs = await StartAsync(new(), new(), new());
+            jobs[0].LetGo();
+            jobs[2].LetGo();
+            await Task.Delay(TimeSpan.FromHours(1), _scheduler.Time);
+            Assert.Equal([JobState.Waiting, JobState.Running, JobState.Waiting], jobs.Select(job => job.State));
+            Assert.DoesNotContain(jobs, job => job.Hooks.Contains("prepare"));
+            jobs[1].LetGo();
+            foreach (ScriptedJob job in jobs)
+            {
+                Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+                Assert.Equal(["set up", "work", "prepare", "commit", "clean up"], job.Hooks);
+            }
+        });
+
+    [Fact]
+    public void One_that_is_not_finalized_by_itself_holds_all_until_one_is_told()
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob[] jobs = await StartAsync(new(), new() { AutoFinalize = false });
+            jobs[0].LetGo();
+            jobs[1].LetGo();
+            await Task.Delay(TimeSpan.FromHours(1), _scheduler.Time);
+            Assert.Equal([JobState.Pending, JobState.Pending], jobs.Select(job => job.State));
+            Assert.Equal([0, 1], jobs.Select(job => job.Events.OfType<JobPending>().Count()));
+            jobs[0].FinalizeJob();
+            Assert.All(await Task.WhenAll(jobs.Select(job => job.Completion)), result => Assert.Equal(JobOutcome.Completed, result.Outcome));
+        });
+
+    [Theory]
+    [InlineData("work")]
+    [InlineData("prepare")]
+    public void One_that_fails_before_the_commit_cancels_the_others(string failsAt)
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob[] jobs = await StartAsync(new(), new() { FailsAt = failsAt }, new());
+            jobs[0].LetGo();
+            if (failsAt == "prepare")
+            {
+                jobs[1].LetGo();
+                jobs[2].LetGo();
+            }
+
+            JobResult[] results = await Task.WhenAll(jobs.Select(job => job.Completion));
+            Assert.Equal([JobOutcome.Cancelled, JobOutcome.Failed, JobOutcome.Cancelled], results.Select(result => result.Outcome));
+            Assert.Equal($"{failsAt} fails", results[1].Error?.Message);
+            Assert.All(jobs, job => Assert.Equal("clean up", job.Hooks[^1]));
+            Assert.DoesNotContain(jobs, job => job.Hooks.Contains("commit"));
+        });
+
+    [Fact]
+    public void A_commit_that_fails_leaves_those_before_it_committed_and_cancels_those_behind_it()
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob[] jobs = await StartAsync(new(), new() { FailsAt = "commit" }, new());
+            foreach (ScriptedJob job in jobs)
+            {
+                job.LetGo();
+            }
+
+            JobResult[] results = await Task.WhenAll(jobs.Select(job => job.Completion));
+            Assert.Equal([JobOutcome.Completed, JobOutcome.Failed, JobOutcome.Cancelled], results.Select(result => result.Outcome));
+            Assert.DoesNotContain("commit", jobs[2].Hooks);
+        });
+
+    [Fact]
+    public void One_that_cannot_be_set_up_keeps_all_from_starting()
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob[] jobs = [Job(new()), Job(new() { FailsAt = "set up" }), Job(new())];
+            BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(async () => await JobTransaction.StartAsync(jobs));
+            Assert.Equal("set up fails", refusal.Message);
+            Assert.Equal(JobOutcome.Cancelled, (await jobs[0].Completion).Outcome);
+            Assert.Equal(["set up", "clean up"], jobs[0].Hooks);
+            Assert.Equal([JobState.Null, JobState.Null, JobState.Created], jobs.Select(job => job.State));
+        });
+
+    [Fact]
+    public void A_cancel_that_comes_while_they_are_finalized_is_refused()
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob job = (await StartAsync(new ScriptedJobOptions()))[0];
+            Exception? refusal = null;
+            bool? tried = null;
+            job.OnHook = hook =>
+            {
+                if (hook == "commit")
+                {
+                    refusal = Record.Exception(() => job.Cancel());
+                    tried = job.TryCancel(force: true);
+                }
+            };
+            job.LetGo();
+            Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+            Assert.IsType<JobVerbException>(refusal);
+            Assert.False(tried);
+        });
+
+    private ScriptedJob Job(ScriptedJobOptions options) => new("tested", _environment, options);
+
+    private async Task<ScriptedJob[]> StartAsync(params ScriptedJobOptions[] options)
+    {
+        ScriptedJob[] jobs = [.. options.Select(Job)];
+        await JobTransaction.StartAsync(jobs);
+        return jobs;
+    }
+}
