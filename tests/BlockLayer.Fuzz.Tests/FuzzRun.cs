@@ -28,7 +28,10 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
     private readonly ImageExercise _exercise = new();
     private readonly Mutator _mutator = new(seeds);
 
+    private long _tried;
     private long _images;
+    private long _listed;
+    private long _undescribed;
     private long _opened;
     private long _refused;
     private long _clean;
@@ -43,7 +46,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
         Seeds.Check(test, count, Try);
         TestReport.Add(string.Create(
             CultureInfo.InvariantCulture,
-            $"{format}: {_images} images, {_opened} opened ({_clean} found clean), {_refused} refused, {_repaired} repaired; the most for one: {_mostCalls} calls, {_mostRead >> 10} KiB read, {_mostMemory >> 10} KiB of memory"));
+            $"{format}: {_tried} files, {_images} images in their chains described ({_listed} snapshots and bitmaps listed, {_undescribed} not), {_opened} opened ({_clean} found clean), {_refused} refused, {_repaired} repaired; the most for one: {_mostCalls} calls, {_mostRead >> 10} KiB read, {_mostMemory >> 10} KiB of memory"));
     }
 
     private void Try(ulong seed)
@@ -55,6 +58,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
             _exercise.Files.Put(ImageExercise.DataPath, dataFile);
             _exercise.Files.Put(ImageExercise.ImagePath, image);
             Inspect(image.Length);
+            Describe(image);
             bool wasClean = Read(image);
             Write(seed, image.Length, wasClean);
             _exercise.Files.Put(ImageExercise.ImagePath, image);
@@ -66,7 +70,7 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
             throw new InvalidOperationException($"{story}: {error.GetType().Name}: {error.Message}", error);
         }
 
-        _images++;
+        _tried++;
     }
 
     private void Inspect(long length)
@@ -74,6 +78,17 @@ internal sealed class FuzzRun(string format, IReadOnlyList<SeedImage> seeds, byt
         ImageInspection inspection = Metered(length, () => _exercise.Inspect(format), _ => 0);
         Assert.Equal([ImageExercise.ImagePath], _exercise.Files.Opened);
         Assert.InRange(inspection.BytesRead, 0, Math.Min(ImageInspector.MaxBytesRead, 4 * length));
+    }
+
+    private void Describe(byte[] image)
+    {
+        ExerciseReport report = Metered(image.Length, () => _exercise.Describe(format), _ => 0);
+        Assert.True(_exercise.Files.Get(ImageExercise.ImagePath).SequenceEqual(image), "describing changed the file");
+        Assert.DoesNotContain(ImageExercise.DataPath, format == "qcow2" ? _exercise.Files.Opened : []);
+        Assert.Null(report.Info ?? report.Close);
+        _images += report.Images;
+        _listed += report.Snapshots + report.Bitmaps;
+        _undescribed += report.Damage;
     }
 
     private bool Read(byte[] image)

@@ -23,6 +23,18 @@ internal sealed class ExerciseReport
     /// <summary>Bytes of the virtual disk; null if it could not be opened.</summary>
     internal long? Length { get; set; }
 
+    /// <summary>Images of the chain that were described.</summary>
+    internal int Images { get; set; }
+
+    /// <summary>Snapshots that they list.</summary>
+    internal int Snapshots { get; set; }
+
+    /// <summary>Bitmaps that they list.</summary>
+    internal int Bitmaps { get; set; }
+
+    /// <summary>Sentences about what they cannot tell.</summary>
+    internal int Damage { get; set; }
+
     /// <summary>Runs the map has, as far as it was listed.</summary>
     internal int MapRuns { get; set; }
 

@@ -62,7 +62,7 @@ internal sealed class ImageExercise
         }
 
         report.Length = node.Length;
-        report.Info = Try(() => ImageInfo.Of(node));
+        report.Info = Try(() => Describe(node, report));
         report.Map = Try(() => Map(node, report));
         report.ReadAll = ReadAll(node, report);
         if (ImageChecker.CanCheck(node))
@@ -71,6 +71,22 @@ internal sealed class ImageExercise
         }
 
         report.Close = Try(() => Finish(node.DisposeAsync()));
+        return report;
+    }
+
+    /// <summary>Describes the image and all below it as <c>blk info --backing-chain</c> does: opened without the file that holds the guest's data.</summary>
+    internal ExerciseReport Describe(string? format)
+    {
+        var report = new ExerciseReport();
+        BlockNode? node = null;
+        var options = new ImageOpenOptions { Format = format, DataFile = DataFileMode.Ignore };
+        report.Open = Try(() => node = Finish(_opener.OpenAsync(ImagePath, options)));
+        if (node is not null)
+        {
+            report.Info = Try(() => Describe(node, report));
+            report.Close = Try(() => Finish(node.DisposeAsync()));
+        }
+
         return report;
     }
 
@@ -152,6 +168,19 @@ internal sealed class ImageExercise
 
         Finish(node.DisposeAsync());
         return sample;
+    }
+
+    /// <summary>Asks every image of the chain what it is.</summary>
+    private static void Describe(BlockNode node, ExerciseReport report)
+    {
+        foreach (BlockNode image in BackingChain.Images(node))
+        {
+            ImageInfo info = Finish(ImageInfo.ReadAsync(image));
+            report.Images++;
+            report.Snapshots += info.Snapshots.Count;
+            report.Bitmaps += info.Details.Properties.Select(static property => property.Value).OfType<IReadOnlyList<ImageBitmap>>().Sum(static list => list.Count);
+            report.Damage += info.Details.Damage.Count;
+        }
     }
 
     private static void Map(BlockNode node, ExerciseReport report)

@@ -3,28 +3,41 @@ using BlockLayer.Storage;
 
 namespace BlockLayer.TestKit;
 
-/// <summary>One file of <see cref="MeteredFiles"/>: a growing array.</summary>
+/// <summary>One file of <see cref="MeteredFiles"/>: a growing array, and perhaps a hole behind it.</summary>
 internal sealed class MeteredFile(MeteredFiles owner, string path, ulong inode)
 {
     private readonly MeteredFiles _owner = owner;
     private byte[] _bytes = [];
-    private int _length;
+    private long _length;
 
     internal StorageIdentity Identity { get; } = new(Device: 77, inode);
 
-    internal ReadOnlySpan<byte> Content => _bytes.AsSpan(0, _length);
+    internal long Length => _length;
 
-    internal void SetContent(ReadOnlySpan<byte> content)
+    internal ReadOnlySpan<byte> Content => _bytes.AsSpan(0, (int)Math.Min(_length, _bytes.Length));
+
+    internal void SetContent(ReadOnlySpan<byte> content, long hole)
     {
         _length = 0;
         SetLength(content.Length);
         content.CopyTo(_bytes);
+        if (hole > 0)
+        {
+            _bytes.AsSpan(content.Length).Clear();
+            _length += hole;
+        }
     }
 
     internal BlockStorage Open(bool writable) => new Handle(this, path, writable);
 
     private void SetLength(long length)
     {
+        if (length <= _length)
+        {
+            _length = length;
+            return;
+        }
+
         if (length > _owner.FileLimit)
         {
             throw new BlockLayerException(BlockErrorKind.NoSpace, $"There is room for {_owner.FileLimit} bytes, not for {length}.") { Path = path };
@@ -35,12 +48,24 @@ internal sealed class MeteredFile(MeteredFiles owner, string path, ulong inode)
             Array.Resize(ref _bytes, (int)Math.Max(length, Math.Min(_owner.FileLimit, 2L * _bytes.Length)));
         }
 
-        if (length > _length)
+        _bytes.AsSpan((int)_length, (int)(length - _length)).Clear();
+        _length = length;
+    }
+
+    /// <summary>Gives a part of the hole bytes, to be written.</summary>
+    private void Fill(long end)
+    {
+        if (end <= _bytes.Length)
         {
-            _bytes.AsSpan(_length, (int)length - _length).Clear();
+            return;
         }
 
-        _length = (int)length;
+        if (end > _owner.FileLimit)
+        {
+            throw new BlockLayerException(BlockErrorKind.NoSpace, $"There is room for {_owner.FileLimit} bytes, not for {end}.") { Path = path };
+        }
+
+        Array.Resize(ref _bytes, (int)Math.Max(end, Math.Min(_owner.FileLimit, 2L * _bytes.Length)));
     }
 
     private sealed class Handle(MeteredFile file, string path, bool writable) : BlockStorage
@@ -61,7 +86,9 @@ internal sealed class MeteredFile(MeteredFiles owner, string path, ulong inode)
                 throw new BlockLayerException(BlockErrorKind.Io, $"The file ends at {file._length}, inside {buffer.Length} bytes at {offset}.") { Path = Name, Offset = offset };
             }
 
-            file._bytes.AsSpan((int)offset, buffer.Length).CopyTo(buffer.Span);
+            int kept = (int)Math.Clamp(file._bytes.Length - offset, 0, buffer.Length);
+            file._bytes.AsSpan((int)Math.Min(offset, file._bytes.Length), kept).CopyTo(buffer.Span);
+            buffer.Span[kept..].Clear();
             return ValueTask.CompletedTask;
         }
 
@@ -77,7 +104,7 @@ internal sealed class MeteredFile(MeteredFiles owner, string path, ulong inode)
         {
             file._owner.Count(0, length);
             GrowTo(offset, length);
-            file._bytes.AsSpan((int)offset, (int)length).Clear();
+            Clear(offset, length);
             return ValueTask.CompletedTask;
         }
 
@@ -87,7 +114,7 @@ internal sealed class MeteredFile(MeteredFiles owner, string path, ulong inode)
             ThrowIfReadOnly();
             if (offset < file._length)
             {
-                file._bytes.AsSpan((int)offset, (int)Math.Min(length, file._length - offset)).Clear();
+                Clear(offset, Math.Min(length, file._length - offset));
             }
 
             return ValueTask.CompletedTask;
@@ -123,6 +150,16 @@ internal sealed class MeteredFile(MeteredFiles owner, string path, ulong inode)
             if (offset > long.MaxValue - length || offset + length > file._length)
             {
                 file.SetLength(offset > long.MaxValue - length ? long.MaxValue : offset + length);
+            }
+
+            file.Fill(offset + length);
+        }
+
+        private void Clear(long offset, long length)
+        {
+            if (offset < file._bytes.Length)
+            {
+                file._bytes.AsSpan((int)offset, (int)Math.Min(length, file._bytes.Length - offset)).Clear();
             }
         }
 

@@ -38,18 +38,18 @@ public sealed class MeteredFiles : StorageProvider
         Opened.Clear();
     }
 
-    /// <summary>Gives a file this content, whatever it held.</summary>
-    public void Put(string path, ReadOnlySpan<byte> content)
+    /// <summary>Gives a file this content, whatever it held, and a hole of any length behind it, which reads as zeroes.</summary>
+    public void Put(string path, ReadOnlySpan<byte> content, long hole = 0)
     {
         if (!_files.TryGetValue(path, out MeteredFile? file))
         {
             _files[path] = file = new MeteredFile(this, path, (ulong)_files.Count + 1);
         }
 
-        file.SetContent(content);
+        file.SetContent(content, hole);
     }
 
-    /// <summary>What a file holds.</summary>
+    /// <summary>What a file holds, without the part of a hole that nobody wrote to.</summary>
     public ReadOnlySpan<byte> Get(string path) => _files[path].Content;
 
     /// <inheritdoc/>
@@ -73,7 +73,7 @@ public sealed class MeteredFiles : StorageProvider
 
     /// <inheritdoc/>
     public override StorageFileInfo? GetInfo(string path)
-        => _files.TryGetValue(path, out MeteredFile? file) ? new StorageFileInfo(file.Identity, StorageFileKind.Regular, file.Content.Length) : null;
+        => _files.TryGetValue(path, out MeteredFile? file) ? new StorageFileInfo(file.Identity, StorageFileKind.Regular, file.Length) : null;
 
     /// <inheritdoc/>
     public override string GetRealPath(string path) => Path.GetFullPath(path);

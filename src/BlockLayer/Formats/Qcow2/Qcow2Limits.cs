@@ -57,6 +57,9 @@ internal static class Qcow2Limits
     /// <summary>Bytes. qcow2 spec, "Bitmap directory": QEMU supports no longer names.</summary>
     internal const int MaxBitmapNameLength = 1023;
 
+    /// <summary>Bytes. Ours: the largest encryption header; eight key slots of 4000 stripes of 64 bytes, the most that is written, are 2 MiB.</summary>
+    internal const long MaxEncryptionHeaderLength = 64 << 20;
+
     /// <summary>Bytes. The unit a disk writes whole: a header change that is one of these survives a crash as all or nothing.</summary>
     internal const int SectorLength = 512;
 

@@ -143,12 +143,7 @@ internal sealed partial class Qcow2Node
             await _writeBack.RunAloneAsync(async () =>
             {
                 var end = new HostCluster(_geometry.ClustersFor(_file.Child.Length));
-                HostCluster inUse = end;
-                while (inUse.Index > 0 && await _refcounts.GetAsync(inUse.Plus(-1)).ConfigureAwait(false) == 0)
-                {
-                    inUse = inUse.Plus(-1);
-                }
-
+                HostCluster inUse = await _refcounts.EndOfUseAsync(end).ConfigureAwait(false);
                 if (inUse != end)
                 {
                     await _file.ResizeAsync(inUse.Offset(_geometry).Value, new ResizeOptions { AllowShrink = true }, CancellationToken.None).ConfigureAwait(false);

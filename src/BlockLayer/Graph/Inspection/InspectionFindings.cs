@@ -21,6 +21,9 @@ internal sealed class InspectionFindings(string reading)
     /// <summary>In the order they were found.</summary>
     internal IReadOnlyList<FileReference> References => _references;
 
+    /// <summary>True once the header was read as far as its names: <see cref="References"/> are all there are. A header that is refused before that may name anything.</summary>
+    internal bool KnowsReferences { get; set; }
+
     /// <summary>Bytes of the virtual disk; null as long as the image does not say it in a way that can be believed.</summary>
     internal long? VirtualSize { get; set; }
 

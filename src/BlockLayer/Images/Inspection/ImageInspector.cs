@@ -18,9 +18,15 @@ public static class ImageInspector
     /// <param name="options">How; null for the defaults.</param>
     /// <param name="cancellationToken">Honoured before each read.</param>
     /// <remarks>
-    /// The verdict is about reading the file as <see cref="ImageInspection.Format"/>. Where the file shows the signature of another image format too,
-    /// a program that guesses opens it as that: what this reading would open counts as well, and a format that cannot be judged here makes the verdict
-    /// <see cref="InspectionVerdict.Unsupported"/> at best.
+    /// The verdict is about reading the file as <see cref="ImageInspection.Format"/>. Everything else it can be taken for is in <see cref="ImageInspection.Recognised"/>
+    /// and has a reason of its own ("It also looks like ..."), by which the verdict gets worse or stays:
+    /// <list type="bullet">
+    /// <item>The magic of another format: a program that guesses opens it as that, so what this reading would open counts too. A file of several formats is
+    /// <see cref="InspectionVerdict.Safe"/> only if every one of them was judged here and none opens another file.</item>
+    /// <item>A format that cannot be judged here, or a header that is refused before it has told what it names: <see cref="InspectionVerdict.Unsupported"/> at best.</item>
+    /// <item>Partitions or file systems in an image, whose guest they are not: a note. Nobody opens a file because of them, and who takes the image
+    /// for a raw disk reads what is in it, no more.</item>
+    /// </list>
     /// </remarks>
     /// <exception cref="BlockLayerException">The file cannot be opened or read: NotFound, Denied, Conflict, Io. Unsupported: there is no such format.</exception>
     public static async ValueTask<ImageInspection> InspectAsync(string path, InspectOptions? options = null, CancellationToken cancellationToken = default)
@@ -75,7 +81,7 @@ public static class ImageInspector
         foreach (InspectionFindings other in readings.Skip(1))
         {
             reasons.Add(new InspectionReason(
-                InspectionVerdict.Safe, other.Reading, "magic", 0, null, $"It starts as {other.Reading} does: a program that guesses formats opens it as that."));
+                InspectionVerdict.Safe, other.Reading, "magic", 0, null, $"It also looks like {other.Reading}, as it starts: a program that guesses formats opens it as that."));
             reasons.AddRange(other.Reasons);
             verdict = Worse(verdict, OfGuess(other));
         }
@@ -84,11 +90,12 @@ public static class ImageInspector
         {
             reasons.Add(new InspectionReason(
                 InspectionVerdict.Unsupported, foreign.Name, "signature", foreign.Offset, null,
-                $"It has the signature of {foreign.Name} at byte {foreign.Offset}: what opening it as that would do is not known here."));
+                $"It {(format is null ? "" : "also ")}looks like {foreign.Name}, by what is at byte {foreign.Offset}: what opening it as that would do is not known here."));
             verdict = Worse(verdict, InspectionVerdict.Unsupported);
             format ??= foreign.Name;
         }
 
+        reasons.AddRange(NotesOnContent(format, recognised));
         if (format is null)
         {
             verdict = InspectionVerdict.NotAnImage;
@@ -111,10 +118,35 @@ public static class ImageInspector
         };
     }
 
+    /// <summary>
+    /// What is for a disk and stands in another place: all of it in an image, whose guest sees something else; in a raw disk what goes beyond one partition table, of
+    /// which GPT is two, for which of the contents is found depends on who looks.
+    /// </summary>
+    private static IEnumerable<InspectionReason> NotesOnContent(string? format, IReadOnlyList<RecognisedContent> recognised)
+    {
+        List<RecognisedContent> contents = [.. recognised.Where(content => content.Kind == RecognisedKind.DiskContent)];
+        if (format == "raw")
+        {
+            RecognisedContent? first = contents.FirstOrDefault();
+            bool isGpt = contents.Any(content => content.Name == "gpt");
+            contents.RemoveAll(content => content == first || (isGpt && content.Name is "gpt" or "mbr"));
+        }
+
+        return contents.Select(content => new InspectionReason(
+            InspectionVerdict.Safe,
+            content.Name,
+            "signature",
+            content.Offset,
+            null,
+            format == "raw"
+                ? $"It also looks like {content.Name}, by what is at byte {content.Offset}: what a program finds in it depends on the program."
+                : $"It also looks like {content.Name}, by what is at byte {content.Offset}: a program that takes it for a raw disk finds that, and a guest of the {format} image does not."));
+    }
+
     /// <summary>What a reading by somebody who guesses adds: a damaged image is refused by everybody, unless somebody is less strict, so what it names counts all the same.</summary>
     private static InspectionVerdict OfGuess(InspectionFindings reading)
         => reading.References.Count > 0 ? InspectionVerdict.ReferencesOtherFiles
-            : reading.Verdict == InspectionVerdict.Unsupported ? InspectionVerdict.Unsupported
+            : reading.Verdict == InspectionVerdict.Unsupported || !reading.KnowsReferences ? InspectionVerdict.Unsupported
             : InspectionVerdict.Safe;
 
     private static InspectionVerdict Worse(InspectionVerdict left, InspectionVerdict right) => left > right ? left : right;

@@ -35,6 +35,25 @@ public sealed class ShrinkTests
     }
 
     [Fact]
+    public async Task A_hole_at_the_end_of_the_file_is_passed_over_whatever_its_length()
+    {
+        await using (Qcow2Node made = await CreateAsync(new Qcow2CreateOptions { Length = Length, ClusterSize = ClusterSize }))
+        {
+            await FillAsync(made);
+        }
+
+        await using (StorageNode file = await _world.OpenFileAsync("disk"))
+        {
+            await file.ResizeAsync(1L << 62);
+        }
+
+        await using Qcow2Node node = await _world.OpenAsync("disk");
+        await node.ResizeAsync(5 * ClusterSize, s_shrink);
+        Assert.InRange(node.File.Length, ClusterSize, 200 * ClusterSize);
+        await AssertSoundAsync(node);
+    }
+
+    [Fact]
     public async Task A_snapshot_keeps_what_the_disk_gave_up()
     {
         await using Qcow2Node node = await CreateAsync(new Qcow2CreateOptions { Length = Length, ClusterSize = ClusterSize });

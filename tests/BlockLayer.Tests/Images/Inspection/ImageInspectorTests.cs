@@ -103,7 +103,11 @@ public sealed class ImageInspectorTests
         Assert.Equal(["mbr", "gpt", "iso9660", "dmg"], inspection.Recognised.Select(content => content.Name));
         Assert.Equal(InspectionVerdict.Unsupported, inspection.Verdict);
         Place(file, "\0\0\0\0", -512);
-        Assert.Equal((InspectionVerdict.Safe, "raw"), ((await InspectAsync(file)).Verdict, (await InspectAsync(file)).Format));
+        inspection = await InspectAsync(file);
+        Assert.Equal((InspectionVerdict.Safe, "raw"), (inspection.Verdict, inspection.Format));
+        Assert.Equal(
+            "It also looks like iso9660, by what is at byte 32769: what a program finds in it depends on the program.", // GPT and its MBR are one
+            Assert.Single(inspection.Reasons).Message);
     }
 
     [Fact]
@@ -112,12 +116,47 @@ public sealed class ImageInspectorTests
         byte[] harmless = await CreateAsync("qcow2", backing: null);
         ImageInspection inspection = await InspectAsync(harmless, "raw");
         Assert.Equal((InspectionVerdict.Safe, "raw", (long?)harmless.Length), (inspection.Verdict, inspection.Format, inspection.VirtualSize));
-        Assert.Equal("It starts as qcow2 does: a program that guesses formats opens it as that.", Assert.Single(inspection.Reasons).Message);
+        Assert.Equal("It also looks like qcow2, as it starts: a program that guesses formats opens it as that.", Assert.Single(inspection.Reasons).Message);
 
         byte[] greedy = await CreateAsync("qcow2", new BackingReference("/etc/passwd", "raw"));
         inspection = await InspectAsync(greedy, "raw");
         Assert.Equal((InspectionVerdict.ReferencesOtherFiles, "raw"), (inspection.Verdict, inspection.Format));
         Assert.Equal("/etc/passwd", Assert.Single(inspection.References).Name);
+    }
+
+    [Fact]
+    public async Task A_raw_disk_that_starts_as_a_header_nobody_can_read_is_not_safe_because_it_could_name_anything()
+    {
+        byte[] file = await CreateAsync("qcow2", backing: null);
+        file[23] = 63; // cluster_bits
+        ImageInspection inspection = await InspectAsync(file, "raw");
+        Assert.Equal((InspectionVerdict.Unsupported, "raw"), (inspection.Verdict, inspection.Format));
+        Assert.Contains(inspection.Reasons, static reason => reason is { Reading: "qcow2", Field: "cluster_bits" });
+    }
+
+    [Theory]
+    [InlineData("qcow2")]
+    [InlineData("qed")]
+    public async Task What_an_image_looks_like_besides_is_told_and_changes_no_verdict(string format)
+    {
+        byte[] sound = await CreateAsync(format, backing: null);
+        byte[] file = [.. sound, .. new byte[Math.Max(0, 100 * Sector - sound.Length)]];
+        file.AsSpan(446, 64).Clear(); // of qcow2 names of features
+        Place(file, "\u0055\u00aa", 510);
+        file[450] = 0x83;
+        file[458] = 1;
+        Place(file, "EFI PART", 512);
+        Place(file, "CD001", 32769);
+        ImageInspection inspection = await InspectAsync(file);
+        Assert.Equal([format, "mbr", "gpt", "iso9660"], inspection.Recognised.Select(static content => content.Name));
+        foreach (string name in new[] { "mbr", "gpt", "iso9660" })
+        {
+            InspectionReason note = Assert.Single(inspection.Reasons, reason => reason.Reading == name);
+            Assert.StartsWith($"It also looks like {name}, by what is at byte {note.Offset}: ", note.Message, StringComparison.Ordinal);
+            Assert.Equal(InspectionVerdict.Safe, note.Verdict);
+        }
+
+        Assert.Equal((format == "qcow2" ? InspectionVerdict.Safe : inspection.Verdict, format), (inspection.Verdict, inspection.Format));
     }
 
     [Fact]

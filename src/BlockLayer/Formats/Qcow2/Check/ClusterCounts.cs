@@ -1,8 +1,11 @@
+using System.Runtime.InteropServices;
+
 namespace BlockLayer.Formats.Qcow2;
 
 /// <summary>
 /// A number for each host cluster, one byte each where it is small, in pages that exist only where a number is not 0: 16 MiB for each TiB of 64 KiB
-/// clusters in use. Pages are small because a hostile image may touch few clusters everywhere.
+/// clusters in use. Pages and chunks are small because a hostile image may touch few clusters everywhere in a file with holes: one that lies alone takes less than
+/// a kilobyte, wherever it is.
 /// </summary>
 internal sealed class ClusterCounts
 {
@@ -13,9 +16,9 @@ internal sealed class ClusterCounts
     public const byte Large = byte.MaxValue;
 
     private const int PageBits = 8;
-    private const int ChunkBits = 12;
+    private const int ChunkBits = 6;
 
-    private readonly List<byte[]?[]?> _chunks = [];
+    private readonly Dictionary<long, byte[]?[]> _chunks = [];
     private readonly Dictionary<long, ulong> _large = [];
 
     // The page used last: tables mostly name neighbours.
@@ -61,9 +64,9 @@ internal sealed class ClusterCounts
     public ClusterCounts Clone()
     {
         var clone = new ClusterCounts { End = End };
-        foreach (byte[]?[]? chunk in _chunks)
+        foreach ((long chunk, byte[]?[] pages) in _chunks)
         {
-            clone._chunks.Add(chunk is null ? null : Array.ConvertAll(chunk, static page => page is null ? null : (byte[])page.Clone()));
+            clone._chunks.Add(chunk, Array.ConvertAll(pages, static page => page is null ? null : (byte[])page.Clone()));
         }
 
         foreach ((long cluster, ulong value) in _large)
@@ -142,8 +145,7 @@ internal sealed class ClusterCounts
             return _nearPage;
         }
 
-        int chunk = (int)(page >> ChunkBits);
-        byte[]? found = chunk < _chunks.Count && _chunks[chunk] is { } pages ? pages[page & ((1 << ChunkBits) - 1)] : null;
+        byte[]? found = _chunks.TryGetValue(page >> ChunkBits, out byte[]?[]? pages) ? pages[page & ((1 << ChunkBits) - 1)] : null;
         if (found is not null)
         {
             (_nearIndex, _nearPage) = (page, found);
@@ -155,17 +157,33 @@ internal sealed class ClusterCounts
     /// <summary>The pages that exist, in ascending order: looking through all numbers costs what there are of them, however far apart they lie.</summary>
     public IEnumerable<long> Pages()
     {
-        for (int chunk = 0; chunk < _chunks.Count; chunk++)
+        foreach (long chunk in _chunks.Keys.Order())
         {
-            byte[]?[] pages = _chunks[chunk] ?? [];
+            byte[]?[] pages = _chunks[chunk];
             for (int i = 0; i < pages.Length; i++)
             {
                 if (pages[i] is not null)
                 {
-                    yield return ((long)chunk << ChunkBits) + i;
+                    yield return (chunk << ChunkBits) + i;
                 }
             }
         }
+    }
+
+    /// <summary>The pages that exist in either, in ascending order.</summary>
+    public static IEnumerable<long> PagesOf(ClusterCounts one, ClusterCounts other)
+    {
+        using IEnumerator<long> ones = one.Pages().GetEnumerator();
+        using IEnumerator<long> others = other.Pages().GetEnumerator();
+        long a = Next(ones);
+        long b = Next(others);
+        while (Math.Min(a, b) is var page && page != long.MaxValue)
+        {
+            yield return page;
+            (a, b) = (a == page ? Next(ones) : a, b == page ? Next(others) : b);
+        }
+
+        static long Next(IEnumerator<long> pages) => pages.MoveNext() ? pages.Current : long.MaxValue;
     }
 
     private byte[] EnsurePage(long page)
@@ -175,13 +193,8 @@ internal sealed class ClusterCounts
             return found;
         }
 
-        int chunk = checked((int)(page >> ChunkBits));
-        while (_chunks.Count <= chunk)
-        {
-            _chunks.Add(null);
-        }
-
-        byte[]?[] pages = _chunks[chunk] ??= new byte[]?[1 << ChunkBits];
+        ref byte[]?[]? pages = ref CollectionsMarshal.GetValueRefOrAddDefault(_chunks, page >> ChunkBits, out _);
+        pages ??= new byte[]?[1 << ChunkBits];
         return pages[page & ((1 << ChunkBits) - 1)] ??= new byte[PageLength];
     }
 }

@@ -11,13 +11,11 @@ namespace BlockLayer.Formats.Qcow2;
 /// </summary>
 /// <remarks>
 /// Finding the same numbers as <c>qemu-img check</c> is the contract, down to what counts twice. Memory is two bytes for each cluster in use and a table
-/// or two; time is bounded by the file's length, not by what it claims.
+/// or two; time is bounded by what is in the file, neither by what it claims nor by how long its holes are. So files of more than 2^31 clusters, which QEMU
+/// refuses to check, are checked too.
 /// </remarks>
 internal sealed class Qcow2Checker
 {
-    /// <summary>QEMU: refuses to check files with more clusters.</summary>
-    private const long MaxClusters = int.MaxValue;
-
     /// <summary>
     /// L2 tables at offsets that are no cluster's. QEMU follows all; they may overlap, so only so many are followed here, and an image that has one is
     /// damaged beyond what the exact numbers could tell.
@@ -47,14 +45,9 @@ internal sealed class Qcow2Checker
     /// <param name="header">Its validated header.</param>
     /// <param name="progress">Told now and then; null for nobody.</param>
     /// <param name="cancellationToken">Stops the check.</param>
-    /// <exception cref="BlockLayerException">Unsupported: more clusters than can be counted. Io.</exception>
+    /// <exception cref="BlockLayerException">Io.</exception>
     public static ValueTask<ImageCheckReport> CheckAsync(IMetadataReader file, Qcow2Header header, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
-    {
-        Qcow2Checker checker = new(file, header, CountedReferences.All);
-        return checker._g.ClustersFor(file.Length) <= MaxClusters
-            ? checker.RunAsync(progress, cancellationToken)
-            : throw new BlockLayerException(BlockErrorKind.Unsupported, $"The file has {checker._g.ClustersFor(file.Length)} clusters; a check counts at most {MaxClusters}.");
-    }
+        => new Qcow2Checker(file, header, CountedReferences.All).RunAsync(progress, cancellationToken);
 
     /// <summary>Counts how often everything but the refcount table and its blocks refers to each cluster: what the refcounts of a dirty image have to become.</summary>
     /// <exception cref="BlockLayerException">Corrupt: a part of the image could not be looked at, or a count does not fit; Unsupported, Io.</exception>
@@ -218,10 +211,11 @@ internal sealed class Qcow2Checker
     /// <summary>Counts the refcount blocks last: one that something else refers to as well is found here.</summary>
     private void CheckRefcountTable(RefcountTableEntry[] table)
     {
+        long end = (long)Int128.Min((Int128)_references.End << _g.ClusterBits, long.MaxValue);
         for (int i = 0; i < table.Length; i++)
         {
             RefcountTableEntry entry = table[i];
-            EntryFault fault = entry.Validate(_g, _references.End << _g.ClusterBits);
+            EntryFault fault = entry.Validate(_g, end);
             if (entry.HasReservedBits || fault != EntryFault.None)
             {
                 if (_tally.Corruption())
@@ -246,13 +240,20 @@ internal sealed class Qcow2Checker
     private long Compare(StoredRefcounts stored)
     {
         long end = _references.End;
+        CountUnknown(stored, end);
         long lastUsed = 0;
-        for (long first = 0; first < end; first += ClusterCounts.PageLength)
+        foreach (long page in ClusterCounts.PagesOf(stored.Counts, _references.Counts))
         {
-            ReadOnlySpan<byte> taken = stored.Counts.Page(first / ClusterCounts.PageLength);
-            ReadOnlySpan<byte> used = _references.Counts.Page(first / ClusterCounts.PageLength);
+            long first = page * ClusterCounts.PageLength;
+            if (first >= end)
+            {
+                break;
+            }
+
+            ReadOnlySpan<byte> taken = stored.Counts.Page(page);
+            ReadOnlySpan<byte> used = _references.Counts.Page(page);
             int length = (int)Math.Min(ClusterCounts.PageLength, end - first);
-            if (stored.IsComplete && AreEqual(taken, used, length))
+            if (AreEqual(taken, used, length))
             {
                 int last = used.IsEmpty ? -1 : used[..length].LastIndexOfAnyExcept((byte)0);
                 lastUsed = last < 0 ? lastUsed : first + last;
@@ -271,6 +272,20 @@ internal sealed class Qcow2Checker
         return lastUsed;
     }
 
+    /// <summary>Counts the clusters of the file whose refcounts cannot be read, each for itself as qemu-img does, but without a look at each: a file with holes has any number.</summary>
+    private void CountUnknown(StoredRefcounts stored, long end)
+    {
+        foreach (long block in stored.UnreadableBlocks.Order())
+        {
+            long first = block << _g.RefcountBlockBits;
+            long count = Math.Min(end - first, _g.RefcountBlockEntries);
+            if (count > 0 && _tally.Count(ImageFaultKind.NotChecked, (ulong)count))
+            {
+                _tally.Describe(ImageFaultKind.NotChecked, $"The refcounts of {count} clusters from cluster {first} on cannot be read.");
+            }
+        }
+    }
+
     /// <summary>True when two pages say the same of their first clusters, as almost all do. A page of zeroes may be missing.</summary>
     private static bool AreEqual(ReadOnlySpan<byte> taken, ReadOnlySpan<byte> used, int length)
     {
@@ -285,14 +300,8 @@ internal sealed class Qcow2Checker
     /// <summary>True when the cluster is used or taken.</summary>
     private bool CompareCluster(long cluster, StoredRefcounts stored)
     {
-        HostCluster host = new(cluster);
-        if (!stored.IsKnown(host))
+        if (!stored.IsKnown(new HostCluster(cluster)))
         {
-            if (_tally.Count(ImageFaultKind.NotChecked))
-            {
-                _tally.Describe(ImageFaultKind.NotChecked, $"The refcount of cluster {cluster} cannot be read.");
-            }
-
             return false;
         }
 

@@ -27,6 +27,9 @@ internal sealed class StoredRefcounts
     /// <summary>False where some refcount block cannot be located.</summary>
     public bool IsComplete => _unreadable.Count == 0;
 
+    /// <summary>The entries of the table whose blocks cannot be located.</summary>
+    public IReadOnlyCollection<long> UnreadableBlocks => _unreadable;
+
     /// <summary>False where the refcount block of a cluster cannot be located.</summary>
     public bool IsKnown(HostCluster cluster) => IsComplete || !_unreadable.Contains(cluster.RefcountTableIndex(_g));
 

@@ -28,7 +28,7 @@ internal sealed partial class TableDraft
     private readonly StoredRefcounts _stored;
     private readonly ClusterCounts _taken;  // not 0: in use now, or by the draft
     private readonly ClusterCounts _counts; // what the refcounts will be
-    private HostCluster _searchFrom;        // nothing below it is free
+    private readonly FreeClusterSearch _free;
 
     private TableDraft(BlockEdge file, Qcow2Header header, ClusterGeometry geometry, MetadataOverlapGuard guard, StoredRefcounts stored)
     {
@@ -40,6 +40,7 @@ internal sealed partial class TableDraft
         _stored = stored;
         _taken = stored.Counts;
         _counts = stored.Counts.Clone();
+        _free = new FreeClusterSearch(_taken);
     }
 
     /// <summary>Begins with what the refcounts on disk say.</summary>
@@ -282,25 +283,12 @@ internal sealed partial class TableDraft
     /// <summary>Takes contiguous clusters that are free in both states.</summary>
     private HostCluster Take(int count, ulong users)
     {
-        HostCluster first = _searchFrom;
-        for (HostCluster at = first; at.Index - first.Index < count; at = at.Plus(1))
-        {
-            if (_taken[at.Index] != 0)
-            {
-                first = at.Plus(1);
-            }
-        }
-
+        HostCluster first = _free.Find(count);
         for (int i = 0; i < count; i++)
         {
             _guard.ThrowIfMetadata(first.Plus(i), "The search for free clusters");
             _taken[first.Index + i] = 1;
             _counts[first.Index + i] = users;
-        }
-
-        if (count == 1)
-        {
-            _searchFrom = first.Plus(1); // the first free one, so nothing below it is
         }
 
         return first;

@@ -48,9 +48,9 @@ internal sealed partial record Qcow2Header
 
         const string Name = "encryption header";
         RequireAligned(Name, HeaderLength, new HostOffset(place.Offset), g);
-        if (place.Length < LuksHeader.Size)
+        if (place.Length is < LuksHeader.Size or > Qcow2Limits.MaxEncryptionHeaderLength)
         {
-            throw ImageFormatException.Invalid(Name, HeaderLength, $"{place.Length} bytes long", $"at least {LuksHeader.Size}");
+            throw ImageFormatException.Invalid(Name, HeaderLength, $"{place.Length} bytes long", $"at least {LuksHeader.Size}, at most {Qcow2Limits.MaxEncryptionHeaderLength}");
         }
 
         RequireInside(Name, HeaderLength, place, fileLength);

@@ -30,6 +30,7 @@ internal sealed class Qcow2Inspector(InspectionReader file, InspectionFindings f
             ReadOnlyMemory<byte> cluster = await file.ReadAsync(0, clusterSize, cancellationToken).ConfigureAwait(false);
             var header = Qcow2Header.Parse(cluster.Span);
             TellReferences(header);
+            findings.KnowsReferences = true;
             TellState(header);
             header.Validate(file.Length);
             findings.VirtualSize = header.VirtualSize;

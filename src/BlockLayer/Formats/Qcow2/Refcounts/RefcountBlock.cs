@@ -91,16 +91,15 @@ internal readonly ref struct RefcountBlock
     }
 
     /// <summary>Index of the last count that is not 0, or -1 when all are.</summary>
-    public int LastIndexInUse()
-    {
-        int lastByte = _bytes.LastIndexOfAnyExcept((byte)0);
-        if (lastByte < 0)
-        {
-            return -1;
-        }
+    public int LastIndexInUse() => LastIndexInUse(Count - 1);
 
-        int index = (int)(((long)(lastByte + 1) * 8 - 1) >> _order);
-        while (this[index] == 0)
+    /// <summary>Index of the last count up to <paramref name="last"/> that is not 0, or -1 when all are. Bytes of zero are passed over quickly.</summary>
+    public int LastIndexInUse(int last)
+    {
+        int bytes = (int)(((last + 1L) << _order) + 7 >> 3);
+        int lastByte = _bytes[..bytes].LastIndexOfAnyExcept((byte)0);
+        int index = Math.Min(last, (int)(((long)(lastByte + 1) * 8 - 1) >> _order));
+        while (index >= 0 && this[index] == 0)
         {
             index--;
         }

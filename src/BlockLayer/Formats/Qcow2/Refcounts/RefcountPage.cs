@@ -59,6 +59,13 @@ internal sealed class RefcountPage
         return index < 0 ? null : First.Plus(index);
     }
 
+    /// <summary>The last cluster up to <paramref name="to"/> that somebody refers to; null if the page has none.</summary>
+    internal HostCluster? FindLastInUse(HostCluster to)
+    {
+        int index = Counts.LastIndexInUse((int)(to.Index - First.Index));
+        return index < 0 ? null : First.Plus(index);
+    }
+
     /// <summary>Where the page is in the file.</summary>
     internal HostOffset Position { get; }
 

@@ -20,23 +20,20 @@ internal static class RefcountRebuilder
     internal static async ValueTask<WordTable> WriteAsync(BlockEdge file, ClusterGeometry geometry, ReferenceCounter references)
     {
         var start = new HostCluster(references.End);
+        ThrowIfOutOfReach(start, geometry);
         SortedSet<int> ranges = UsedRanges(geometry, references);
         int tableClusters = 0;
         for (int known = -1; known != ranges.Count + tableClusters;)
         {
             known = ranges.Count + tableClusters;
             HostCluster last = start.Plus(ranges.Count + tableClusters);
+            ThrowIfOutOfReach(last, geometry);
             for (long range = start.RefcountTableIndex(geometry); range <= last.RefcountTableIndex(geometry); range++)
             {
                 ranges.Add((int)range);
             }
 
             tableClusters = (int)geometry.ClustersFor((ranges.Max + 1L) * RefcountTableEntry.Size);
-        }
-
-        if ((long)tableClusters * geometry.ClusterSize > Qcow2Limits.MaxRefcountTableLength)
-        {
-            throw new BlockLayerException(BlockErrorKind.NoSpace, $"The refcount table would exceed its largest size, {Qcow2Limits.MaxRefcountTableLength} bytes.");
         }
 
         var end = start.Plus(ranges.Count + tableClusters);
@@ -54,10 +51,21 @@ internal static class RefcountRebuilder
         return new WordTable(at.Offset(geometry), words);
     }
 
+    /// <exception cref="BlockLayerException">NoSpace: no table counts that far, as in a file that is mostly a hole.</exception>
+    private static void ThrowIfOutOfReach(HostCluster last, ClusterGeometry geometry)
+    {
+        if (last.RefcountTableIndex(geometry) >= Qcow2Limits.MaxRefcountTableLength / RefcountTableEntry.Size)
+        {
+            throw new BlockLayerException(
+                BlockErrorKind.NoSpace,
+                $"The refcount table would exceed its largest size, {Qcow2Limits.MaxRefcountTableLength} bytes: it would have to count as far as {last}.");
+        }
+    }
+
     private static SortedSet<int> UsedRanges(ClusterGeometry geometry, ReferenceCounter references)
     {
         SortedSet<int> ranges = [];
-        for (long page = 0; page * ClusterCounts.PageLength < references.Counts.End; page++)
+        foreach (long page in references.Counts.Pages())
         {
             ReadOnlySpan<byte> counts = references.Counts.Page(page);
             for (int i = counts.IndexOfAnyExcept((byte)0); i >= 0 && i < counts.Length; i++)

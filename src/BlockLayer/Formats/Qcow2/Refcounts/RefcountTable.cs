@@ -53,6 +53,29 @@ internal sealed class RefcountTable : IDirtyTable
     internal async ValueTask<ulong> GetAsync(HostCluster cluster)
         => cluster.Index < Reach.Index && await LoadPageAsync(cluster).ConfigureAwait(false) is { } page ? page[cluster] : 0;
 
+    /// <summary>
+    /// The cluster behind the last one below <paramref name="end"/> that is counted. What no block counts is passed over block by block, so the work is that of the blocks
+    /// there are behind the answer, and does not grow with the file.
+    /// </summary>
+    /// <exception cref="BlockLayerException">Corrupt: a block cannot be located; Io.</exception>
+    internal async ValueTask<HostCluster> EndOfUseAsync(HostCluster end)
+    {
+        HostCluster at = end.Index < Reach.Index ? end : Reach;
+        while (at.Index > 0)
+        {
+            HostCluster last = at.Plus(-1);
+            RefcountPage? page = await LoadPageAsync(last).ConfigureAwait(false);
+            if (page?.FindLastInUse(last) is { } used)
+            {
+                return used.Plus(1);
+            }
+
+            at = page?.First ?? new HostCluster(last.RefcountTableIndex(_geometry) << _geometry.RefcountBlockBits);
+        }
+
+        return at;
+    }
+
     /// <summary>True when no entry from this one on has a block.</summary>
     internal bool IsEmptyFrom(int index)
     {

@@ -15,10 +15,10 @@ internal sealed class AppendedRoom(BlockEdge file, ClusterGeometry g)
     private HostCluster _next = new(g.ClustersFor(file.Child.Length));
     private long _left = g.ClustersFor(Math.Min(file.Child.Length, Qcow2Limits.MaxRepairCopiesLength));
 
-    /// <summary>Contiguous clusters; null when they would be more than a repair may take.</summary>
+    /// <summary>Contiguous clusters; null when they would be more than a repair may take, or lie where no entry can lead to.</summary>
     public HostOffset? TryTake(long clusters)
     {
-        if (clusters > _left)
+        if (clusters > _left || _next.Index + clusters > 1L << (Qcow2Limits.HostOffsetBits - g.ClusterBits))
         {
             return null;
         }

@@ -31,15 +31,15 @@ internal sealed class BitmapRepair(IMetadataReader file, ClusterGeometry g, Head
 
     private static bool SharesClusters(ClusterCounts own, CountedImage image)
     {
-        for (long cluster = 0; cluster < own.End; cluster++)
+        foreach (long page in own.Pages())
         {
-            if (own.Page(cluster / ClusterCounts.PageLength) is null)
+            long first = page * ClusterCounts.PageLength;
+            for (long cluster = first; cluster < first + ClusterCounts.PageLength; cluster++)
             {
-                cluster |= ClusterCounts.PageLength - 1;
-            }
-            else if (own[cluster] > 0 && image.IsContested(new HostCluster(cluster)))
-            {
-                return true;
+                if (own[cluster] > 0 && image.IsContested(new HostCluster(cluster)))
+                {
+                    return true;
+                }
             }
         }
 

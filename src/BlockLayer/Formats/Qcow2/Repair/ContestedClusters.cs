@@ -36,10 +36,10 @@ internal sealed class ContestedClusters
             found._claims[cluster] = default;
         }
 
-        long first = from & ~(ClusterCounts.PageLength - 1L);
-        for (; first < references.End && found.Rest is null; first += ClusterCounts.PageLength)
+        foreach (long number in references.Pages().SkipWhile(number => number < from / ClusterCounts.PageLength))
         {
-            ReadOnlySpan<byte> page = references.Page(first / ClusterCounts.PageLength);
+            long first = number * ClusterCounts.PageLength;
+            ReadOnlySpan<byte> page = references.Page(number);
             for (int i = page.IndexOfAnyExceptInRange((byte)0, (byte)1); i >= 0 && i < page.Length; i++)
             {
                 if (first + i >= from && page[i] > 1 && image.IsContested(new HostCluster(first + i)))
@@ -48,7 +48,11 @@ internal sealed class ContestedClusters
                 }
             }
 
-            found.Rest = found._claims.Count >= MaxClusters ? first + ClusterCounts.PageLength : null;
+            if (found._claims.Count >= MaxClusters)
+            {
+                found.Rest = first + ClusterCounts.PageLength;
+                break;
+            }
         }
 
         return found;

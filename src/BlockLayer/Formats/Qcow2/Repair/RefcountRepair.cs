@@ -102,9 +102,10 @@ internal sealed class RefcountRepair(BlockEdge file, ClusterGeometry g, HeaderSt
     private bool IsBlockMissing(CountedImage image)
     {
         ClusterCounts references = image.References.Counts;
-        for (long first = 0; first < references.End; first += ClusterCounts.PageLength)
+        foreach (long number in references.Pages())
         {
-            ReadOnlySpan<byte> page = references.Page(first / ClusterCounts.PageLength);
+            long first = number * ClusterCounts.PageLength;
+            ReadOnlySpan<byte> page = references.Page(number);
             for (int i = page.IndexOfAnyExcept((byte)0); i >= 0 && i < page.Length; i++)
             {
                 if (page[i] != 0 && !HasBlock(image, first + i))

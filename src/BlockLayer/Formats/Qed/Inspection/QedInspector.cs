@@ -24,6 +24,7 @@ internal sealed class QedInspector(InspectionReader file, InspectionFindings fin
         {
             var header = QedHeader.Parse(start.Span);
             await TellReferenceAsync(header, cancellationToken).ConfigureAwait(false);
+            findings.KnowsReferences = true;
             header.Validate(file.Length);
             findings.VirtualSize = (long)header.ImageSize;
             if (header.NeedsCheck)

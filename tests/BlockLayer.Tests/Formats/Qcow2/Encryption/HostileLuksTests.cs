@@ -64,10 +64,11 @@ public sealed class HostileLuksTests
     [Theory]
     [InlineData(3L, 4096L, "encryption header is 0x3 at byte 112; expected is a multiple of the cluster size 65536.")]
     [InlineData(1L << 40, 4096L, "encryption header of 4096 bytes at byte 1099511627776 does not end inside the file")]
-    [InlineData(5L << 16, long.MaxValue - (5L << 16), "does not end inside the file")]
+    [InlineData(5L << 16, long.MaxValue - (5L << 16), "encryption header is 9223372036854448127 bytes long at byte 112; expected is at least 592, at most 67108864.")]
+    [InlineData(5L << 16, 64L << 20, "does not end inside the file")]
     [InlineData(1L << 16, 65536L, "overlaps refcount table")]
     [InlineData(0L, 65536L, "overlaps header")]
-    [InlineData(5L << 16, 8L, "encryption header is 8 bytes long at byte 112; expected is at least 592.")]
+    [InlineData(5L << 16, 8L, "encryption header is 8 bytes long at byte 112; expected is at least 592, at most 67108864.")]
     [InlineData(-1L << 16, 65536L, "expected is an offset and a length of 8 bytes each, both positive")]
     [InlineData(5L << 16, 0L, "expected is an offset and a length of 8 bytes each, both positive")]
     public void A_pointer_that_leads_nowhere_is_refused(long offset, long length, string message)

@@ -10,6 +10,7 @@ internal static class Qcow2Case
     internal const int SizeAt = 24;
     internal const int EncryptionAt = 32;
     internal const int L1SizeAt = 36;
+    internal const int L1TableOffsetAt = 40;
     internal const int RefcountTableOffsetAt = 48;
     internal const int RefcountTableClustersAt = 56;
     internal const int SnapshotCountAt = 60;
