@@ -68,6 +68,8 @@ internal sealed class WatchedFiles(StorageProvider files) : StorageProvider
         public override ValueTask<StorageExtent> GetExtentAsync(long offset, long length, CancellationToken cancellationToken)
             => file.GetExtentAsync(offset, length, cancellationToken);
 
+        internal override ValueTask ChangeLockAsync(ImageLock wanted) => file.ChangeLockAsync(wanted);
+
         public override ValueTask DisposeAsync()
         {
             if (Interlocked.Exchange(ref _closed, 1) == 0)

@@ -9,10 +9,10 @@ public sealed class SimulatedDisk : BlockStorage
     private readonly RequestQueue _queue;
     private readonly CachedFile _file;
     private readonly string _path;
-    private readonly IDisposable? _lock;
+    private readonly ImageLockTable.Entry? _lock;
     private bool _disposed;
 
-    internal SimulatedDisk(RequestQueue queue, CachedFile file, string name, string path, StorageIdentity identity, bool isReadOnly, IDisposable? imageLock)
+    internal SimulatedDisk(RequestQueue queue, CachedFile file, string name, string path, StorageIdentity identity, bool isReadOnly, ImageLockTable.Entry? imageLock)
     {
         _queue = queue;
         _file = file;
@@ -115,6 +115,19 @@ public sealed class SimulatedDisk : BlockStorage
         StorageExtent extent = default;
         await SubmitAsync(StorageOperations.GetExtent, offset, length, call => extent = GetExtent(call.Offset, call.Length), cancellationToken).ConfigureAwait(false);
         return extent;
+    }
+
+    internal override ValueTask ChangeLockAsync(ImageLock wanted)
+    {
+        try
+        {
+            (_lock ?? throw ImageLock.NotHeld(Name)).Change(wanted, Name);
+            return ValueTask.CompletedTask;
+        }
+        catch (BlockLayerException refusal)
+        {
+            return ValueTask.FromException(refusal);
+        }
     }
 
     /// <inheritdoc/>

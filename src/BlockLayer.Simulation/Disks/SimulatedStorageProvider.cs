@@ -186,7 +186,7 @@ public sealed class SimulatedStorageProvider : StorageProvider
 
         file ??= Volume.Create(realPath);
         var identity = new StorageIdentity(_device, file.Inode);
-        IDisposable? imageLock = options.Lock is { } wanted ? _locks.Take(identity, wanted, path) : null;
+        ImageLockTable.Entry? imageLock = options.Lock is { } wanted ? _locks.Take(identity, wanted, path) : null;
         if (exists && options.Mode == StorageOpenMode.CreateOrTruncate)
         {
             PendingOperation truncate = file.Issue(new StorageCall(StorageOperations.SetLength, realPath, Offset: 0, Length: 0), data: default);

@@ -64,6 +64,8 @@ internal sealed class RecordingStorage(BlockStorage inner, StorageLog log, int f
     public override ValueTask FlushAsync(CancellationToken cancellationToken)
         => RecordAsync(StorageOperations.Flush, offset: 0, length: 0, data: default, () => inner.FlushAsync(cancellationToken), cancellationToken);
 
+    internal override ValueTask ChangeLockAsync(ImageLock wanted) => inner.ChangeLockAsync(wanted);
+
     /// <inheritdoc/>
     public override ValueTask DisposeAsync() => inner.DisposeAsync();
 

@@ -58,8 +58,8 @@ public abstract partial class BlockNode : IAsyncDisposable
     /// <summary>Size of the virtual disk in bytes.</summary>
     public long Length => Volatile.Read(ref _length);
 
-    /// <summary>True when the node was opened so that it can never be written.</summary>
-    public bool IsReadOnly { get; }
+    /// <summary>True when the node cannot be written: it was opened so, and no job has made it writable for as long as it works.</summary>
+    public bool IsReadOnly { get; private set; }
 
     /// <summary>Limits and granularities of the node.</summary>
     public BlockLimits Limits { get; private set; } = new();

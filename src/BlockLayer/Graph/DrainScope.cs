@@ -47,6 +47,9 @@ internal sealed class DrainScope : IDisposable
         _closed.Add(node);
     }
 
+    /// <summary>True when this drain keeps the node's door closed.</summary>
+    internal bool Covers(BlockNode node) => _closed.Contains(node);
+
     /// <summary>Opens the doors that this drain closed.</summary>
     public void Dispose()
     {

@@ -11,6 +11,8 @@ namespace BlockLayer.Graph;
 /// <remarks>
 /// Why a failed sync is final: the kernel may have marked the pages clean that it could not write, so a second sync would succeed and mean nothing.
 /// The first flush always syncs, although nothing was written yet: a process that died before us may have left bytes that only the page cache holds.
+/// <para>A node that was opened read-only can be written for a while, through a second open of its file; the image lock stays with the first, which a failure of the
+/// second does not touch and which needs nothing to go back to.</para>
 /// </remarks>
 internal sealed class StorageNode : BlockNode
 {
@@ -18,7 +20,8 @@ internal sealed class StorageNode : BlockNode
     // walk over the file from being quadratic.
     private const long StatusLookAhead = 1L << 30;
 
-    private readonly BlockStorage _storage;
+    private readonly BlockStorage _opened; // what the node was made with; holds the image lock
+    private BlockStorage _storage;         // where requests go: the same, or a second open of the file to write it. Changes while nobody is inside
     private readonly Lock _flushGate = new();
     private Completion? _running;       // guarded by _flushGate: the sync that runs now
     private Completion? _next;          // guarded by _flushGate: the sync that starts after it, for flushes called meanwhile
@@ -30,7 +33,7 @@ internal sealed class StorageNode : BlockNode
     internal StorageNode(BlockStorage storage, BlockEnvironment environment)
         : base(storage.Name, environment, storage.IsReadOnly ? NodeAccess.ReadOnly : NodeAccess.ReadWrite)
     {
-        _storage = storage;
+        _storage = _opened = storage;
         SetLength(storage.Length);
     }
 
@@ -173,22 +176,77 @@ internal sealed class StorageNode : BlockNode
     {
         try
         {
-            // A flush whose caller gave up waiting is no request any more, but its sync still uses the file.
-            while (RunningSync is { } running)
-            {
-                await running.WaitAsync().ConfigureAwait(false);
-            }
-
-            bool changedByUs = Interlocked.Read(ref _written) > Math.Max(1, _synced);
-            if (changedByUs && _fatal is null)
-            {
-                await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
-            }
+            await SettleToReadAsync().ConfigureAwait(false);
         }
         finally
         {
+            await CloseFilesAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// Opens the file once more, to write it, and takes a writer's lock beside those of others. The second open has no lock, so nobody sees two, and the first
+    /// keeps hold of its own throughout.
+    /// </summary>
+    private protected override async ValueTask BeginWritingCoreAsync(CancellationToken cancellationToken)
+    {
+        ThrowIfFatal();
+        BlockStorage writable = await Environment.Files.OpenAsync(_opened.Name, new StorageOpenOptions { Writable = true }, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            if (writable.Identity != _opened.Identity)
+            {
+                throw Error(BlockErrorKind.Conflict, $"'{_opened.Name}' leads to another file than the one that is open: that was renamed or replaced.");
+            }
+
+            await _opened.ChangeLockAsync(ImageLock.Writer).ConfigureAwait(false);
+        }
+        catch
+        {
+            await writable.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        _storage = writable;
+    }
+
+    /// <summary>Makes durable what was changed through this node. Where a sync has failed, whoever asked for it knows.</summary>
+    internal override async ValueTask SettleToReadAsync()
+    {
+        // A flush whose caller gave up waiting is no request any more, but its sync still uses the file.
+        while (RunningSync is { } running)
+        {
+            await running.WaitAsync().ConfigureAwait(false);
+        }
+
+        bool changedByUs = Interlocked.Read(ref _written) > Math.Max(1, _synced);
+        if (changedByUs && _fatal is null)
+        {
+            await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    private protected override async ValueTask EndWritingCoreAsync()
+    {
+        if (_storage == _opened)
+        {
+            return;
+        }
+
+        BlockStorage writable = _storage;
+        _storage = _opened;
+        await writable.DisposeAsync().ConfigureAwait(false); // before others may write
+        await _opened.ChangeLockAsync(ImageLock.Reader).ConfigureAwait(false);
+    }
+
+    private async ValueTask CloseFilesAsync()
+    {
+        if (_storage != _opened)
+        {
             await _storage.DisposeAsync().ConfigureAwait(false);
         }
+
+        await _opened.DisposeAsync().ConfigureAwait(false);
     }
 
     private Completion? RunningSync

@@ -89,6 +89,15 @@ public abstract class BlockStorage : IAsyncDisposable
     public virtual ValueTask<long> TryCopyToAsync(long offset, BlockStorage target, long targetOffset, long length, CancellationToken cancellationToken)
         => new(0L);
 
+    /// <summary>
+    /// Holds another image lock on the file instead of the one it was opened with. At no moment is less held than both have in common, so nobody gets in between.
+    /// </summary>
+    /// <exception cref="BlockLayerException">
+    /// Conflict: somebody else excludes it, or no lock is held; Unsupported: this kind of storage has none. The lock is what it was.
+    /// </exception>
+    internal virtual ValueTask ChangeLockAsync(ImageLock wanted)
+        => ValueTask.FromException(new BlockLayerException(BlockErrorKind.Unsupported, "The image lock of this kind of storage cannot change.") { Path = Name });
+
     /// <summary>Bytes of the file system that the file occupies; null where it cannot tell.</summary>
     public virtual long? AllocatedLength => null;
 

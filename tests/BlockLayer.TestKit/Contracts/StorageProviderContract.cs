@@ -189,4 +189,58 @@ public abstract class StorageProviderContract : StorageFixture
 
         Assert.False(next.IsReadOnly);
     });
+
+    [Fact]
+    public Task A_reader_becomes_a_writer_in_place_and_a_reader_again() => RunAsync(async () =>
+    {
+        await (await CreateAsync()).DisposeAsync();
+        await using BlockStorage file = await OpenAsync(imageLock: ImageLock.Reader);
+
+        await file.ChangeLockAsync(ImageLock.Writer);
+        await Assert.ThrowsAsync<BlockLayerException>(async () => await OpenAsync(imageLock: ImageLock.Reader));
+        await file.ChangeLockAsync(ImageLock.Reader);
+
+        await using BlockStorage reader = await OpenAsync(imageLock: ImageLock.Reader);
+        await Assert.ThrowsAsync<BlockLayerException>(async () => await OpenAsync(writable: true, imageLock: ImageLock.Writer));
+    });
+
+    [Fact]
+    public Task A_reader_that_is_not_alone_stays_a_reader_and_loses_nothing() => RunAsync(async () =>
+    {
+        await (await CreateAsync()).DisposeAsync();
+        await using BlockStorage file = await OpenAsync(imageLock: ImageLock.Reader);
+        BlockStorage other = await OpenAsync(imageLock: ImageLock.Reader);
+
+        var error = await Assert.ThrowsAsync<BlockLayerException>(async () => await file.ChangeLockAsync(ImageLock.Writer));
+        Assert.Equal(
+            (BlockErrorKind.Conflict, "Somebody else has the image open and does not share the permission \"write\".", PathOf("file")),
+            (error.Kind, error.Message, error.Path));
+        await (await OpenAsync(imageLock: ImageLock.Reader)).DisposeAsync(); // not shut out by what the attempt took
+        await other.DisposeAsync();
+
+        await Assert.ThrowsAsync<BlockLayerException>(async () => await OpenAsync(writable: true, imageLock: ImageLock.Writer));
+        await file.ChangeLockAsync(ImageLock.Writer);
+    });
+
+    [Fact]
+    public Task A_lock_that_was_changed_goes_with_the_file() => RunAsync(async () =>
+    {
+        await (await CreateAsync()).DisposeAsync();
+        BlockStorage file = await OpenAsync(imageLock: ImageLock.Reader);
+        await file.ChangeLockAsync(ImageLock.Writer);
+        await file.DisposeAsync();
+
+        await (await OpenAsync(writable: true, imageLock: ImageLock.Writer)).DisposeAsync();
+    });
+
+    [Fact]
+    public Task Without_a_lock_there_is_none_to_change() => RunAsync(async () =>
+    {
+        await (await CreateAsync()).DisposeAsync();
+        await using BlockStorage file = await OpenAsync();
+
+        var error = await Assert.ThrowsAsync<BlockLayerException>(async () => await file.ChangeLockAsync(ImageLock.Writer));
+        Assert.Equal((BlockErrorKind.Conflict, PathOf("file")), (error.Kind, error.Path));
+        await (await OpenAsync(writable: true, imageLock: ImageLock.Writer)).DisposeAsync();
+    });
 }

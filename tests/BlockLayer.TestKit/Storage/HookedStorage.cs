@@ -34,5 +34,7 @@ internal sealed class HookedStorage(BlockStorage file, StorageHook hook) : Block
     public override ValueTask<StorageExtent> GetExtentAsync(long offset, long length, CancellationToken cancellationToken)
         => file.GetExtentAsync(offset, length, cancellationToken);
 
+    internal override ValueTask ChangeLockAsync(ImageLock wanted) => file.ChangeLockAsync(wanted);
+
     public override ValueTask DisposeAsync() => file.DisposeAsync();
 }

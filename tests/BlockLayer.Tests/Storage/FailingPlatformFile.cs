@@ -71,6 +71,10 @@ internal sealed class FailingPlatformFile(int atMost, int atHand) : PlatformFile
     {
     }
 
+    internal override void ChangeLock(ImageLock wanted)
+    {
+    }
+
     public override void Dispose() => Door.Dispose();
 
     private int Take(Span<byte> buffer, long offset, int limit)

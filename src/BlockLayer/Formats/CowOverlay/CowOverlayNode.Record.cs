@@ -97,6 +97,7 @@ internal sealed partial class CowOverlayNode
             NamesHash = _header.NamesHash,
             BitmapChecksum = _bitmap.Checksum(),
         }).ConfigureAwait(false);
+        (_checksum, _isBaseForgotten) = (ChecksumState.Valid, false);
     }
 
     // A job that recorded another backing file has put it below since. One that cannot be read stays unknown: it is below, so nothing is lost by not knowing it,

@@ -30,13 +30,13 @@ internal sealed partial class CowOverlayNode : BlockNode, ICheckableImage, IImag
     private BitmapFile _bitmapFile = null!;
     private int _clusterSize;
     private long _bitsPastEnd;       // set in the file when it was loaded
-    private ChecksumState _checksum; // as found when it was loaded
+    private ChecksumState _checksum; // as found when it was loaded, valid once the overlay was left clean
 
     // Null in an overlay that was opened with everything in its image file.
     private AllocationBitmap? _bitmap;
     private AllocationTable? _allocations;
 
-    private WriteBack? _writer;      // null in a read-only overlay
+    private WriteBack? _writer;      // null in a read-only overlay; made and dropped under drain
     private bool _isAllAllocated;    // volatile; once set, nobody looks at the bitmap any more
 
     private CowOverlayNode(BlockNode file, FormatOpenContext context)
@@ -115,7 +115,7 @@ internal sealed partial class CowOverlayNode : BlockNode, ICheckableImage, IImag
 
         if (!IsReadOnly)
         {
-            _writer = new WriteBack(_file, _image, _bitmap, _bitmapFile, MarkNotCleanAsync);
+            MakeWriter();
         }
 
         SetLimits(new BlockLimits

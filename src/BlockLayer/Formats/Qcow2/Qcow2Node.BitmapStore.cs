@@ -24,12 +24,7 @@ internal sealed partial class Qcow2Node
     /// </summary>
     private void TrackWrites()
     {
-        if (IsReadOnly)
-        {
-            return;
-        }
-
-        StoredBitmap[] tracked = [.. _bitmaps.Bitmaps.Where(static bitmap => bitmap.IsTracked)];
+        StoredBitmap[] tracked = IsReadOnly ? [] : [.. _bitmaps.Bitmaps.Where(static bitmap => bitmap.IsTracked)];
         foreach (StoredBitmap left in _tracked.Except(tracked))
         {
             DetachBitmap(left.Written!);

@@ -18,10 +18,8 @@ internal sealed partial class Qcow2Node
 
     private BlockEdge AttachData(BlockNode dataFile)
     {
-        const ImagePermissions Reads = ImagePermissions.ConsistentRead;
-        return IsReadOnly
-            ? Attach(dataFile, EdgeRole.Data, Reads, ImagePermissions.All & ~ImagePermissions.Resize)
-            : Attach(dataFile, EdgeRole.Data, Reads | ImagePermissions.Write | ImagePermissions.Resize, Reads);
+        (ImagePermissions needs, ImagePermissions shares) = PermissionsFor(IsReadOnly ? NodeAccess.ReadOnly : NodeAccess.ReadWrite);
+        return Attach(dataFile, EdgeRole.Data, needs, shares);
     }
 
     /// <summary>Host clusters for guest clusters. In a data file each has its place, so nothing is taken and nothing has to be given back.</summary>

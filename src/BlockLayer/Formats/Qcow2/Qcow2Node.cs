@@ -30,10 +30,11 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     private readonly Qcow2OpenOptions _options;
     private readonly bool _allowsRepair;
     private readonly EncryptionDetails? _encryption;
+    private readonly bool _showsSnapshot;
     private readonly AsyncLock _allocationLock = new();
     private readonly InFlightTable _inFlight = new(); // guarded by _allocationLock
 
-    // Made anew by Adopt, drained, when the image gets other tables.
+    // Made anew by Adopt, drained, when the image gets other tables or becomes writable.
     private ClusterGeometry _geometry;
     private HeaderStore _header;
     private TableCache _tables;
@@ -57,14 +58,13 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     internal Qcow2Node(BlockNode file, BlockNode? dataFile, SectorCipher? cipher, FormatOpenContext context, LoadedImage image, Qcow2OpenOptions options)
         : base(context.NodeName, file.Environment, context.AccessFromAbove)
     {
-        const ImagePermissions Reads = ImagePermissions.ConsistentRead;
-        _file = context.Access == NodeAccess.ReadWrite
-            ? Attach(file, EdgeRole.Metadata, Reads | ImagePermissions.Write | ImagePermissions.Resize, Reads)
-            : Attach(file, EdgeRole.Metadata, Reads, ImagePermissions.All & ~ImagePermissions.Resize);
+        (ImagePermissions needs, ImagePermissions shares) = PermissionsFor(context.Access);
+        _file = Attach(file, EdgeRole.Metadata, needs, shares);
         _data = GuestData.Of(_file, dataFile is null ? null : AttachData(dataFile), image.Header, cipher);
         _options = options with { TableCacheLength = context.TableCacheLength ?? options.TableCacheLength };
         _allowsRepair = context.AllowsRepair;
         _encryption = image.Encryption;
+        _showsSnapshot = context.Snapshot is not null;
         Adopt(image);
         TakeUpBitmaps(image);
         SetLimits(new BlockLimits
@@ -96,8 +96,8 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     private bool HasBacking => BackingEdge is not null || Header.HasBackingFile;
 
     /// <summary>
-    /// Takes up an image as it is on disk: when the node is opened, and when its tables were exchanged for others as a whole. Nobody is inside, and nothing of
-    /// the old tables is waiting to be written.
+    /// Takes up an image as it is on disk: when the node is opened or becomes writable, and when its tables were exchanged for others as a whole. Nobody is inside,
+    /// and nothing of the old tables is waiting to be written.
     /// </summary>
     [MemberNotNull(nameof(_geometry), nameof(_header), nameof(_tables), nameof(_refcounts), nameof(_guard), nameof(_allocator), nameof(_packer), nameof(_writeBack))]
     private void Adopt(LoadedImage image)
@@ -128,8 +128,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     {
         try
         {
-            await SettleAsync().ConfigureAwait(false);
-            await StoreBitmapsAsync().ConfigureAwait(false);
+            await SettleToReadAsync().ConfigureAwait(false);
         }
         finally
         {

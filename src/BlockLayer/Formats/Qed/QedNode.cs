@@ -18,6 +18,8 @@ namespace BlockLayer.Formats.Qed;
 /// </remarks>
 internal sealed partial class QedNode : BlockNode, IRepairableImage, IImageDetails
 {
+    private const ImagePermissions Shares = ImagePermissions.ConsistentRead | ImagePermissions.WriteUnchanged;
+
     private readonly BlockEdge _file;
     private readonly int _cacheLength; // bytes of L2 tables in memory
     private readonly bool _allowsRepair;
@@ -28,7 +30,7 @@ internal sealed partial class QedNode : BlockNode, IRepairableImage, IImageDetai
     private QedGeometry _geometry = null!;
     private BackingReference? _backingReference; // replaced only by RecordBackingAsync
 
-    // Null in an image that nobody may write: a read-only one, and one that is open for a repair.
+    // Null in an image that nobody may write: a read-only one, and one that is open for a repair. Made and dropped under drain.
     private TableWriter? _writer;
     private ClusterAllocations? _allocations;
     private NeedCheck? _needCheck;
@@ -36,10 +38,7 @@ internal sealed partial class QedNode : BlockNode, IRepairableImage, IImageDetai
     private QedNode(BlockNode file, FormatOpenContext context, int cacheLength)
         : base(context.NodeName, file.Environment, context.AccessFromAbove)
     {
-        const ImagePermissions Reads = ImagePermissions.ConsistentRead;
-        const ImagePermissions Shares = Reads | ImagePermissions.WriteUnchanged;
-        ImagePermissions needs = context.Access == NodeAccess.ReadOnly ? Reads : Reads | ImagePermissions.Write | ImagePermissions.Resize;
-        _file = Attach(file, EdgeRole.Metadata, needs, Shares);
+        _file = Attach(file, EdgeRole.Metadata, NeedsFor(context.Access), Shares);
         _cacheLength = cacheLength;
         _allowsRepair = context.AllowsRepair;
     }
@@ -112,6 +111,11 @@ internal sealed partial class QedNode : BlockNode, IRepairableImage, IImageDetai
         }
     }
 
+    private static ImagePermissions NeedsFor(NodeAccess access)
+        => access == NodeAccess.ReadOnly
+            ? ImagePermissions.ConsistentRead
+            : ImagePermissions.ConsistentRead | ImagePermissions.Write | ImagePermissions.Resize;
+
     private async ValueTask LoadAsync(CancellationToken cancellationToken)
     {
         _header = await HeaderSector.LoadAsync(_file, cancellationToken).ConfigureAwait(false);
@@ -163,7 +167,7 @@ internal sealed partial class QedNode : BlockNode, IRepairableImage, IImageDetai
 
         try
         {
-            await _needCheck!.ClearIfIdleAsync().ConfigureAwait(false);
+            await (_needCheck?.ClearIfIdleAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false); // none: became read-only meanwhile, with the bit clear
         }
         catch (BlockLayerException)
         {

@@ -12,7 +12,8 @@ internal sealed class RawNode : BlockNode
 {
     private readonly BlockEdge _file;
     private readonly RawWindow _window;
-    private readonly MagicGuard? _guard; // only where raw was concluded from the absence of a magic
+    private readonly FormatRegistry? _ruledOut;
+    private MagicGuard? _guard; // only where raw was concluded from the absence of a magic, and the disk can be written
 
     /// <summary>A disk that is all of a file, or a window of it.</summary>
     /// <exception cref="BlockLayerException">OutOfRange: the file ends before the window does. The caller keeps the file.</exception>
@@ -21,11 +22,9 @@ internal sealed class RawNode : BlockNode
     {
         _window = window ?? RawWindow.All;
         SetLength(_window.LengthIn(file.Length));
-        ImagePermissions reads = ImagePermissions.ConsistentRead;
-        _file = access == NodeAccess.ReadWrite
-            ? Attach(file, EdgeRole.Data, reads | ImagePermissions.Write | ImagePermissions.Resize, reads | ImagePermissions.WriteUnchanged)
-            : Attach(file, EdgeRole.Data, reads, ImagePermissions.All & ~ImagePermissions.Resize);
-        _guard = ruledOut is null || access == NodeAccess.ReadOnly ? null : new MagicGuard(_file, ruledOut);
+        _file = Attach(file, EdgeRole.Data, Needs, Shares);
+        _ruledOut = ruledOut;
+        _guard = MakeGuard();
     }
 
     /// <inheritdoc/>
@@ -33,6 +32,28 @@ internal sealed class RawNode : BlockNode
 
     /// <inheritdoc/>
     public override string? Path => _file.Child.Path;
+
+    private ImagePermissions Needs => IsReadOnly
+        ? ImagePermissions.ConsistentRead
+        : ImagePermissions.ConsistentRead | ImagePermissions.Write | ImagePermissions.Resize;
+
+    private ImagePermissions Shares => IsReadOnly
+        ? ImagePermissions.All & ~ImagePermissions.Resize
+        : ImagePermissions.ConsistentRead | ImagePermissions.WriteUnchanged;
+
+    private protected override ValueTask BeginWritingCoreAsync(CancellationToken cancellationToken)
+    {
+        ChangePermissions(_file, Needs, Shares);
+        _guard = MakeGuard();
+        return ValueTask.CompletedTask;
+    }
+
+    private protected override ValueTask EndWritingCoreAsync()
+    {
+        ChangePermissions(_file, Needs, Shares);
+        _guard = MakeGuard();
+        return ValueTask.CompletedTask;
+    }
 
     private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
         => _file.ReadAsync(_window.Offset + offset, buffer, cancellationToken, flags);
@@ -84,4 +105,6 @@ internal sealed class RawNode : BlockNode
         await _file.ResizeAsync(_window.Offset + length, options, cancellationToken).ConfigureAwait(false);
         SetLength(length);
     }
+
+    private MagicGuard? MakeGuard() => _ruledOut is null || IsReadOnly ? null : new MagicGuard(_file, _ruledOut);
 }

@@ -183,6 +183,8 @@ internal sealed class LocalFile : BlockStorage
         return Rent().Start(request, cancellationToken);
     }
 
+    internal override ValueTask ChangeLockAsync(ImageLock wanted) => new(Task.Run(() => _file.ChangeLock(wanted)));
+
     /// <inheritdoc/>
     public override ValueTask DisposeAsync()
     {

@@ -62,6 +62,9 @@ internal abstract class PlatformFile : IDisposable
     /// <summary>Takes the locks or throws Conflict, with none taken. They are held until the file is disposed.</summary>
     internal abstract void Lock(ImageLock wanted);
 
+    /// <summary>As <see cref="BlockStorage.ChangeLockAsync"/>.</summary>
+    internal abstract void ChangeLock(ImageLock wanted);
+
     /// <summary>Releases the locks and closes the file once the calls that are under way have returned.</summary>
     public abstract void Dispose();
 

@@ -55,6 +55,10 @@ public sealed record ImageLock(ImagePermissions Used, ImagePermissions Shared)
         => new(BlockErrorKind.Conflict, $"Somebody else has the image open and uses the permission \"{NameOf(permission)}\", which is not to be shared.")
         { Path = path };
 
+    /// <summary>Nobody was kept out while the file was read, so what was read of it may be half of what somebody wrote.</summary>
+    internal static BlockLayerException NotHeld(string path)
+        => new(BlockErrorKind.Conflict, "No image lock is held on the file: it was opened without one, or its file system has none.") { Path = path };
+
     /// <summary>The first permission of a set, as QEMU's own messages spell it.</summary>
     private static string NameOf(ImagePermissions set) => (ImagePermissions)((int)set & -(int)set) switch
     {

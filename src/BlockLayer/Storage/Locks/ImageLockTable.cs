@@ -14,7 +14,7 @@ internal sealed class ImageLockTable
 
     /// <summary>Takes a lock until the result is disposed.</summary>
     /// <exception cref="Errors.BlockLayerException">Conflict: an opener of the same file excludes it.</exception>
-    internal IDisposable Take(StorageIdentity file, ImageLock wanted, string path)
+    internal Entry Take(StorageIdentity file, ImageLock wanted, string path)
     {
         lock (_gate)
         {
@@ -23,21 +23,39 @@ internal sealed class ImageLockTable
                 _files.Add(file, holders = []);
             }
 
-            foreach (Entry holder in holders)
-            {
-                wanted.RequireCompatible(holder.Held, path);
-            }
-
+            RequireCompatible(holders, wanted, path);
             var entry = new Entry(this, file, wanted);
             holders.Add(entry);
             return entry;
         }
     }
 
-    private sealed class Entry(ImageLockTable table, StorageIdentity file, ImageLock held) : IDisposable
+    private static void RequireCompatible(IEnumerable<Entry> others, ImageLock wanted, string path)
     {
-        internal ImageLock Held => held;
+        foreach (Entry other in others)
+        {
+            wanted.RequireCompatible(other.Held, path);
+        }
+    }
 
+    /// <summary>A lock that somebody holds, until it is disposed.</summary>
+    internal sealed class Entry(ImageLockTable table, StorageIdentity file, ImageLock held) : IDisposable
+    {
+        /// <summary>What is held; guarded by the table's gate.</summary>
+        internal ImageLock Held { get; private set; } = held;
+
+        /// <summary>Holds another lock instead.</summary>
+        /// <exception cref="Errors.BlockLayerException">Conflict: another opener of the file excludes it. The lock is what it was.</exception>
+        internal void Change(ImageLock wanted, string path)
+        {
+            lock (table._gate)
+            {
+                RequireCompatible(table._files[file].Where(entry => entry != this), wanted, path);
+                Held = wanted;
+            }
+        }
+
+        /// <inheritdoc/>
         public void Dispose()
         {
             lock (table._gate)

@@ -6,10 +6,10 @@ namespace BlockLayer.Storage;
 internal sealed class MemoryFile : BlockStorage
 {
     private readonly MemoryFileContent _content;
-    private readonly IDisposable? _lock;
+    private readonly ImageLockTable.Entry? _lock;
     private int _closed; // interlocked
 
-    internal MemoryFile(string path, MemoryFileContent content, bool isReadOnly, IDisposable? imageLock)
+    internal MemoryFile(string path, MemoryFileContent content, bool isReadOnly, ImageLockTable.Entry? imageLock)
     {
         Name = path;
         IsReadOnly = isReadOnly;
@@ -160,6 +160,19 @@ internal sealed class MemoryFile : BlockStorage
         return cancellationToken.IsCancellationRequested
             ? ValueTask.FromCanceled<StorageExtent>(cancellationToken)
             : new ValueTask<StorageExtent>(_content.GetExtent(offset, length));
+    }
+
+    internal override ValueTask ChangeLockAsync(ImageLock wanted)
+    {
+        try
+        {
+            (_lock ?? throw ImageLock.NotHeld(Name)).Change(wanted, Name);
+            return ValueTask.CompletedTask;
+        }
+        catch (BlockLayerException refusal)
+        {
+            return ValueTask.FromException(refusal);
+        }
     }
 
     /// <inheritdoc/>

@@ -167,7 +167,7 @@ public sealed class MemoryStorageProvider : StorageProvider
             }
 
             content ??= new MemoryFileContent(new StorageIdentity(_device, ++_lastInode), _capacity);
-            IDisposable? imageLock = options.Lock is { } wanted ? _locks.Take(content.Identity, wanted, path) : null;
+            ImageLockTable.Entry? imageLock = options.Lock is { } wanted ? _locks.Take(content.Identity, wanted, path) : null;
             if (options.Mode == StorageOpenMode.CreateOrTruncate)
             {
                 content.SetLength(0, path);

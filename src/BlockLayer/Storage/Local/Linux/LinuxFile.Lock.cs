@@ -16,40 +16,70 @@ internal sealed unsafe partial class LinuxFile
     private const int NotSharedBase = 200;
     private const int PermissionBits = 4;
 
-    internal override void Lock(ImageLock wanted)
+    private ImageLock? _held; // what is on the file; null where nothing is
+
+    internal override void Lock(ImageLock wanted) => Hold(wanted);
+
+    internal override void ChangeLock(ImageLock wanted)
     {
+        if (_held is null)
+        {
+            throw ImageLock.NotHeld(Path);
+        }
+
+        Hold(wanted);
+    }
+
+    /// <summary>Takes what is wanted beyond what is held, asks, and only then gives back what is held beyond what is wanted.</summary>
+    private void Hold(ImageLock wanted)
+    {
+        ImageLock? before = _held;
         try
         {
-            for (int bit = 0; bit < PermissionBits; bit++)
+            if (!TryTakeBytes(wanted))
             {
-                if (Has(wanted.Used, bit) && !TryTakeByte(UsedBase + bit, wanted))
-                {
-                    return;
-                }
-
-                if (!Has(wanted.Shared, bit) && !TryTakeByte(NotSharedBase + bit, wanted))
-                {
-                    return;
-                }
+                return;
             }
 
-            for (int bit = 0; bit < PermissionBits; bit++)
-            {
-                if (Has(wanted.Used, bit) && IsHeldByOthers(NotSharedBase + bit))
-                {
-                    throw ImageLock.NotSharedByOthers((ImagePermissions)(1 << bit), Path);
-                }
-
-                if (!Has(wanted.Shared, bit) && IsHeldByOthers(UsedBase + bit))
-                {
-                    throw ImageLock.UsedByOthers((ImagePermissions)(1 << bit), Path);
-                }
-            }
+            ThrowIfHeldAgainst(wanted);
         }
         catch (BlockLayerException)
         {
-            ReleaseLocks();
+            ReleaseAllBut(before);
             throw;
+        }
+
+        ReleaseAllBut(wanted);
+        _held = wanted;
+    }
+
+    private bool TryTakeBytes(ImageLock wanted)
+    {
+        for (int bit = 0; bit < PermissionBits; bit++)
+        {
+            if ((Has(wanted.Used, bit) && !TryTakeByte(UsedBase + bit, wanted))
+                || (!Has(wanted.Shared, bit) && !TryTakeByte(NotSharedBase + bit, wanted)))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private void ThrowIfHeldAgainst(ImageLock wanted)
+    {
+        for (int bit = 0; bit < PermissionBits; bit++)
+        {
+            if (Has(wanted.Used, bit) && IsHeldByOthers(NotSharedBase + bit))
+            {
+                throw ImageLock.NotSharedByOthers((ImagePermissions)(1 << bit), Path);
+            }
+
+            if (!Has(wanted.Shared, bit) && IsHeldByOthers(UsedBase + bit))
+            {
+                throw ImageLock.UsedByOthers((ImagePermissions)(1 << bit), Path);
+            }
         }
     }
 
@@ -96,13 +126,38 @@ internal sealed unsafe partial class LinuxFile
     /// </summary>
     private void ReleaseLocks()
     {
-        if (_handle.IsClosed)
+        if (!_handle.IsClosed)
         {
+            ReleaseAllBut(kept: null);
+        }
+    }
+
+    private void ReleaseAllBut(ImageLock? kept)
+    {
+        if (kept is null)
+        {
+            Release(start: 0, length: 0); // to the end, wherever that is
             return;
         }
 
+        for (int bit = 0; bit < PermissionBits; bit++)
+        {
+            if (!Has(kept.Used, bit))
+            {
+                Release(UsedBase + bit, length: 1);
+            }
+
+            if (Has(kept.Shared, bit))
+            {
+                Release(NotSharedBase + bit, length: 1);
+            }
+        }
+    }
+
+    private void Release(long start, long length)
+    {
         // A failure leaves nothing to undo: either there were no locks, or closing releases them.
-        var everything = new Libc.FileLock { Type = Libc.LockNone };
-        _ = Libc.Lock(_handle, Libc.LockSet, ref everything);
+        var range = new Libc.FileLock { Type = Libc.LockNone, Start = start, Length = length };
+        _ = Libc.Lock(_handle, Libc.LockSet, ref range);
     }
 }

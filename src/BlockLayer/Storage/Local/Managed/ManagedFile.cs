@@ -7,7 +7,7 @@ namespace BlockLayer.Storage;
 internal sealed class ManagedFile : PlatformFile
 {
     private readonly SafeFileHandle _handle;
-    private IDisposable? _lock;
+    private ImageLockTable.Entry? _lock;
 
     internal ManagedFile(SafeFileHandle handle, string path, StorageFileInfo info)
     {
@@ -85,6 +85,8 @@ internal sealed class ManagedFile : PlatformFile
     internal override StorageExtent GetExtent(long offset, long length) => new(length, IsHole: offset >= GetLength());
 
     internal override void Lock(ImageLock wanted) => _lock = ImageLockTable.OfThisProcess.Take(Info.Identity, wanted, Path);
+
+    internal override void ChangeLock(ImageLock wanted) => (_lock ?? throw ImageLock.NotHeld(Path)).Change(wanted, Path);
 
     public override void Dispose()
     {
