@@ -74,6 +74,11 @@ internal sealed record LoadedImage(Qcow2Header Header, byte[] FirstCluster, Word
 
     private static async ValueTask<WordTable> ReadTableAsync(BlockNode file, HostOffset start, int count, CancellationToken cancellationToken)
     {
+        if (count == 0)
+        {
+            return new WordTable(start, []); // it may start anywhere, behind the end of the file too
+        }
+
         byte[] bytes = new byte[count * sizeof(ulong)];
         await file.ReadAsync(start.Value, bytes, ReadFlags.None, cancellationToken).ConfigureAwait(false);
         ulong[] words = MemoryMarshal.Cast<byte, ulong>(bytes).ToArray();

@@ -106,6 +106,24 @@ internal sealed partial class Qcow2Node : ISnapshotImage
         return table;
     }
 
+    /// <summary>The table, which has to be sound before anything is written: what snapshots use must not be allocated.</summary>
+    /// <exception cref="BlockLayerException">Corrupt: it is not, and says so; nothing on disk is changed.</exception>
+    private async ValueTask<SnapshotTable> LoadSnapshotsToWriteAsync()
+    {
+        try
+        {
+            return await SnapshotTableLoader.LoadAsync(new EdgeMetadataReader(_file), Header, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (ImageFormatException damage)
+        {
+            throw Error(
+                BlockErrorKind.Corrupt,
+                $"The snapshots cannot be read, so nobody knows what they use: {damage.Message} The image can be read, and is repaired by 'blk check -r all'.",
+                damage.Offset,
+                damage);
+        }
+    }
+
     /// <summary>Writes a snapshot table in place of the old one; what the header says of it.</summary>
     private async ValueTask<Func<Qcow2Header, Qcow2Header>> WriteSnapshotsAsync(TableDraft draft, SnapshotTable old, IEnumerable<SnapshotEntry> entries)
     {

@@ -208,6 +208,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
             throw Refusal(unlocatable);
         }
 
+        SnapshotTable snapshots = await LoadSnapshotsToWriteAsync().ConfigureAwait(false);
         if (Header.HasFeature(IncompatibleFeatures.Dirty))
         {
             await RebuildRefcountsLockedAsync().ConfigureAwait(false);
@@ -215,7 +216,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
 
         try
         {
-            await MetadataMap.FillAsync(_guard, _file, _geometry, Header, _tables.L1, _refcounts.Table).ConfigureAwait(false);
+            await MetadataMap.FillAsync(_guard, _file, _geometry, Header, _tables.L1, _refcounts.Table, snapshots).ConfigureAwait(false);
         }
         catch (ImageFormatException damage) when (damage.Kind == BlockErrorKind.Corrupt)
         {

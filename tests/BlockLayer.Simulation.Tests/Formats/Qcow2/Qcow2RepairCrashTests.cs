@@ -63,6 +63,20 @@ public sealed class Qcow2RepairCrashTests
         await CheckAsync($"{name}, {damage}", image.File, RepairMode.All);
     }
 
+    [Theory]
+    [InlineData("count: 2^32-1")]
+    [InlineData("offset: behind the end")]
+    [InlineData("offset: the L1 table")]
+    [InlineData("first: extra data of 1025 bytes")]
+    [InlineData("second: extra data of 1025 bytes")]
+    [InlineData("second: what no entry is")]
+    public async Task Repair_of_a_snapshot_table_is_finished_by_another(string damage)
+    {
+        DamagedImage image = new(await File.ReadAllBytesAsync(GoldenImages.Get("q7-snap.qcow2").Path, TestContext.Current.CancellationToken));
+        SnapshotTableDamage.Apply(damage, image);
+        await CheckAsync($"snapshot table, {damage}", image.File, RepairMode.All);
+    }
+
     [Fact]
     public async Task Repair_of_leaks_that_is_cut_off_is_finished_by_another()
     {

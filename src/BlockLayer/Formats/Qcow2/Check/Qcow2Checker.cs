@@ -30,6 +30,8 @@ internal sealed class Qcow2Checker
     private readonly CheckTally _tally = new();
     private readonly ReferenceCounter _references;
     private readonly CountedReferences _counted;
+    private SnapshotTable? _replacement; // of the snapshot table in the file; null for none
+    private ImageFormatException? _contradiction; // of the snapshot table, with what a reader like QEMU does not compare it with
 
     private Qcow2Checker(IMetadataReader file, Qcow2Header header, CountedReferences counted)
     {
@@ -65,9 +67,20 @@ internal sealed class Qcow2Checker
 
     /// <summary>Counts how often everything but the refcount table and its blocks refers to each cluster, and keeps what was seen on the way.</summary>
     /// <exception cref="BlockLayerException">Io.</exception>
-    public static async ValueTask<CountedImage> CountAsync(IMetadataReader file, Qcow2Header header, CountedReferences counted, CancellationToken cancellationToken)
+    public static ValueTask<CountedImage> CountAsync(IMetadataReader file, Qcow2Header header, CountedReferences counted, CancellationToken cancellationToken)
+        => CountAsync(file, header, counted, snapshots: null, cancellationToken);
+
+    /// <summary>Counts as if the snapshot table were another one, whose place nobody knows yet.</summary>
+    /// <param name="file">The image file.</param>
+    /// <param name="header">Its validated header.</param>
+    /// <param name="counted">Which references.</param>
+    /// <param name="snapshots">The snapshots; null for those of the file.</param>
+    /// <param name="cancellationToken">Stops the count.</param>
+    /// <exception cref="BlockLayerException">Io.</exception>
+    public static async ValueTask<CountedImage> CountAsync(
+        IMetadataReader file, Qcow2Header header, CountedReferences counted, SnapshotTable? snapshots, CancellationToken cancellationToken)
     {
-        Qcow2Checker checker = new(file, header, counted);
+        Qcow2Checker checker = new(file, header, counted) { _replacement = snapshots };
         StoredRefcounts stored = await StoredRefcounts.LoadAsync(file, header, checker._g, cancellationToken).ConfigureAwait(false);
         await checker.CountUsersAsync(stored, progress: null, cancellationToken).ConfigureAwait(false);
         return new CountedImage(stored, checker._references, checker._tally);
@@ -80,6 +93,11 @@ internal sealed class Qcow2Checker
         _references.Add(_header.RefcountTableOffset, (long)_header.RefcountTableClusters * _g.ClusterSize);
         CheckRefcountTable(stored.Table);
         long lastUsed = Compare(stored);
+        if (_contradiction is { } contradiction && _tally[ImageFaultKind.Corruption] == 0)
+        {
+            Corruption(contradiction.Message); // QEMU reads on with zeroes and finds nothing; here nobody writes to such an image
+        }
+
         return new ImageCheckReport
         {
             Corruptions = _tally[ImageFaultKind.Corruption],
@@ -109,26 +127,8 @@ internal sealed class Qcow2Checker
     {
         L1TableCheck check = new(_file, _g, _references, stored, _tally, _counted);
         await check.CheckAsync(new ByteRange(_header.L1TableOffset.Value, (long)_header.L1Size * L1Entry.Size), weight: 1, isActive: true, cancellationToken).ConfigureAwait(false);
-        SnapshotTable snapshots;
-        try
-        {
-            snapshots = await SnapshotTableLoader.LoadAsync(_file, _header, cancellationToken).ConfigureAwait(false);
-        }
-        catch (ImageFormatException error)
-        {
-            // What the snapshots use is then unknown and will be counted as leaked, which is why this is told first.
-            _tally.IsIncomplete = true;
-            if (_tally.Count(ImageFaultKind.NotChecked))
-            {
-                _tally.Describe(ImageFaultKind.NotChecked, error.Message);
-            }
-
-            return check.Tables;
-        }
-
-        _references.AddMetadata(_header.SnapshotsOffset, snapshots.Length, _references.Structures);
-        CheckSnapshotEntries(snapshots);
-        foreach (var group in snapshots.Entries.Where(HasReadableL1Table).GroupBy(static snapshot => snapshot.L1TableRange))
+        IReadOnlyList<SnapshotEntry> snapshots = _replacement?.Entries ?? await CheckSnapshotTableAsync(cancellationToken).ConfigureAwait(false);
+        foreach (var group in snapshots.Where(HasReadableL1Table).GroupBy(static snapshot => snapshot.L1TableRange))
         {
             if (!await check.CheckAsync(group.Key, (ulong)group.Count(), isActive: false, cancellationToken).ConfigureAwait(false))
             {
@@ -140,29 +140,58 @@ internal sealed class Qcow2Checker
         return check.Tables;
     }
 
+    /// <summary>Judges the snapshot table; its entries, none where a limit keeps it from being read.</summary>
+    private async ValueTask<IReadOnlyList<SnapshotEntry>> CheckSnapshotTableAsync(CancellationToken cancellationToken)
+    {
+        SnapshotTableReading found = await SnapshotTableReader.ReadAsync(_file, _header, cancellationToken).ConfigureAwait(false);
+        _tally.IsIncomplete |= found.Fault is not null;
+        _contradiction = found.Contradiction;
+        if (found.Limit is { } limit)
+        {
+            // What the snapshots use is then unknown and will be counted as leaked, which is why this is told first.
+            if (_tally.Count(ImageFaultKind.NotChecked))
+            {
+                _tally.Describe(ImageFaultKind.NotChecked, limit.Message);
+            }
+
+            return [];
+        }
+
+        _references.AddMetadata(_header.SnapshotsOffset, found.Length, _references.Structures);
+        SnapshotEntry[] snapshots = [.. found.Entries.Select(static row => row.Entry)];
+        CheckSnapshotEntries(snapshots, found.Missing);
+        return snapshots;
+    }
+
     // An offset of 2^63 or more can be told: it leads behind the end of the file.
     private bool HasReadableL1Table(SnapshotEntry snapshot)
         => snapshot.L1TableOffset.IsAligned(_g) && snapshot.L1TableRange.Length <= Qcow2Limits.MaxL1TableLength;
 
-    private void CheckSnapshotEntries(SnapshotTable snapshots)
+    private void CheckSnapshotEntries(SnapshotEntry[] snapshots, long missing)
     {
-        if (_header.HasFeature(IncompatibleFeatures.ExternalDataFile) && snapshots.Entries.Count > 0)
+        if (_header.HasFeature(IncompatibleFeatures.ExternalDataFile) && _header.SnapshotCount > 0)
         {
             Corruption("The image has snapshots and an external data file.");
         }
 
-        foreach (SnapshotEntry snapshot in snapshots.Entries)
+        foreach (SnapshotEntry snapshot in snapshots.Where(snapshot => !HasReadableL1Table(snapshot)))
         {
-            if (!HasReadableL1Table(snapshot))
-            {
-                _tally.IsIncomplete = true;
-                Corruption($"Snapshot \"{snapshot.Name}\" has an L1 table of {snapshot.L1Size} entries at byte {(ulong)snapshot.L1TableOffset.Value}.");
-            }
+            _tally.IsIncomplete = true;
+            Corruption($"Snapshot \"{snapshot.Name}\" has an L1 table of {snapshot.L1Size} entries at byte {(ulong)snapshot.L1TableOffset.Value}.");
+        }
 
-            // qcow2 spec, "Snapshots": version 3 images must include extra data at least up to byte 55.
-            if (_header.Version >= 3 && snapshot.DiskSize is null)
+        // qcow2 spec, "Snapshots": version 3 images must include extra data at least up to byte 55.
+        if (_header.Version >= 3)
+        {
+            foreach (SnapshotEntry snapshot in snapshots.Where(static snapshot => snapshot is { IsEmpty: false, DiskSize: null }))
             {
                 Corruption($"Snapshot \"{snapshot.Name}\" does not say the size of its disk.");
+            }
+
+            long empty = missing + snapshots.LongCount(static snapshot => snapshot.IsEmpty);
+            if (empty > 0 && _tally.Corruption((ulong)empty))
+            {
+                _tally.Describe(ImageFaultKind.Corruption, missing > 0 ? _contradiction!.Message : _header.DescribeEmptySnapshots(empty));
             }
         }
     }

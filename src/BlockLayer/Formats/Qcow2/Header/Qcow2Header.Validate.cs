@@ -10,7 +10,8 @@ internal sealed partial record Qcow2Header
 {
     /// <summary>
     /// Judges a header against the real length of its file: can everything be located, is it inside the file, does it overlap. Nothing it lets
-    /// pass makes a reader allocate or read more than the file's length, or more than a limit of <see cref="Qcow2Limits"/>.
+    /// pass makes a reader allocate or read more than the file's length, or more than a limit of <see cref="Qcow2Limits"/>. The snapshot table is not judged
+    /// here, but by whoever reads it.
     /// </summary>
     /// <exception cref="ImageFormatException">
     /// Unsupported: an unknown incompatible feature. InvalidFormat: a field the format does not allow. Corrupt: fields that contradict each other or the file.
@@ -127,26 +128,12 @@ internal sealed partial record Qcow2Header
         {
             throw ImageFormatException.OutOfRange("l1_size", L1SizeAt, L1Size, neededL1, maxL1);
         }
-
-        if (SnapshotCount > Qcow2Limits.MaxSnapshots)
-        {
-            throw ImageFormatException.OutOfRange("nb_snapshots", NbSnapshotsAt, SnapshotCount, 0, Qcow2Limits.MaxSnapshots);
-        }
-
-        if (SnapshotCount > 0)
-        {
-            RequireAligned("snapshots_offset", SnapshotsOffsetAt, SnapshotsOffset, g);
-        }
     }
 
     private void ValidateInsideFile(ClusterGeometry g, long fileLength)
     {
         RequireInside("refcount table", RefcountTableOffsetAt, RefcountTableRange(g), fileLength);
         RequireInside("L1 table", L1TableOffsetAt, L1TableRange, fileLength);
-        if (SnapshotCount > 0)
-        {
-            RequireInside("snapshot table", SnapshotsOffsetAt, SnapshotTableStart, fileLength);
-        }
     }
 
     private void ValidateOverlaps(ClusterGeometry g)
@@ -158,19 +145,9 @@ internal sealed partial record Qcow2Header
             RequireApart("L1 table", L1TableOffsetAt, L1TableRange, "header", header);
             RequireApart("L1 table", L1TableOffsetAt, L1TableRange, "refcount table", RefcountTableRange(g));
         }
-
-        if (SnapshotCount > 0)
-        {
-            RequireApart("snapshot table", SnapshotsOffsetAt, SnapshotTableStart, "header", header);
-            RequireApart("snapshot table", SnapshotsOffsetAt, SnapshotTableStart, "refcount table", RefcountTableRange(g));
-            RequireApart("snapshot table", SnapshotsOffsetAt, SnapshotTableStart, "L1 table", L1TableRange);
-        }
     }
 
     private ByteRange L1TableRange => new(L1TableOffset.Value, (long)L1Size * L1Entry.Size);
-
-    /// <summary>Entries vary in length, so the header tells no more than this.</summary>
-    private ByteRange SnapshotTableStart => new(SnapshotsOffset.Value, (long)SnapshotCount * SnapshotEntry.FixedLength);
 
     private ByteRange RefcountTableRange(ClusterGeometry g) => new(RefcountTableOffset.Value, (long)RefcountTableClusters * g.ClusterSize);
 

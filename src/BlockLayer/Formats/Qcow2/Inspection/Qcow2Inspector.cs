@@ -136,6 +136,15 @@ internal sealed class Qcow2Inspector(InspectionReader file, InspectionFindings f
         }
 
         long start = header.SnapshotsOffset.Value;
+        ImageFormatException? fault = header.FindSnapshotPlaceFault(g)
+            ?? header.FindSnapshotCountFault()
+            ?? header.FindSnapshotOverlap(new ByteRange(start, SnapshotEntry.FixedLength), g);
+        if (fault is not null)
+        {
+            findings.Refused(fault);
+            return;
+        }
+
         ReadOnlyMemory<byte> bytes = await file.ReadAsync(start, TableSample, cancellationToken).ConfigureAwait(false);
         HashSet<string> ids = [];
         int at = 0;

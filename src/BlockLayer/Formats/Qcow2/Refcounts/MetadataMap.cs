@@ -7,9 +7,9 @@ namespace BlockLayer.Formats.Qcow2;
 internal static class MetadataMap
 {
     /// <summary>Tells <paramref name="guard"/> of every cluster of metadata it is to know.</summary>
-    /// <exception cref="ImageFormatException">Corrupt: two pieces of metadata overlap, or a table entry cannot be followed. InvalidFormat: the snapshot table.</exception>
+    /// <exception cref="ImageFormatException">Corrupt: two pieces of metadata overlap, or a table entry cannot be followed. InvalidFormat: a snapshot's L1 table.</exception>
     internal static async ValueTask FillAsync(
-        MetadataOverlapGuard guard, BlockEdge file, ClusterGeometry geometry, Qcow2Header header, WordTable l1, WordTable refcountTable)
+        MetadataOverlapGuard guard, BlockEdge file, ClusterGeometry geometry, Qcow2Header header, WordTable l1, WordTable refcountTable, SnapshotTable snapshots)
     {
         guard.Clear(); // an earlier try may have failed half way
         long fileLength = file.Child.Length;
@@ -17,7 +17,6 @@ internal static class MetadataMap
         guard.Add(refcountTable.Start, (long)header.RefcountTableClusters * geometry.ClusterSize, MetadataKind.RefcountTable);
         guard.Add(l1.Start, (long)l1.Count * L1Entry.Size, MetadataKind.L1Table);
         var reader = new EdgeMetadataReader(file);
-        SnapshotTable snapshots = await SnapshotTableLoader.LoadAsync(reader, header, CancellationToken.None).ConfigureAwait(false);
         AddSnapshots(guard, file, geometry, header, snapshots);
         if (EncryptionHeaderPointer.Find(header) is { } encryptionHeader)
         {

@@ -7,7 +7,7 @@ namespace BlockLayer.Formats.Qcow2;
 /// <summary>Brings the metadata of an image back into agreement, so that <see cref="Qcow2Checker"/> finds nothing, and no readable guest byte is lost.</summary>
 /// <remarks>
 /// <code>
-///   corrupt bit set ── entries that lead nowhere ── copies for contested clusters ── refcounts ── copied flags ── corrupt and dirty bits cleared
+///   corrupt bit set ── snapshot table ── entries that lead nowhere ── copies for contested clusters ── refcounts ── copied flags ── corrupt and dirty bits cleared
 /// </code>
 /// <para>Each step begins with a count of what is there then, is durable before the next, and leaves nothing to do when it has been done: after a crash another
 /// repair goes the same way, and finds part of it gone. Meanwhile version 3 has the corrupt bit, so nobody allocates by counts that are not right yet; version 2
@@ -64,7 +64,7 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
 
     private async ValueTask RepairLeaksAsync()
     {
-        CountedImage image = await CountAsync(CountedReferences.All).ConfigureAwait(false);
+        CountedImage image = await CountAllAsync().ConfigureAwait(false);
         RefcountRepair refcounts = new(file, g, header, _log);
         if (image.Tally.IsIncomplete || refcounts.AreBlocksUnsound(image))
         {
@@ -81,27 +81,26 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
 
     private async ValueTask RepairAllAsync(ImageCheckReport found)
     {
-        SnapshotTable snapshots;
-        try
-        {
-            snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
-        }
-        catch (ImageFormatException)
-        {
-            return; // the check has told it; what snapshots use is not known, so nothing can be said of any cluster
-        }
-
-        if (IsL1SizeALie(await CountAsync().ConfigureAwait(false)))
+        SnapshotTableSalvage? salvage = await FindSalvageAsync().ConfigureAwait(false);
+        if (IsL1SizeALie(await CountAsync(salvage?.Kept).ConfigureAwait(false)))
         {
             return; // what lies there would be taken for entries, and moved, and changed
         }
 
-        if (found.Corruptions > 0)
+        if (found.Corruptions > 0 || salvage is not null)
         {
             await MarkCorruptAsync().ConfigureAwait(false);
         }
 
-        await DropUnfollowableAsync(snapshots).ConfigureAwait(false);
+        if (salvage is not null)
+        {
+            await DropUnfollowableAsync(salvage.Kept, isWritten: false).ConfigureAwait(false);
+            await salvage.CarryOutAsync(file, g, header, _log).ConfigureAwait(false);
+        }
+
+        SnapshotTable snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
+        await new SnapshotTableRepair(file, g, header, _log).RepairPlacesAsync(snapshots).ConfigureAwait(false);
+        await DropUnfollowableAsync(await LoadSnapshotsAsync().ConfigureAwait(false), isWritten: true).ConfigureAwait(false);
         await SeparateAsync().ConfigureAwait(false);
         snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
         CountedImage image = await CountAsync().ConfigureAwait(false);
@@ -113,6 +112,15 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
         RefcountRepair refcounts = new(file, g, header, _log);
         await (refcounts.NeedsRebuild(image) ? refcounts.RebuildAsync(image) : refcounts.AdjustAsync(image, RepairMode.All)).ConfigureAwait(false);
         await RepairCopiedFlagsAsync(snapshots).ConfigureAwait(false);
+    }
+
+    private async ValueTask<SnapshotTableSalvage?> FindSalvageAsync()
+    {
+        SnapshotTableReading table = await SnapshotTableReader.ReadAsync(_reader, header.Current, CancellationToken.None).ConfigureAwait(false);
+        CountedImage image = await CountAsync().ConfigureAwait(false);
+        HostCluster first = header.Current.SnapshotsOffset.Cluster(g);
+        bool isApart = table.Fault is null && !Enumerable.Range(0, (int)g.ClustersFor(table.Length)).Any(i => image.IsContested(first.Plus(i)));
+        return SnapshotTableSalvage.Of(table, header.Current, file.Child.Length, isApart);
     }
 
     /// <summary>True when the active L1 table is said to be longer than the disk needs, and something else lies in the part that nobody needs.</summary>
@@ -134,17 +142,18 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
     }
 
     /// <summary>Everything that is repaired where it is, before the file grows.</summary>
-    private async ValueTask DropUnfollowableAsync(SnapshotTable snapshots)
+    /// <param name="snapshots">The snapshots.</param>
+    /// <param name="isWritten">False where the table in the file is another one, which nobody relies on.</param>
+    private async ValueTask DropUnfollowableAsync(SnapshotTable snapshots, bool isWritten)
     {
         UnfollowableEntries entries = new(file, g, header.Current, _log);
-        await new SnapshotTableRepair(file, g, header, _log).RepairPlacesAsync(snapshots).ConfigureAwait(false);
-        snapshots = await LoadSnapshotsAsync().ConfigureAwait(false);
+        SnapshotTable? replacement = isWritten ? null : snapshots;
         MappedTables tables = TablesOf(snapshots);
-        await entries.RepairL1Async(tables, await CountAsync().ConfigureAwait(false)).ConfigureAwait(false);
-        CountedImage image = await CountAsync().ConfigureAwait(false);
+        await entries.RepairL1Async(tables, await CountAsync(replacement).ConfigureAwait(false)).ConfigureAwait(false);
+        CountedImage image = await CountAsync(replacement).ConfigureAwait(false);
         if (await new BitmapRepair(_reader, g, header, _log).RepairAsync(image).ConfigureAwait(false))
         {
-            image = await CountAsync().ConfigureAwait(false);
+            image = await CountAsync(replacement).ConfigureAwait(false);
         }
 
         await entries.RepairL2Async(tables, image).ConfigureAwait(false);
@@ -191,7 +200,7 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
     private async ValueTask<bool> AreCountsRightAsync()
     {
         ImageCheckReport report = await Qcow2Checker.CheckAsync(_reader, header.Current, progress: null, CancellationToken.None).ConfigureAwait(false);
-        CountedImage image = await CountAsync(CountedReferences.All).ConfigureAwait(false);
+        CountedImage image = await CountAllAsync().ConfigureAwait(false);
         return report is { Leaks: 0, CheckErrors: 0 } && (ulong)report.Corruptions == image.Tally.CopiedFlags;
     }
 
@@ -204,8 +213,10 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
         }
     }
 
-    private ValueTask<CountedImage> CountAsync(CountedReferences counted = CountedReferences.Followable)
-        => Qcow2Checker.CountAsync(_reader, header.Current, counted, CancellationToken.None);
+    private ValueTask<CountedImage> CountAsync(SnapshotTable? replacement = null)
+        => Qcow2Checker.CountAsync(_reader, header.Current, CountedReferences.Followable, replacement, CancellationToken.None);
+
+    private ValueTask<CountedImage> CountAllAsync() => Qcow2Checker.CountAsync(_reader, header.Current, CountedReferences.All, CancellationToken.None);
 
     private ValueTask<SnapshotTable> LoadSnapshotsAsync() => SnapshotTableLoader.LoadAsync(_reader, header.Current, CancellationToken.None);
 

@@ -15,11 +15,11 @@ internal sealed class SnapshotTableRepair(BlockEdge file, ClusterGeometry g, Hea
         HostOffset at = header.Current.SnapshotsOffset;
         foreach (SnapshotEntry snapshot in snapshots.Entries)
         {
-            if (ReadableEntries(snapshot) is var count && count != snapshot.L1Size)
+            SnapshotEntry repaired = WithL1InFile(snapshot, g, file.Child.Length);
+            if (repaired != snapshot)
             {
-                ReadOnlyMemory<byte> old = snapshot.Raw[..L1WordsLength];
-                await rewriter.WriteChangedAsync(at, old, snapshot.WithL1(count == 0 ? default : snapshot.L1TableOffset, count).Raw[..L1WordsLength]).ConfigureAwait(false);
-                log.Add($"Snapshot \"{snapshot.Name}\" has {count} of {snapshot.L1Size} L1 table entries left; the others are not in the file.");
+                await rewriter.WriteChangedAsync(at, snapshot.Raw[..L1WordsLength], repaired.Raw[..L1WordsLength]).ConfigureAwait(false);
+                log.Add($"Snapshot \"{snapshot.Name}\" has {repaired.L1Size} of {snapshot.L1Size} L1 table entries left; the others are not in the file.");
             }
 
             at = at.Plus(snapshot.Raw.Length);
@@ -50,15 +50,12 @@ internal sealed class SnapshotTableRepair(BlockEdge file, ClusterGeometry g, Hea
         log.Add($"The snapshot table was written anew at byte {place.Value}, with the disk's size for snapshots that did not say it.");
     }
 
-    /// <summary>L1 entries of a snapshot that can be in the file; the file may end inside the last cluster of them.</summary>
-    private uint ReadableEntries(SnapshotEntry snapshot)
+    /// <summary>The snapshot with those of its L1 entries that can be in the file; the file may end inside the last cluster of them.</summary>
+    public static SnapshotEntry WithL1InFile(SnapshotEntry snapshot, ClusterGeometry g, long fileLength)
     {
-        if (!snapshot.IsL1Locatable(g) || snapshot.L1TableOffset.Value >= file.Child.Length)
-        {
-            return 0;
-        }
-
-        long room = Alignment.RoundUp(file.Child.Length, g.ClusterSize) - snapshot.L1TableOffset.Value;
-        return (uint)Math.Min(snapshot.L1Size, room / L1Entry.Size);
+        bool isInFile = snapshot.IsL1Locatable(g) && snapshot.L1TableOffset.Value < fileLength;
+        long room = isInFile ? Alignment.RoundUp(fileLength, g.ClusterSize) - snapshot.L1TableOffset.Value : 0;
+        uint count = (uint)Math.Min(snapshot.L1Size, room / L1Entry.Size);
+        return count == snapshot.L1Size ? snapshot : snapshot.WithL1(count == 0 ? default : snapshot.L1TableOffset, count);
     }
 }

@@ -53,6 +53,30 @@ internal sealed partial record SnapshotEntry
         return raw.Length == Raw.Length ? this : new SnapshotEntry(raw);
     }
 
+    /// <summary>The entry that starts as this one, with other extra data and texts.</summary>
+    /// <param name="extra">Extra data; its length replaces that of this one.</param>
+    /// <param name="text">ID and name, as long as this one says.</param>
+    public SnapshotEntry Of(ReadOnlySpan<byte> extra, ReadOnlySpan<byte> text)
+    {
+        byte[] raw = new byte[Alignment.RoundUp(FixedLength + extra.Length + text.Length, 8)];
+        Raw.Span[..FixedLength].CopyTo(raw);
+        BinaryPrimitives.WriteUInt32BigEndian(raw.AsSpan(ExtraSizeAt), (uint)extra.Length);
+        extra.CopyTo(raw.AsSpan(FixedLength));
+        text.CopyTo(raw.AsSpan(FixedLength + extra.Length));
+        return new SnapshotEntry(raw);
+    }
+
+    /// <summary>The same entry with ID and name up to their first zero byte, where QEMU ends them: they were read where other things may lie.</summary>
+    public SnapshotEntry WithEndedTexts()
+    {
+        ReadOnlySpan<byte> id = UpToZero(Raw.Span.Slice(FixedLength + (int)ExtraLength, IdLength));
+        ReadOnlySpan<byte> name = UpToZero(Raw.Span.Slice(FixedLength + (int)ExtraLength + IdLength, NameLength));
+        byte[] start = Raw[..FixedLength].ToArray();
+        BinaryPrimitives.WriteUInt16BigEndian(start.AsSpan(IdSizeAt), (ushort)id.Length);
+        BinaryPrimitives.WriteUInt16BigEndian(start.AsSpan(NameSizeAt), (ushort)name.Length);
+        return new SnapshotEntry(start).Of(Raw.Span.Slice(FixedLength, (int)ExtraLength), [.. id, .. name]);
+    }
+
     /// <summary>Reads the snapshot's L1 table, whose place <see cref="Validate"/> has judged. The words are not judged.</summary>
     public async ValueTask<ulong[]> LoadL1Async(IMetadataReader file, CancellationToken cancellationToken)
     {
@@ -88,4 +112,6 @@ internal sealed partial record SnapshotEntry
             : throw ImageFormatException.Invalid(
                 $"disk size of snapshot '{Name}'", L1TableOffset.Value, $"{size}", $"what its {L1Size} L1 entries of {g.L2TableReach} bytes each can map");
     }
+
+    private static ReadOnlySpan<byte> UpToZero(ReadOnlySpan<byte> text) => text.IndexOf((byte)0) is >= 0 and var end ? text[..end] : text;
 }

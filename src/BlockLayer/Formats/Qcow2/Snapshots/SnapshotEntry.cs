@@ -19,7 +19,9 @@ internal sealed partial record SnapshotEntry(ReadOnlyMemory<byte> Raw)
     private const int NanosecondsAt = 20;
     private const int GuestTimeAt = 24;
     private const int VmStateSizeAt = 32;
-    private const int ExtraSizeAt = 36;
+    /// <summary>Where an entry says how much extra data it has.</summary>
+    internal const int ExtraSizeAt = 36;
+
     private const int LargeVmStateSizeAt = 40;
     private const int DiskSizeAt = 48;
     private const int InstructionCountAt = 56;
@@ -34,10 +36,10 @@ internal sealed partial record SnapshotEntry(ReadOnlyMemory<byte> Raw)
     public uint L1Size => BinaryPrimitives.ReadUInt32BigEndian(Raw.Span[L1SizeAt..]);
 
     /// <summary>The unique ID; bytes that are not UTF-8 become replacement characters.</summary>
-    public string Id => Encoding.UTF8.GetString(Raw.Span.Slice(FixedLength + ExtraLength, IdLength));
+    public string Id => Encoding.UTF8.GetString(Raw.Span.Slice(FixedLength + (int)ExtraLength, IdLength));
 
     /// <summary>The name; bytes that are not UTF-8 become replacement characters.</summary>
-    public string Name => Encoding.UTF8.GetString(Raw.Span.Slice(FixedLength + ExtraLength + IdLength, NameLength));
+    public string Name => Encoding.UTF8.GetString(Raw.Span.Slice(FixedLength + (int)ExtraLength + IdLength, NameLength));
 
     /// <summary>When the snapshot was taken.</summary>
     public DateTimeOffset Taken
@@ -68,11 +70,19 @@ internal sealed partial record SnapshotEntry(ReadOnlyMemory<byte> Raw)
     public bool IsL1Locatable(ClusterGeometry g)
         => L1TableOffset.Value >= 0 && L1TableOffset.IsAligned(g) && L1TableRange.Length <= Qcow2Limits.MaxL1TableLength;
 
+    /// <summary>Bytes of extra data, as the entry says.</summary>
+    public uint ExtraLength => BinaryPrimitives.ReadUInt32BigEndian(Raw.Span[ExtraSizeAt..]);
+
+    /// <summary>Bytes of ID and name together.</summary>
+    public int TextLength => IdLength + NameLength;
+
+    /// <summary>True for an entry that says nothing: zeroes, which is what follows a table too.</summary>
+    public bool IsEmpty => !Raw.Span.ContainsAnyExcept((byte)0);
+
     private int IdLength => BinaryPrimitives.ReadUInt16BigEndian(Raw.Span[IdSizeAt..]);
 
     private int NameLength => BinaryPrimitives.ReadUInt16BigEndian(Raw.Span[NameSizeAt..]);
 
-    private int ExtraLength => (int)BinaryPrimitives.ReadUInt32BigEndian(Raw.Span[ExtraSizeAt..]);
 
     /// <summary>The same entry with another L1 table.</summary>
     public SnapshotEntry WithL1(HostOffset table, uint entries)
@@ -93,7 +103,7 @@ internal sealed partial record SnapshotEntry(ReadOnlyMemory<byte> Raw)
         BinaryPrimitives.WriteUInt32BigEndian(raw.AsSpan(ExtraSizeAt), Extra);
         BinaryPrimitives.WriteUInt64BigEndian(raw.AsSpan(LargeVmStateSizeAt), VmStateSize);
         BinaryPrimitives.WriteUInt64BigEndian(raw.AsSpan(DiskSizeAt), diskSize);
-        Raw.Span.Slice(FixedLength + ExtraLength, named).CopyTo(raw.AsSpan(FixedLength + Extra));
+        Raw.Span.Slice(FixedLength + (int)ExtraLength, named).CopyTo(raw.AsSpan(FixedLength + Extra));
         return new SnapshotEntry(raw);
     }
 

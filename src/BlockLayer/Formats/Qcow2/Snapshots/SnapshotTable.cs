@@ -35,6 +35,9 @@ internal sealed class SnapshotTable
                 $"{padded.Length} snapshots would make a table of {length} bytes; an image has at most {Qcow2Limits.MaxSnapshots} in {Qcow2Limits.MaxSnapshotTableLength} bytes. Delete some first.");
     }
 
+    /// <summary>A sound table as it was read.</summary>
+    public static SnapshotTable Of(SnapshotTableReading found) => new([.. found.Entries.Select(static row => row.Entry)], (int)found.Length);
+
     /// <summary>
     /// The snapshot with this id; where there is none, the first one with this name. Names need not be unique, and one may be another's id.
     /// </summary>
@@ -70,49 +73,6 @@ internal sealed class SnapshotTable
         const int MaxListed = 10;
         string names = string.Join(", ", Entries.Take(MaxListed).Select(static entry => $"{entry.Id} '{entry.Name}'"));
         return names.Length == 0 ? "; the image has none" : $"; it has {names}{(Entries.Count > MaxListed ? ", ..." : "")}";
-    }
-
-    /// <summary>Reads a table whose length is not known before it has been read.</summary>
-    /// <param name="bytes">The file from the start of the table, as far as the caller has read.</param>
-    /// <param name="count">nb_snapshots.</param>
-    /// <param name="start">Where the table starts in the file, for messages.</param>
-    /// <param name="table">The table, if all of it was there.</param>
-    /// <param name="needed">If not: how many bytes at least are needed to come further.</param>
-    /// <exception cref="ImageFormatException">InvalidFormat: an entry no reader accepts, or a table larger than allowed.</exception>
-    public static bool TryParse(ReadOnlySpan<byte> bytes, uint count, HostOffset start, out SnapshotTable table, out long needed)
-    {
-        table = Empty;
-        List<SnapshotEntry> entries = [];
-        int at = 0;
-        for (uint i = 0; i < count; i++)
-        {
-            needed = at + SnapshotEntry.FixedLength;
-            if (needed > bytes.Length)
-            {
-                return false;
-            }
-
-            int length = SnapshotEntry.ReadLength(bytes[at..], start.Plus(at));
-            needed = at + length;
-            if (needed > Qcow2Limits.MaxSnapshotTableLength)
-            {
-                throw ImageFormatException.OutOfRange("length of the snapshot table", start.Value, needed, 0, Qcow2Limits.MaxSnapshotTableLength);
-            }
-
-            if (needed > bytes.Length)
-            {
-                return false;
-            }
-
-            // The file may end behind the last entry's name: its padding is nobody's.
-            int end = (int)Math.Min(Alignment.RoundUp(needed, 8), bytes.Length);
-            entries.Add(new SnapshotEntry(bytes[at..end].ToArray()));
-            at = end;
-        }
-
-        table = new SnapshotTable(entries, at);
-        needed = at;
-        return true;
     }
 
     /// <summary>Writes the table as it was read; returns its <see cref="Length"/>.</summary>

@@ -446,7 +446,7 @@ public sealed class Qcow2BitmapTests
         long before = GC.GetTotalAllocatedBytes();
         await using Qcow2Node node = await _world.OpenAsync("disk");
         await node.WriteAsync(0, new byte[] { 1 });
-        Assert.InRange(GC.GetTotalAllocatedBytes() - before, 0, 100 << 20); // 20 GiB if each were tracked
+        Assert.InRange(GC.GetTotalAllocatedBytes() - before, 0, 1L << 30); // 20 GiB if each were tracked; tests that run beside this one count too
         Assert.StartsWith("its table at byte", ImageBitmaps.List(node)[7].Problem, StringComparison.Ordinal);
     }
 

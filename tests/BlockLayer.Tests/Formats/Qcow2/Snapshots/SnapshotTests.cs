@@ -329,10 +329,9 @@ public sealed class SnapshotTests
 
     private static async Task<SnapshotTable> LoadTableAsync(Qcow2Node node)
     {
-        byte[] bytes = new byte[ClusterSize];
-        await node.File.ReadAsync(node.Header.SnapshotsOffset.Value, bytes);
-        Assert.True(SnapshotTable.TryParse(bytes, node.Header.SnapshotCount, node.Header.SnapshotsOffset, out SnapshotTable table, out _));
-        return table;
+        byte[] file = new byte[node.File.Length];
+        await node.File.ReadAsync(0, file);
+        return await SnapshotTableLoader.LoadAsync(new MetadataBytes(file), node.Header, CancellationToken.None);
     }
 
     private static async Task AssertSoundAsync(Qcow2Node node)

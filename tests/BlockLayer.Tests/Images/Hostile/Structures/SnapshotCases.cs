@@ -17,16 +17,16 @@ internal static class SnapshotCases
 
     internal static IEnumerable<StructureCase> All =>
     [
-        Reject("2.16 65537 snapshots", BlockErrorKind.InvalidFormat, static image => image.Write32(Qcow2Case.SnapshotCountAt, 65537)),
-        Reject("2.16 2^32-1 snapshots", BlockErrorKind.InvalidFormat, static image => image.Write32(Qcow2Case.SnapshotCountAt, uint.MaxValue)),
-        Reject("2.16 65536 snapshots in a short file", BlockErrorKind.Corrupt, static image => image.Write32(Qcow2Case.SnapshotCountAt, 65536)),
-        Reject("2.16 40 snapshots in a short file", BlockErrorKind.Corrupt, static image => image.Write32(Qcow2Case.SnapshotCountAt, 40)),
-        Reject("2.16 table unaligned", BlockErrorKind.InvalidFormat, static image => image.Flip(Qcow2Case.SnapshotsOffsetAt, 512)),
-        Reject("2.16 table past the end", BlockErrorKind.Corrupt, static image => image.Write(Qcow2Case.SnapshotsOffsetAt, 1 << 30)),
-        Reject("2.16 table in the header", BlockErrorKind.Corrupt, static image => image.Write(Qcow2Case.SnapshotsOffsetAt, 0)),
+        ReadOnly("2.16 65537 snapshots", BlockErrorKind.Corrupt, static image => image.Write32(Qcow2Case.SnapshotCountAt, 65537)),
+        ReadOnly("2.16 2^32-1 snapshots", BlockErrorKind.Corrupt, static image => image.Write32(Qcow2Case.SnapshotCountAt, uint.MaxValue)),
+        ReadOnly("2.16 65536 snapshots in a short file", BlockErrorKind.Corrupt, static image => image.Write32(Qcow2Case.SnapshotCountAt, 65536)),
+        ReadOnly("2.16 40 snapshots in a short file", BlockErrorKind.Corrupt, static image => image.Write32(Qcow2Case.SnapshotCountAt, 40)),
+        ReadOnly("2.16 table unaligned", BlockErrorKind.Corrupt, static image => image.Flip(Qcow2Case.SnapshotsOffsetAt, 512)),
+        ReadOnly("2.16 table past the end", BlockErrorKind.Corrupt, static image => image.Write(Qcow2Case.SnapshotsOffsetAt, 1 << 30)),
+        ReadOnly("2.16 table in the header", BlockErrorKind.Corrupt, static image => image.Write(Qcow2Case.SnapshotsOffsetAt, 0)),
 
-        ReadOnly("2.16 extra data of 1025 bytes", BlockErrorKind.InvalidFormat, static image => image.Write32(image.Snapshots + ExtraSizeAt, 1025)),
-        ReadOnly("2.16 extra data of 2^32-1 bytes", BlockErrorKind.InvalidFormat, static image => image.Write32(image.Snapshots + ExtraSizeAt, uint.MaxValue)),
+        ReadOnly("2.16 extra data of 1025 bytes", BlockErrorKind.Corrupt, static image => image.Write32(image.Snapshots + ExtraSizeAt, 1025)),
+        ReadOnly("2.16 extra data of 2^32-1 bytes", BlockErrorKind.Corrupt, static image => image.Write32(image.Snapshots + ExtraSizeAt, uint.MaxValue)),
         ReadOnly("2.16 id size past the end", BlockErrorKind.Corrupt, static image => Write16(image, image.SecondSnapshot + IdSizeAt, 0xffff)),
         ReadOnly("2.16 name size past the end", BlockErrorKind.Corrupt, static image => Write16(image, image.SecondSnapshot + NameSizeAt, 0xffff)),
         ReadOnly("2.16 l1 size 2^31-1", BlockErrorKind.InvalidFormat, static image => image.Write32(image.Snapshots + L1SizeAt, 0x7fff_ffff)),
@@ -42,8 +42,6 @@ internal static class SnapshotCases
         Qcow2Case.Of("2.16 disk size is not the header's", Seed, OpenVerdict.Ok, null, static image => image.Write(image.Snapshots + DiskSizeAt, 512)),
         Qcow2Case.Of("2.16 disk size 2^64-1", Seed, OpenVerdict.Ok, null, static image => image.Write(image.Snapshots + DiskSizeAt, ulong.MaxValue)),
     ];
-
-    private static StructureCase Reject(string name, BlockErrorKind kind, Action<DamagedImage> spoil) => Qcow2Case.Of(name, Seed, OpenVerdict.Reject, kind, spoil);
 
     private static StructureCase ReadOnly(string name, BlockErrorKind kind, Action<DamagedImage> spoil) => Qcow2Case.Of(name, Seed, OpenVerdict.OpenReadOnly, kind, spoil);
 
