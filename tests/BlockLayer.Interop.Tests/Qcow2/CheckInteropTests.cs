@@ -104,12 +104,6 @@ public sealed class CheckInteropTests
             3 => image.Read(table + random.Next(entries) * 8L),
             _ => Copied | (ulong)(random.Next((int)image.Geometry.ClustersFor(image.File.Length)) * (long)cluster),
         };
-        if (where == "refcount table" && new RefcountTableEntry(value) is var entry && (!entry.Block.IsAligned(image.Geometry) || entry.Block.Value < 0))
-        {
-            // QEMU cannot read such a block, and then leaves a part of its check out.
-            return "nothing";
-        }
-
         image.Write(at, value);
         return string.Create(CultureInfo.InvariantCulture, $"{where} at {at}: 0x{before:x} becomes 0x{value:x}");
     }

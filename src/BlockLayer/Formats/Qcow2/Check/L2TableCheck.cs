@@ -24,8 +24,8 @@ internal sealed class L2TableCheck(ClusterGeometry g, Qcow2Header header, Refere
     /// <param name="uses">How often what is found counts.</param>
     public void Check(ReadOnlySpan<byte> table, HostOffset at, L2TableSet.Uses uses)
     {
-        // Nobody writes through a table that is not there, so its flags are nobody's.
-        ulong writable = at.Value == 0 ? 0 : uses.Active;
+        // Nobody writes through a table that is not there, so its flags are nobody's. Where the table's own refcount cannot be read, QEMU compares none of its flags.
+        ulong writable = at.Value == 0 || !stored.IsKnown(at.Cluster(g)) ? 0 : uses.Active;
         long nextContiguous = 0;
         int looksForRunsAt = 0;
         for (int i = 0; i < g.L2Entries; i++)
