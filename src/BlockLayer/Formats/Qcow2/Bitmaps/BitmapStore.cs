@@ -24,6 +24,7 @@ internal sealed class BitmapStore
     private readonly BlockEdge _file;
     private readonly EdgeMetadataReader _reader;
     private ByteRange _directory;
+    private bool _isDirectoryOwn; // set once this node has written it
 
     // The image's, set by Use.
     private ClusterGeometry _geometry = null!;
@@ -120,7 +121,7 @@ internal sealed class BitmapStore
         var writer = new BitmapWriter(_file, _geometry, _allocator, _guard);
         var entries = new List<BitmapDirectoryEntry>();
         HeaderChangePlan plan;
-        List<HostCluster> released;
+        IReadOnlyList<HostCluster> released;
         BitmapsExtension? target = null;
         try
         {
@@ -158,6 +159,7 @@ internal sealed class BitmapStore
 
         await SwitchAsync(plan, target).ConfigureAwait(false);
         Release(released);
+        _isDirectoryOwn = true;
         _directory = new ByteRange(target?.DirectoryOffset.Value ?? 0, target?.DirectoryLength ?? 0);
         Bitmaps = [.. drafts.Zip(entries, Committed)];
         return true;
@@ -186,12 +188,13 @@ internal sealed class BitmapStore
     {
         if (draft.Source is not { } bitmap)
         {
-            return new StoredBitmap(entry, obstacle: null);
+            return new StoredBitmap(entry, obstacle: null) { IsWrittenHere = true };
         }
 
         bitmap.Entry = entry;
         if (draft.Content is not null)
         {
+            bitmap.IsWrittenHere = true;
             bitmap.Written?.Clear();
         }
 
@@ -217,44 +220,23 @@ internal sealed class BitmapStore
             ? target is { } wanted && extension.Data.Span.SequenceEqual(wanted.ToExtension().Data.Span)
             : target is null;
 
-    /// <summary>
-    /// The clusters that nothing refers to once the drafts are stored, each as often as it was referred to. What a damaged table claims although it is metadata,
-    /// or is not counted as often as it is claimed, is left out: it is somebody else's.
-    /// </summary>
-    private async ValueTask<List<HostCluster>> FindReleasedAsync(IReadOnlyList<BitmapDraft> drafts)
+    /// <summary>The clusters that nothing refers to once the drafts are stored.</summary>
+    private ValueTask<IReadOnlyList<HostCluster>> FindReleasedAsync(IReadOnlyList<BitmapDraft> drafts)
     {
         HashSet<StoredBitmap> kept = [.. drafts.Where(static draft => draft.Content is null).Select(static draft => draft.Source!)];
-        var claims = new Dictionary<HostCluster, ulong>();
-        var released = new List<HostCluster>();
-        foreach (StoredBitmap bitmap in Bitmaps.Where(bitmap => !kept.Contains(bitmap)))
-        {
-            foreach (HostCluster cluster in await BitmapContent.FindClustersAsync(_reader, _geometry, bitmap.Entry, CancellationToken.None).ConfigureAwait(false))
-            {
-                ulong claimed = claims.GetValueOrDefault(cluster) + 1;
-                claims[cluster] = claimed;
-                if (!_guard.IsMetadata(cluster) && await _refcounts.GetAsync(cluster).ConfigureAwait(false) >= claimed)
-                {
-                    released.Add(cluster);
-                }
-            }
-        }
-
-        return released;
+        StoredBitmap[] dropped = [.. Bitmaps.Where(bitmap => !kept.Contains(bitmap))];
+        bool isOwn = (_isDirectoryOwn || _directory.Length == 0) && dropped.All(static bitmap => bitmap.IsWrittenHere);
+        return new BitmapRelease(_reader, _geometry, _header.Current, _refcounts, _guard).FindAsync(_directory, dropped, Bitmaps.Where(kept.Contains), isOwn);
     }
 
-    private void Release(List<HostCluster> bitmaps)
+    private void Release(IReadOnlyList<HostCluster> clusters)
     {
         if (_directory.Length > 0)
         {
-            var start = new HostOffset(_directory.Offset);
-            _guard.RemoveTable(start);
-            for (long i = 0; i < _geometry.ClustersFor(_directory.Length); i++)
-            {
-                _allocator.Release(start.Cluster(_geometry).Plus(i), ReleasedRoom.Keep);
-            }
+            _guard.RemoveTable(new HostOffset(_directory.Offset));
         }
 
-        foreach (HostCluster cluster in bitmaps)
+        foreach (HostCluster cluster in clusters)
         {
             _allocator.Release(cluster, ReleasedRoom.Keep);
         }

@@ -23,6 +23,9 @@ internal sealed class StoredBitmap(BitmapDirectoryEntry entry, string? obstacle)
     /// <summary>Set when the stored bits turn out to be unreadable.</summary>
     internal bool IsDamaged { get; set; }
 
+    /// <summary>True when its table is one that this node wrote, and leads to nothing but what this node wrote.</summary>
+    internal bool IsWrittenHere { get; set; }
+
     /// <summary>True when its bits mean something.</summary>
     internal bool IsUsable => Obstacle is null && !IsInconsistent;
 

@@ -13,7 +13,13 @@ internal sealed class BitmapRepair(IMetadataReader file, ClusterGeometry g, Head
     {
         if ((header.Current.Autoclear & AutoclearFeatures.Bitmaps) == 0)
         {
-            return false;
+            if (header.Current.Extensions.Find(HeaderExtensionType.Bitmaps) is not null)
+            {
+                await DropAsync().ConfigureAwait(false);
+                log.Add("The bitmaps, which a program that knows of none has made out of date, were given up.");
+            }
+
+            return false; // nothing was counted through them
         }
 
         CheckTally tally = new();
@@ -24,9 +30,25 @@ internal sealed class BitmapRepair(IMetadataReader file, ClusterGeometry g, Head
             return false;
         }
 
-        await header.UpdateAsync(static changed => changed with { Autoclear = changed.Autoclear & ~AutoclearFeatures.Bitmaps }).ConfigureAwait(false);
+        await DropAsync().ConfigureAwait(false);
         log.Add("The bitmaps are damaged and were given up.");
         return true;
+    }
+
+    /// <summary>
+    /// Drops the extension, at which QEMU would warn at every open. Where extensions that have to stay are in the way it stays too; it is the autoclear bit that says whether it means
+    /// anything.
+    /// </summary>
+    private async ValueTask DropAsync()
+    {
+        if (BitmapsChangePlan.TryCreate(header.FirstCluster, target: null, static unchanged => unchanged) is { } plan)
+        {
+            await header.CarryOutAsync(plan).ConfigureAwait(false);
+        }
+        else
+        {
+            await header.UpdateAsync(static changed => changed with { Autoclear = changed.Autoclear & ~AutoclearFeatures.Bitmaps }).ConfigureAwait(false);
+        }
     }
 
     private static bool SharesClusters(ClusterCounts own, CountedImage image)

@@ -58,6 +58,10 @@ internal sealed class ContestedClusters
         return found;
     }
 
+    /// <summary>True when guest data leads to one of them.</summary>
+    public bool IncludeData(ReferenceCounter references)
+        => _claims.Keys.Any(cluster => references.Overflown.Contains(cluster) || references.Counts[cluster] > references.L2Tables[cluster] + references.Structures[cluster]);
+
     /// <summary>True when the cluster is contested.</summary>
     public bool Contains(HostCluster cluster) => _claims.ContainsKey(cluster.Index);
 

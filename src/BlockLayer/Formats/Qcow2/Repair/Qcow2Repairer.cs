@@ -27,7 +27,9 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
     private bool _isMarked;
 
     /// <summary>Checks, repairs what was found and checks again. Nobody uses the image meanwhile, and nothing of it is in memory only.</summary>
-    /// <exception cref="BlockLayerException">NoSpace, Io, Unsupported.</exception>
+    /// <exception cref="BlockLayerException">
+    /// NoSpace, Io, Unsupported; Denied, and nothing has changed: data has to be copied, is encrypted, and the passphrase was not given.
+    /// </exception>
     public async ValueTask<ImageRepairReport> RepairAsync(RepairMode mode, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
         PartialProgress? told = PartialProgress.Of(progress, Parts);
@@ -82,11 +84,13 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
     private async ValueTask RepairAllAsync(ImageCheckReport found)
     {
         SnapshotTableSalvage? salvage = await FindSalvageAsync().ConfigureAwait(false);
-        if (IsL1SizeALie(await CountAsync(salvage?.Kept).ConfigureAwait(false)))
+        CountedImage asFound = await CountAsync(salvage?.Kept).ConfigureAwait(false);
+        if (IsL1SizeALie(asFound))
         {
             return; // what lies there would be taken for entries, and moved, and changed
         }
 
+        ThrowIfDataIsNeeded(asFound);
         if (found.Corruptions > 0 || salvage is not null)
         {
             await MarkCorruptAsync().ConfigureAwait(false);
@@ -121,6 +125,22 @@ internal sealed class Qcow2Repairer(BlockEdge file, GuestData data, ClusterGeome
         HostCluster first = header.Current.SnapshotsOffset.Cluster(g);
         bool isApart = table.Fault is null && !Enumerable.Range(0, (int)g.ClustersFor(table.Length)).Any(i => image.IsContested(first.Plus(i)));
         return SnapshotTableSalvage.Of(table, header.Current, file.Child.Length, isApart);
+    }
+
+    /// <summary>Asks before the first change whether data will have to be copied, which encrypted data is decrypted and encrypted for.</summary>
+    /// <exception cref="BlockLayerException">Denied: it is encrypted, and the passphrase was not given.</exception>
+    private void ThrowIfDataIsNeeded(CountedImage image)
+    {
+        for (long? from = data.IsEncrypted ? 0 : null; from is { } first;)
+        {
+            var contested = ContestedClusters.Find(image, g, first);
+            if (contested.IncludeData(image.References))
+            {
+                data.ThrowIfNotWithinReach();
+            }
+
+            from = contested.Rest;
+        }
     }
 
     /// <summary>True when the active L1 table is said to be longer than the disk needs, and something else lies in the part that nobody needs.</summary>

@@ -107,6 +107,35 @@ public sealed class Qcow2RepairTests
         Assert.True(reports[^1].Done > node.Length / 2, "the second check was not told");
     }
 
+    /// <summary>At an extension that is left behind, QEMU would warn at every open.</summary>
+    [Theory]
+    [InlineData("bitmap: data for bits")]
+    [InlineData("bitmap: the L1 table for its table")]
+    [InlineData("bitmap: unknown flag")]
+    public async Task Bitmaps_that_are_given_up_take_their_extension_and_room_with_them(string damage)
+    {
+        DamagedImage image = Golden("q7-bitmap.qcow2", damage);
+        ImageRepairReport report = await RepairAsync(image.File);
+
+        Assert.True(report.After.IsClean, string.Join('\n', report.After.Findings.Take(5)));
+        Assert.Contains("The bitmaps are damaged and were given up.", report.Repairs);
+        Qcow2Header header = Qcow2Header.Parse(await ReadFileAsync());
+        Assert.Null(header.Extensions.Find(HeaderExtensionType.Bitmaps));
+        Assert.Equal(AutoclearFeatures.None, header.Autoclear & AutoclearFeatures.Bitmaps);
+        Assert.Equal(image.Header.Extensions.Items.Count - 1, header.Extensions.Items.Count);
+    }
+
+    [Fact]
+    public async Task Bitmaps_that_are_out_of_date_go_in_a_repair()
+    {
+        DamagedImage image = Golden("q7-bitmap.qcow2", "L1 entry: copied flag");
+        (image.Header with { Autoclear = AutoclearFeatures.None }).WriteTo(image.File);
+        ImageRepairReport report = await RepairAsync(image.File);
+
+        Assert.True(report.After.IsClean, string.Join('\n', report.After.Findings.Take(5)));
+        Assert.Null(Qcow2Header.Parse(await ReadFileAsync()).Extensions.Find(HeaderExtensionType.Bitmaps));
+    }
+
     /// <summary>An L1 table whose entries all lead to one full table asks for a copy of all data for each of its entries.</summary>
     [Fact]
     public async Task Tables_that_all_lead_to_one_are_not_copied_without_bound()
