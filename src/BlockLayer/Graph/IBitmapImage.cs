@@ -37,4 +37,14 @@ internal interface IBitmapImage
     /// <summary>Sets what is set in other bits for a disk of the same length; granularities may differ.</summary>
     /// <exception cref="Errors.BlockLayerException">NotFound, ReadOnly, Corrupt, Unsupported, NoSpace, Io; Unsupported: the lengths differ.</exception>
     ValueTask MergeBitmapAsync(string name, DirtyBitmap source, CancellationToken cancellationToken);
+
+    /// <summary>Makes a bitmap show what other bits show when everything else is held back, and nothing else; also one that somebody holds.</summary>
+    /// <exception cref="Errors.BlockLayerException">NotFound, ReadOnly, Corrupt, Unsupported, NoSpace, Io.</exception>
+    ValueTask ReplaceBitmapAsync(string name, DirtyBitmap bits, CancellationToken cancellationToken);
+
+    /// <summary>Keeps a bitmap from being changed by anything but writes and <see cref="ReplaceBitmapAsync"/> until the result is disposed.</summary>
+    /// <param name="name">A bitmap that can be used.</param>
+    /// <param name="by">Who asks, for the message of whoever is refused.</param>
+    /// <exception cref="Errors.BlockLayerException">NotFound, Corrupt, Unsupported; Conflict: somebody else holds it.</exception>
+    IDisposable HoldBitmap(string name, string by);
 }

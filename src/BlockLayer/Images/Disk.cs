@@ -167,13 +167,45 @@ public sealed class Disk : IAsyncDisposable
     {
         var job = new StreamJob(_root, options);
         await job.StartAsync(cancellationToken).ConfigureAwait(false);
-        lock (_gate)
+        return Track(job);
+    }
+
+    /// <summary>Starts to save the disk as it is now, while the guest goes on.</summary>
+    /// <param name="target">An image of the same length, which nobody else uses; the job closes it at its end.</param>
+    /// <param name="options">How; null saves all of the disk, as fast as possible.</param>
+    /// <param name="targetOptions">How the target is opened: its format, at least, where it is raw.</param>
+    /// <param name="cancellationToken">Honoured until the job runs; the job itself is ended by <see cref="BlockJob.Cancel"/>.</param>
+    /// <returns>The running job. Several disks are saved as at one moment by <see cref="JobTransaction"/>.</returns>
+    /// <exception cref="BlockLayerException">As for opening the target; OutOfRange: its length differs; NotFound, Corrupt: the bitmap; Conflict: another job works on the disk.</exception>
+    public async ValueTask<BackupJob> StartBackupAsync(
+        string target,
+        BackupOptions? options = null,
+        DiskOptions? targetOptions = null,
+        CancellationToken cancellationToken = default)
+    {
+        targetOptions ??= new DiskOptions();
+        var opener = new ImageOpener(targetOptions.Formats, _root.Environment);
+        var how = new ImageOpenOptions
         {
-            _jobs.RemoveAll(known => known.Completion.IsCompleted);
-            _jobs.Add(job);
+            Format = targetOptions.Format,
+            FormatOptions = targetOptions.FormatOptions,
+            Access = NodeAccess.ReadWrite,
+            Policy = targetOptions.Policy,
+            Secrets = targetOptions.Secrets,
+        };
+        BlockNode node = await opener.OpenAsync(target, how, cancellationToken).ConfigureAwait(false);
+        var job = new BackupJob(_root, node, options);
+        try
+        {
+            await job.StartAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            await node.DisposeAsync().ConfigureAwait(false);
+            throw;
         }
 
-        return job;
+        return Track(job);
     }
 
     /// <summary>
@@ -196,6 +228,18 @@ public sealed class Disk : IAsyncDisposable
         BlockEnvironment environment = _root.Environment;
         var opener = new FilterOpener(new ImageOpener(options.Formats, environment), environment) { Mirror = mirror ?? new MirrorOptions() };
         return opener.AddMirrorAsync(_root.Filtered.Child, target, new ImageOpenOptions { Format = options.Format, Policy = options.Policy }, cancellationToken);
+    }
+
+    private T Track<T>(T job)
+        where T : BlockJob
+    {
+        lock (_gate)
+        {
+            _jobs.RemoveAll(known => known.Completion.IsCompleted);
+            _jobs.Add(job);
+        }
+
+        return job;
     }
 
     /// <summary>

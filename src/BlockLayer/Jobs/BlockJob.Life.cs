@@ -1,3 +1,4 @@
+using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Jobs;
@@ -16,6 +17,12 @@ public abstract partial class BlockJob
 
     /// <summary>Whether the job waits for a word of its user before it is finalized.</summary>
     internal bool NeedsFinalizing => !_options.AutoFinalize;
+
+    /// <summary>
+    /// For a job that has to do with the disk as it is at one moment: where that is. Guests of all such nodes are held back while the jobs of a transaction are
+    /// set up, so it is the same moment for all.
+    /// </summary>
+    internal virtual BlockNode? StartsAt => null;
 
     /// <summary>Makes the job a member of its transaction, with all it needs taken.</summary>
     internal async ValueTask EnterAsync(JobTransaction transaction, CancellationToken cancellationToken)

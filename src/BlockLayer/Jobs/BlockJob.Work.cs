@@ -116,9 +116,12 @@ public abstract partial class BlockJob
     }
 
     /// <summary>Decides about a failed step, and tells it. After <see cref="JobErrorAction.Stop"/> the next checkpoint pauses.</summary>
-    private protected JobErrorAction HandleError(Filters.CopyStep step, Exception error)
+    private protected JobErrorAction HandleError(Filters.CopyStep step, Exception error) => HandleError(step, error, _options.OnError);
+
+    /// <summary>The same for a kind of job that has a policy of its own for the step.</summary>
+    private protected JobErrorAction HandleError(Filters.CopyStep step, Exception error, JobErrorPolicy policy)
     {
-        JobErrorAction action = _options.OnError switch
+        JobErrorAction action = policy switch
         {
             JobErrorPolicy.Ignore => JobErrorAction.Ignore,
             JobErrorPolicy.Stop => JobErrorAction.Stop,

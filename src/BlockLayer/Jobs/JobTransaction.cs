@@ -1,3 +1,4 @@
+using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Jobs;
@@ -32,21 +33,9 @@ public sealed class JobTransaction
     {
         var transaction = new JobTransaction([.. jobs]);
         ArgumentOutOfRangeException.ThrowIfZero(transaction._jobs.Length, nameof(jobs));
-        for (int i = 0; i < transaction._jobs.Length; i++)
+        using (await DrainScope.BeginAsync([.. transaction._jobs.Select(job => job.StartsAt).OfType<BlockNode>()]).ConfigureAwait(false))
         {
-            try
-            {
-                await transaction._jobs[i].EnterAsync(transaction, cancellationToken).ConfigureAwait(false);
-            }
-            catch
-            {
-                foreach (BlockJob job in transaction._jobs[..i])
-                {
-                    await job.ConcludeAsync(committed: false).ConfigureAwait(false);
-                }
-
-                throw;
-            }
+            await transaction.SetUpAsync(cancellationToken).ConfigureAwait(false);
         }
 
         foreach (BlockJob job in transaction._jobs)
@@ -83,6 +72,26 @@ public sealed class JobTransaction
 
     /// <summary>Somebody wants the transaction to be finalized.</summary>
     internal void OnFinalize() => Decide();
+
+    private async ValueTask SetUpAsync(CancellationToken cancellationToken)
+    {
+        for (int i = 0; i < _jobs.Length; i++)
+        {
+            try
+            {
+                await _jobs[i].EnterAsync(this, cancellationToken).ConfigureAwait(false);
+            }
+            catch
+            {
+                foreach (BlockJob job in _jobs[..i])
+                {
+                    await job.ConcludeAsync(committed: false).ConfigureAwait(false);
+                }
+
+                throw;
+            }
+        }
+    }
 
     private void Abort()
     {

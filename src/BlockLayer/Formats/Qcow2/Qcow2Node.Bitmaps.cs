@@ -10,6 +10,8 @@ namespace BlockLayer.Formats.Qcow2;
 // the bits before and not in those after.
 internal sealed partial class Qcow2Node : IBitmapImage
 {
+    private readonly BitmapHolds _bitmapHolds = new();
+
     /// <inheritdoc/>
     public IReadOnlyList<ImageBitmap> ListBitmaps()
     {
@@ -55,6 +57,7 @@ internal sealed partial class Qcow2Node : IBitmapImage
         async () =>
         {
             StoredBitmap gone = FindBitmap(name);
+            _bitmapHolds.ThrowIfHeld(name, this);
             return [.. (await DraftsAsync().ConfigureAwait(false)).Where(draft => draft.Source != gone)];
         },
         cancellationToken);
@@ -64,6 +67,25 @@ internal sealed partial class Qcow2Node : IBitmapImage
         name,
         draft => ValueTask.FromResult(draft with { Content = new DirtyBitmap(Length, draft.Entry.GranularityBits) }),
         cancellationToken);
+
+    /// <inheritdoc/>
+    public IDisposable HoldBitmap(string name, string by)
+    {
+        FindUsableBitmap(name);
+        return _bitmapHolds.Hold(name, this, by);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ReplaceBitmapAsync(string name, DirtyBitmap bits, CancellationToken cancellationToken) => ChangeBitmapAsync(
+        name,
+        draft =>
+        {
+            var content = new DirtyBitmap(Length, draft.Entry.GranularityBits);
+            content.Merge(bits);
+            return ValueTask.FromResult(draft with { Content = content });
+        },
+        cancellationToken,
+        evenIfHeld: true);
 
     /// <inheritdoc/>
     public ValueTask EnableBitmapAsync(string name, bool isEnabled, CancellationToken cancellationToken) => ChangeBitmapAsync(
@@ -161,10 +183,19 @@ internal sealed partial class Qcow2Node : IBitmapImage
         return [.. drafts, new BitmapDraft(Source: null, entry, new DirtyBitmap(Length, granularityBits))];
     }
 
-    private ValueTask ChangeBitmapAsync(string name, Func<BitmapDraft, ValueTask<BitmapDraft>> change, CancellationToken cancellationToken) => ChangeBitmapsAsync(
+    private ValueTask ChangeBitmapAsync(
+        string name,
+        Func<BitmapDraft, ValueTask<BitmapDraft>> change,
+        CancellationToken cancellationToken,
+        bool evenIfHeld = false) => ChangeBitmapsAsync(
         async () =>
         {
             StoredBitmap changed = FindUsableBitmap(name);
+            if (!evenIfHeld)
+            {
+                _bitmapHolds.ThrowIfHeld(name, this);
+            }
+
             var drafts = new List<BitmapDraft>();
             foreach (BitmapDraft draft in await DraftsAsync().ConfigureAwait(false))
             {

@@ -1,0 +1,204 @@
+using System.Runtime.ExceptionServices;
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+using BlockLayer.Requests;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Filters;
+
+/// <summary>
+/// Keeps a target at the content that a disk had when the filter was inserted: before a guest changes a unit that is not saved yet, its old content is copied
+/// to the target.
+/// </summary>
+/// <remarks>
+/// <para>A unit's bit says that it is still to be saved. It is cleared when the target has the unit, and never set again. So a guest whose range has no bit
+/// set takes no claim and waits for nobody.</para>
+/// <para>Who saves a unit, a guest before its write or the job, holds an exclusive claim on it and looks at the bit again. A guest writes only after its range
+/// has no bit left, so nobody ever reads a unit to save it while a guest changes it.</para>
+/// </remarks>
+internal sealed class CopyBeforeWriteNode : FilterNode
+{
+    /// <summary>The most that is copied at once.</summary>
+    internal const int MaxPiece = 1024 * 1024;
+
+    private const ImagePermissions Reads = ImagePermissions.ConsistentRead;
+
+    private readonly RangeClaims _claims = new();
+    private readonly CopyBeforeWritePolicy _policy;
+    private readonly string _job;
+    private readonly BlockEdge _target;
+    private long _saved;        // interlocked; bytes
+    private Exception? _broken; // interlocked; why the target no longer has what the disk had
+
+    /// <summary>Stands on an image, and takes over the caller's ownership of both nodes.</summary>
+    /// <param name="image">The disk; drained, so that what it holds now is what is saved.</param>
+    /// <param name="target">Of the same length.</param>
+    /// <param name="unsaved">What is to be saved; its granularity is no smaller than the target's cluster. The filter clears its bits.</param>
+    /// <param name="policy">What happens when something cannot be saved in time.</param>
+    /// <param name="job">Who inserts it, for messages.</param>
+    internal CopyBeforeWriteNode(BlockNode image, BlockNode target, DirtyBitmap unsaved, CopyBeforeWritePolicy policy, string job)
+        : base(image.NodeName, image, Reads, ImagePermissions.All)
+    {
+        Unsaved = unsaved;
+        _policy = policy;
+        _job = job;
+        _target = Attach(target, EdgeRole.Secondary, Reads | ImagePermissions.Write, Reads);
+    }
+
+    /// <inheritdoc/>
+    public override string DriverName => "copy-before-write";
+
+    /// <summary>What is still to be saved.</summary>
+    internal DirtyBitmap Unsaved { get; }
+
+    /// <summary>Bytes saved so far, zeroes included.</summary>
+    internal long SavedBytes => Interlocked.Read(ref _saved);
+
+    /// <summary>Called when the target is void from now on.</summary>
+    internal Action? OnBroken { get; init; }
+
+    /// <summary>Requests of guests that wait, for whoever makes way for them.</summary>
+    internal GuestPriority Guests { get; init; } = new(TimeProvider.System, limit: 1);
+
+    /// <summary>The edge to what holds the saved content.</summary>
+    internal BlockEdge Target => _target;
+
+    /// <exception cref="BlockLayerException">A guest went on although what it overwrote could not be saved.</exception>
+    internal void ThrowIfBroken()
+    {
+        if (Volatile.Read(ref _broken) is { } error)
+        {
+            ExceptionDispatchInfo.Throw(error);
+        }
+    }
+
+    /// <summary>Copies what is not saved yet of a range, whole units around it. What somebody else is saving is waited for.</summary>
+    internal async ValueTask<CopyOutcome> SaveAsync(ByteRange range, CancellationToken cancellationToken)
+    {
+        long stored = 0;
+        long end = Math.Min(Alignment.RoundUp(range.End, Unsaved.Granularity), Length);
+        for (long at = Alignment.RoundDown(range.Offset, Unsaved.Granularity); NextUnsaved(at, end) is { } run; at = run.End)
+        {
+            run = run with { Length = Math.Min(run.Length, Math.Max(MaxPiece, Unsaved.Granularity)) };
+            using RangeClaims.Claim claim = await _claims.EnterAsync(run, ClaimMode.Exclusive, cancellationToken).ConfigureAwait(false);
+            for (long from = run.Offset; NextUnsaved(from, run.End) is { } piece; from = piece.End)
+            {
+                CopyOutcome outcome = await CopyAsync(piece).ConfigureAwait(false);
+                if (outcome.Error is not null)
+                {
+                    return outcome with { StoredBytes = stored };
+                }
+
+                Unsaved.Clear(piece.Offset, piece.Length);
+                Interlocked.Add(ref _saved, piece.Length);
+                stored += piece.Length;
+            }
+        }
+
+        return new CopyOutcome(stored, null, default);
+    }
+
+    private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
+        => IsSaved(offset, buffer.Length) ? base.WriteCoreAsync(offset, buffer, flags, cancellationToken) : WriteSavedAsync(offset, buffer, flags, cancellationToken);
+
+    private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+        => IsSaved(offset, length) ? base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken) : ZeroSavedAsync(offset, length, flags, cancellationToken);
+
+    private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
+        => IsSaved(offset, length) ? base.DiscardCoreAsync(offset, length, cancellationToken) : DiscardSavedAsync(offset, length, cancellationToken);
+
+    private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
+        => throw Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot be resized while {_job} saves its content.");
+
+    private async ValueTask WriteSavedAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
+    {
+        await SaveForGuestAsync(new ByteRange(offset, buffer.Length), cancellationToken).ConfigureAwait(false);
+        await base.WriteCoreAsync(offset, buffer, flags, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask ZeroSavedAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        await SaveForGuestAsync(new ByteRange(offset, length), cancellationToken).ConfigureAwait(false);
+        await base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask DiscardSavedAsync(long offset, long length, CancellationToken cancellationToken)
+    {
+        await SaveForGuestAsync(new ByteRange(offset, length), cancellationToken).ConfigureAwait(false);
+        await base.DiscardCoreAsync(offset, length, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask SaveForGuestAsync(ByteRange range, CancellationToken cancellationToken)
+    {
+        Guests.Enter();
+        try
+        {
+            CopyOutcome outcome = await SaveAsync(range, cancellationToken).ConfigureAwait(false);
+            if (outcome.Error is not { } error)
+            {
+                return;
+            }
+
+            string what = outcome.FailedStep == CopyStep.Read ? $"read from '{NodeName}'" : $"stored into '{_target.Child.NodeName}'";
+            var told = new BlockLayerException(
+                (error as BlockLayerException)?.Kind ?? BlockErrorKind.Io,
+                $"The content at {range.Offset} that {_job} has to save before it is overwritten could not be {what}: {error.Message}",
+                error) { NodeName = NodeName, Path = Path, Offset = range.Offset };
+            if (_policy == CopyBeforeWritePolicy.BreakGuestWrite)
+            {
+                throw told;
+            }
+
+            Interlocked.CompareExchange(ref _broken, told, null);
+            Unsaved.Clear(); // there is nothing left to keep; later writes go their way
+            OnBroken?.Invoke();
+        }
+        finally
+        {
+            Guests.Leave();
+        }
+    }
+
+    private bool IsSaved(long offset, long length)
+        => length == 0 || Unsaved.NextDirty(Alignment.RoundDown(offset, Unsaved.Granularity)) is not { } next || next.Offset >= offset + length;
+
+    private ByteRange? NextUnsaved(long from, long end)
+        => Unsaved.NextDirty(from) is { } run && run.Offset < end ? run with { Length = Math.Min(run.End, end) - run.Offset } : null;
+
+    // The range is claimed, and nobody changes it.
+    private async ValueTask<CopyOutcome> CopyAsync(ByteRange range)
+    {
+        CopyStep step = CopyStep.Read;
+        try
+        {
+            while (!range.IsEmpty)
+            {
+                BlockStatus status = await Filtered.GetStatusAsync(range.Offset, range.Length, StatusDepth.Chain, CancellationToken.None).ConfigureAwait(false);
+                long length = Math.Min(status.Length, range.Length);
+                if (status.IsZero)
+                {
+                    step = CopyStep.Write;
+                    await _target.WriteZeroesAsync(range.Offset, length, ZeroFlags.MayUnmap, CancellationToken.None).ConfigureAwait(false);
+                }
+                else
+                {
+                    length = Math.Min(length, MaxPiece);
+                    using PooledBuffer buffer = Environment.Buffers.Rent((int)length);
+                    await Filtered.ReadAsync(range.Offset, buffer.Memory, CancellationToken.None).ConfigureAwait(false);
+                    step = CopyStep.Write;
+                    await _target.WriteAsync(range.Offset, buffer.Memory, CancellationToken.None).ConfigureAwait(false);
+                }
+
+                step = CopyStep.Read;
+                range = new ByteRange(range.Offset + length, range.Length - length);
+            }
+
+            return default;
+        }
+        catch (Exception error)
+        {
+            return new CopyOutcome(0, error, step);
+        }
+    }
+}
