@@ -24,7 +24,7 @@ dotnet build BlockLayer.sln --nologo -v quiet -clp:ErrorsOnly
 BLK_REPORT=$(mktemp)
 export BLK_REPORT
 passed=0 failed=0 skipped=0 status=0
-for suite in BlockLayer.Tests BlockLayer.Simulation.Tests BlockLayer.Fuzz.Tests BlockLayer.Interop.Tests; do
+for suite in BlockLayer.Tests BlockLayer.Libvirt.Tests BlockLayer.Simulation.Tests BlockLayer.Fuzz.Tests BlockLayer.Interop.Tests; do
   echo
   echo "== $suite"
   log=$(mktemp)

@@ -8,7 +8,7 @@ namespace BlockLayer.Tests.Architecture;
 public partial class FolderDependencyTests
 {
     private static readonly string[] s_order =
-        ["Primitives", "Errors", "Storage", "Requests", "Graph", "Formats", "Filters", "Jobs", "Images", "Simulation", "Cli"];
+        ["Primitives", "Errors", "Storage", "Requests", "Graph", "Formats", "Filters", "Jobs", "Images", "Simulation", "Libvirt", "Cli"];
 
     [Fact]
     public void A_folder_of_the_core_uses_only_folders_before_it()
@@ -66,7 +66,7 @@ public partial class FolderDependencyTests
         Assert.Empty(offences);
     }
 
-    [GeneratedRegex(@"\bBlockLayer\.(Primitives|Errors|Storage|Requests|Graph|Formats|Filters|Jobs|Images|Simulation|Cli)\b")]
+    [GeneratedRegex(@"\bBlockLayer\.(Primitives|Errors|Storage|Requests|Graph|Formats|Filters|Jobs|Images|Simulation|Libvirt|Cli)\b")]
     private static partial Regex NamespaceUse();
 
     [GeneratedRegex(@"\bBlockLayer\.Formats\.(\w+)")]

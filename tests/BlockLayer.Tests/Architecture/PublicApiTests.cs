@@ -1,5 +1,6 @@
 using System.Reflection;
 using BlockLayer.Graph;
+using BlockLayer.Libvirt;
 using BlockLayer.Simulation;
 using BlockLayer.TestKit;
 using Xunit;
@@ -11,7 +12,7 @@ public class PublicApiTests
 {
     private const string Rewrite = "BLK_WRITE_PUBLIC_API";
 
-    public static TheoryData<Assembly> Libraries => [typeof(BlockNode).Assembly, typeof(SimulationScheduler).Assembly];
+    public static TheoryData<Assembly> Libraries => [typeof(BlockNode).Assembly, typeof(SimulationScheduler).Assembly, typeof(Domain).Assembly];
 
     [Theory]
     [MemberData(nameof(Libraries), DisableDiscoveryEnumeration = true)]

@@ -1,0 +1,250 @@
+using BlockLayer.Errors;
+using BlockLayer.Images;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Libvirt;
+
+/// <summary>
+/// A named set of disks in this process: what libvirt's calls mean by a domain, without a guest. While it runs, its disks are open and take requests and jobs.
+/// </summary>
+/// <remarks>
+/// The lifecycle lock is held across a start and a stop, one at a time; the gate guards what is known about the domain, and nothing is called under it.
+/// </remarks>
+public sealed class Domain
+{
+    private readonly AsyncLock _lifecycle = new();
+    private readonly Lock _gate = new();
+    private readonly LibvirtHost _host;
+    private DomainDefinition _definition;             // guarded by _gate: what the next start opens
+    private DomainDefinition _running;                // guarded by _gate: what the last start opened
+    private IReadOnlyList<DomainDisk> _disks;         // guarded by _gate: open while the domain runs
+    private bool _isPersistent;                       // guarded by _gate
+    private int? _id;                                 // guarded by _gate: set while it runs
+
+    internal Domain(LibvirtHost host, DomainDefinition definition, DomainLifetime lifetime)
+    {
+        _host = host;
+        _definition = _running = definition;
+        _isPersistent = lifetime == DomainLifetime.Persistent;
+        _disks = Closed(definition);
+        Name = definition.Name;
+    }
+
+    /// <summary>What it is called; unique in its host.</summary>
+    public string Name { get; }
+
+    /// <summary>Whether its disks are open.</summary>
+    public DomainState State => Id is null ? DomainState.ShutOff : DomainState.Running;
+
+    /// <summary>A number that no other running domain of the host has; null while it is shut off.</summary>
+    public int? Id
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _id;
+            }
+        }
+    }
+
+    /// <summary>True when it outlives a stop. Some jobs are refused then, because the next start would not know of them.</summary>
+    public bool IsPersistent
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _isPersistent;
+            }
+        }
+
+        internal set
+        {
+            lock (_gate)
+            {
+                _isPersistent = value;
+            }
+        }
+    }
+
+    /// <summary>Its disks, in the order of its description.</summary>
+    public IReadOnlyList<DomainDisk> Disks
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _disks;
+            }
+        }
+    }
+
+    /// <summary>The host that it lives in.</summary>
+    internal LibvirtHost Host => _host;
+
+    /// <summary>The disk that a caller means: by the path of its source as the description spells it, or by its target.</summary>
+    /// <exception cref="LibvirtException">InvalidArg: no name, no such disk, or two disks with that source.</exception>
+    public DomainDisk FindDisk(string? disk)
+    {
+        string name = CallRules.RequireDisk(disk);
+        bool isPath = name.StartsWith('/');
+        DomainDisk[] found = [.. Disks.Where(known => isPath ? known.Source?.Path == name : known.Target == name)];
+        return found switch
+        {
+            [DomainDisk one] => one,
+            [] => throw LibvirtException.Refused(LibvirtErrorCode.InvalidArg, $"The domain '{Name}' has no disk '{name}'; it has {ListDisks()}."),
+            _ => throw LibvirtException.Refused(
+                LibvirtErrorCode.InvalidArg,
+                $"'{name}' is ambiguous: it is the source of {string.Join(" and ", found.Select(each => each.Target))}. Name the disk by its target."),
+        };
+    }
+
+    /// <summary>
+    /// The description: as it is now, with each disk's chain numbered, or as it will be at the next start. What the block layer has no use for is given back as it was defined.
+    /// </summary>
+    /// <exception cref="LibvirtException">InvalidArg: a flag that does not exist here.</exception>
+    public string GetXml(DomainXmlFlags flags = DomainXmlFlags.None)
+    {
+        if ((flags & ~DomainXmlFlags.Inactive) != 0)
+        {
+            throw LibvirtException.InvalidArg($"GetXml has no flag 0x{(int)(flags & ~DomainXmlFlags.Inactive):x}.");
+        }
+
+        DomainDefinition definition, running;
+        IReadOnlyList<DomainDisk> disks;
+        int? id;
+        lock (_gate)
+        {
+            (definition, running, disks, id) = (_definition, _running, _disks, _id);
+        }
+
+        return id is null || (flags & DomainXmlFlags.Inactive) != 0
+            ? Followed(definition, disks).ToText(disks: null, id: null)
+            : running.ToText(disks, id);
+    }
+
+    /// <summary>Makes sure that it runs, which every job needs.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid.</exception>
+    internal void RequireRunning()
+    {
+        if (Id is null)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"The domain '{Name}' is not running.");
+        }
+    }
+
+    /// <summary>Makes sure that a copy may run: it is lost at a stop, which a persistent domain's next start would not know.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: it is persistent, and the caller did not say that the job need not survive.</exception>
+    internal void RequireTransient(BlockCopyFlags flags)
+    {
+        if (IsPersistent && (flags & BlockCopyFlags.TransientJob) == 0)
+        {
+            throw LibvirtException.Refused(
+                LibvirtErrorCode.OperationInvalid,
+                $"The domain '{Name}' is not transient: a copy would be lost at its next start. Say TRANSIENT_JOB to accept that.");
+        }
+    }
+
+    /// <summary>Tells that a job is ready or has ended. The description says it already: the graph is switched, and the disk's job and mirror are what they are now.</summary>
+    internal void TellOfJob(DomainDisk disk, BlockJobType type, BlockJobStatus status)
+        => _host.Events.Raise(new BlockJobEvent(this, disk.Target, disk.Source?.Path, type, status));
+
+    /// <summary>Takes another definition for the next start.</summary>
+    internal void Redefine(DomainDefinition definition)
+    {
+        lock (_gate)
+        {
+            _definition = definition;
+            _isPersistent = true;
+            if (_id is null)
+            {
+                (_running, _disks) = (definition, Closed(definition));
+            }
+        }
+    }
+
+    /// <summary>Opens all disks, or none.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: it runs already; otherwise, why which disk could not be opened.</exception>
+    internal async ValueTask StartAsync(CancellationToken cancellationToken)
+    {
+        // Told after the lifecycle lock is left: a listener may want to stop the domain.
+        foreach (MissingSource missing in await OpenAsync(cancellationToken).ConfigureAwait(false))
+        {
+            _host.Events.Raise(new DiskChangeEvent(this, missing.Path, NewPath: null, missing.Target, missing.Reason));
+        }
+    }
+
+    /// <summary>Cancels what runs on the disks and closes them. The next start opens the images that are active now.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: it does not run.</exception>
+    /// <exception cref="BlockLayerException">A disk could not be closed well; the others were, and the domain is shut off.</exception>
+    internal async ValueTask ShutOffAsync(CancellationToken cancellationToken)
+    {
+        using AsyncLock.Releaser turn = await _lifecycle.EnterAsync(cancellationToken).ConfigureAwait(false);
+        IReadOnlyList<DomainDisk> disks;
+        lock (_gate)
+        {
+            disks = _disks;
+        }
+
+        RequireRunning();
+        var failures = new List<Exception>();
+        foreach (DomainDisk disk in disks)
+        {
+            try
+            {
+                await (disk.Open?.DisposeAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false);
+            }
+            catch (BlockLayerException error)
+            {
+                failures.Add(error);
+            }
+        }
+
+        lock (_gate)
+        {
+            _definition = _running = Followed(_definition, disks);
+            (_disks, _id) = (Closed(_definition), null);
+        }
+
+        if (failures.Count > 0)
+        {
+            throw new LibvirtException(LibvirtError.From(failures[0])!, failures.Count == 1 ? failures[0] : new AggregateException(failures));
+        }
+    }
+
+    private async ValueTask<IReadOnlyList<MissingSource>> OpenAsync(CancellationToken cancellationToken)
+    {
+        using AsyncLock.Releaser turn = await _lifecycle.EnterAsync(cancellationToken).ConfigureAwait(false);
+        DomainDefinition definition;
+        lock (_gate)
+        {
+            if (_id is not null)
+            {
+                throw LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"The domain '{Name}' runs already.");
+            }
+
+            definition = _definition;
+        }
+
+        var opener = new DiskOpener(_host.Options.Disks);
+        IReadOnlyList<DomainDisk> opened = await opener.OpenAllAsync(definition.Disks, cancellationToken).ConfigureAwait(false);
+        lock (_gate)
+        {
+            (_running, _disks, _id) = (definition, opened, _host.NextId());
+        }
+
+        return opener.Missing;
+    }
+
+    private static DomainDefinition Followed(DomainDefinition definition, IReadOnlyList<DomainDisk> disks)
+    {
+        DomainDisk[] changed = [.. disks.Where(disk => disk.HasChanged)];
+        return changed.Length == 0 ? definition : definition.With(changed);
+    }
+
+    private IReadOnlyList<DomainDisk> Closed(DomainDefinition definition)
+        => [.. definition.Disks.Select(disk => new DomainDisk(disk, open: null, _host.Options.Disks.Environment.Files))];
+
+    private string ListDisks() => Disks.Count == 0 ? "none" : string.Join(", ", Disks.Select(disk => disk.Target));
+}

@@ -1,0 +1,174 @@
+namespace BlockLayer.Libvirt;
+
+/// <summary>
+/// Which flags and arguments each call takes, before anything is looked at that can change: libvirt's documentation of each call, and what its QEMU driver
+/// refuses besides. The connection has been asked before (read-only), and whether a disk was named.
+/// </summary>
+internal static class CallRules
+{
+    private const BlockRebaseFlags ForCopiesAlone
+        = BlockRebaseFlags.Shallow | BlockRebaseFlags.ReuseExternal | BlockRebaseFlags.CopyRaw | BlockRebaseFlags.CopyDevice;
+
+    private const BlockRebaseFlags AllOfRebase
+        = ForCopiesAlone | BlockRebaseFlags.Copy | BlockRebaseFlags.Relative | BlockRebaseFlags.BandwidthBytes;
+
+    private const BlockCopyFlags AllOfCopy
+        = BlockCopyFlags.Shallow | BlockCopyFlags.ReuseExternal | BlockCopyFlags.TransientJob | BlockCopyFlags.SynchronousWrites;
+
+    private const BlockCommitFlags AllOfCommit
+        = BlockCommitFlags.Shallow | BlockCommitFlags.Delete | BlockCommitFlags.Active | BlockCommitFlags.Relative | BlockCommitFlags.BandwidthBytes;
+
+    /// <summary>Every call that names a disk: it has to.</summary>
+    internal static string RequireDisk(string? disk)
+        => string.IsNullOrEmpty(disk) ? throw LibvirtException.InvalidArg("disk is missing: name it by its source path or its target.") : disk;
+
+    /// <summary>BlockPull.</summary>
+    internal static void Check(BlockPullFlags flags) => RefuseUnknown("BlockPull", (int)flags, (int)BlockPullFlags.BandwidthBytes);
+
+    /// <summary>BlockRebase, with and without a copy.</summary>
+    internal static void Check(BlockRebaseFlags flags, string? @base)
+    {
+        bool isCopy = (flags & BlockRebaseFlags.Copy) != 0;
+        if (isCopy && @base is null)
+        {
+            throw LibvirtException.InvalidArg("base is missing: with COPY it names the file of the copy.");
+        }
+
+        if (!isCopy && (flags & ForCopiesAlone) != 0)
+        {
+            throw LibvirtException.InvalidArg($"{Spell(flags & ForCopiesAlone)} is for copies: COPY is missing.");
+        }
+
+        RefuseUnknown("BlockRebase", (int)flags, (int)AllOfRebase);
+        if ((flags & BlockRebaseFlags.Relative) == 0)
+        {
+            return;
+        }
+
+        if (isCopy)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.ArgumentUnsupported, "RELATIVE does not go with COPY: a copy records absolute names.");
+        }
+
+        if (@base is null)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.InvalidArg, "RELATIVE needs a base: without one no name is recorded.");
+        }
+    }
+
+    /// <summary>BlockCopy.</summary>
+    internal static void Check(BlockCopyFlags flags, string? destinationXml)
+    {
+        if (destinationXml is null)
+        {
+            throw LibvirtException.InvalidArg("destxml is missing: it describes the copy.");
+        }
+
+        RefuseUnknown("BlockCopy", (int)flags, (int)AllOfCopy);
+    }
+
+    /// <summary>BlockCommit.</summary>
+    internal static void Check(BlockCommitFlags flags) => RefuseUnknown("BlockCommit", (int)flags, (int)AllOfCommit);
+
+    /// <summary>BlockJobAbort.</summary>
+    internal static void Check(BlockJobAbortFlags flags)
+        => RefuseUnknown("BlockJobAbort", (int)flags, (int)(BlockJobAbortFlags.Async | BlockJobAbortFlags.Pivot));
+
+    /// <summary>GetBlockJobInfo.</summary>
+    internal static void Check(BlockJobInfoFlags flags) => RefuseUnknown("GetBlockJobInfo", (int)flags, (int)BlockJobInfoFlags.BandwidthBytes);
+
+    /// <summary>BlockJobSetSpeed.</summary>
+    internal static void Check(BlockJobSetSpeedFlags flags) => RefuseUnknown("BlockJobSetSpeed", (int)flags, (int)BlockJobSetSpeedFlags.BandwidthBytes);
+
+    /// <summary>StreamDisk, first generation: exactly one of the three things.</summary>
+    internal static void Check(StreamDiskFlags flags)
+    {
+        RefuseUnknown("StreamDisk", (int)flags, (int)(StreamDiskFlags.Start | StreamDiskFlags.Stop | StreamDiskFlags.One));
+        if (flags is not (StreamDiskFlags.Start or StreamDiskFlags.Stop or StreamDiskFlags.One))
+        {
+            throw LibvirtException.InvalidArg($"StreamDisk takes one of START, STOP and ONE; found is {(flags == 0 ? "none" : Spell(flags))}.");
+        }
+    }
+
+    /// <summary>BlockStream, third generation: without CONTINUOUS there has to be a cursor.</summary>
+    internal static void Check(BlockStreamFlags flags, bool hasCursor)
+    {
+        RefuseUnknown("BlockStream", (int)flags, (int)BlockStreamFlags.Continuous);
+        if (flags == BlockStreamFlags.None && !hasCursor)
+        {
+            throw LibvirtException.InvalidArg("cursor is missing: only CONTINUOUS goes without.");
+        }
+    }
+
+    /// <summary>The generations whose calls define no flags.</summary>
+    internal static void CheckNoFlags(string call, int flags) => RefuseUnknown(call, flags, known: 0);
+
+    /// <summary>BlockCommit, once its top is known: the active image asks for ACTIVE, and only the active image.</summary>
+    internal static void CheckCommitTop(BlockCommitFlags flags, ChainElement top)
+    {
+        bool isActive = top.Index == 0;
+        bool wantsActive = (flags & BlockCommitFlags.Active) != 0;
+        if (isActive && !wantsActive)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.InvalidArg, $"'{top.Path}' is the active image: committing it needs ACTIVE.");
+        }
+
+        if (wantsActive && !isActive)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.InvalidArg, $"ACTIVE is for the active image, and '{top.Path}' is not.");
+        }
+    }
+
+    /// <summary>BlockJobAbort, once the job is known: only a ready copy or active commit can pivot.</summary>
+    /// <param name="flags">Of the call.</param>
+    /// <param name="target">The disk, for messages.</param>
+    /// <param name="job">What runs on the disk; null for nothing.</param>
+    /// <param name="isReady">Whether the job has reached its second phase.</param>
+    internal static void CheckAbort(BlockJobAbortFlags flags, string target, BlockJobType? job, bool isReady)
+    {
+        if (job is null)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"No job runs on the disk '{target}'.");
+        }
+
+        if ((flags & BlockJobAbortFlags.Pivot) == 0)
+        {
+            return;
+        }
+
+        if (job is not (BlockJobType.Copy or BlockJobType.ActiveCommit))
+        {
+            throw LibvirtException.Refused(
+                LibvirtErrorCode.OperationInvalid,
+                $"PIVOT is for a copy or an active commit, and what runs on the disk '{target}' is a {Spell(job.Value)}.");
+        }
+
+        if (!isReady)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.BlockCopyActive, $"The job on the disk '{target}' is not ready to pivot.");
+        }
+    }
+
+    private static void RefuseUnknown(string call, int flags, int known)
+    {
+        if ((flags & ~known) != 0)
+        {
+            throw LibvirtException.InvalidArg($"{call} has no flag 0x{flags & ~known:x}.");
+        }
+    }
+
+    // As the constants of libvirt end: COPY_RAW, not CopyRaw.
+    private static string Spell<T>(T flags)
+        where T : struct, Enum
+        => string.Join(", ", flags.ToString().Split(", ").Select(Spell));
+
+    private static string Spell(string name) => name switch
+    {
+        nameof(BlockRebaseFlags.ReuseExternal) => "REUSE_EXT",
+        nameof(BlockRebaseFlags.CopyRaw) => "COPY_RAW",
+        nameof(BlockRebaseFlags.CopyDevice) => "COPY_DEV",
+        _ => name.ToUpperInvariant(),
+    };
+
+    private static string Spell(BlockJobType job) => job == BlockJobType.ActiveCommit ? "active commit" : job.ToString().ToLowerInvariant();
+}

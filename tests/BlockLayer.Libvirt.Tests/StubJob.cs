@@ -1,0 +1,19 @@
+namespace BlockLayer.Libvirt.Tests;
+
+/// <summary>A job that does nothing and says what a test wants.</summary>
+internal sealed class StubJob(BlockJobType type) : IDiskJob
+{
+    public BlockJobType Type => type;
+
+    internal long Current { get; set; }
+
+    internal long End { get; set; }
+
+    internal bool IsReady { get; set; }
+
+    internal long BytesPerSecond { get; private set; }
+
+    public JobReading Read() => new(Type, BytesPerSecond, Current, End, IsReady);
+
+    public void SetSpeed(long bytesPerSecond) => BytesPerSecond = bytesPerSecond;
+}
