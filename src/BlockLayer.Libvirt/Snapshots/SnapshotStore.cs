@@ -1,0 +1,181 @@
+using System.Text;
+using System.Xml.Linq;
+using BlockLayer.Errors;
+using BlockLayer.Primitives;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Libvirt;
+
+/// <summary>
+/// The snapshots of one domain, kept in one file of a folder: what exists, which is current, and which deletion has begun.
+/// </summary>
+/// <remarks>
+/// Every change writes the whole file beside the old one, makes it durable, renames it over the old one and makes that durable. So a crash leaves the old state or the new, and a change is
+/// durable when its call returns. After a call that failed the store goes on with the old state; its file holds the old or the new one. One store at a time keeps a domain's file.
+/// </remarks>
+public sealed class SnapshotStore
+{
+    private const string Version = "1";
+
+    private readonly AsyncLock _turn = new(); // one change at a time
+    private readonly WholeFile _file;
+    private readonly string _domain;
+    private volatile State _state;
+
+    private SnapshotStore(WholeFile file, string domain, State state)
+    {
+        _file = file;
+        _domain = domain;
+        _state = state;
+    }
+
+    /// <summary>The snapshots.</summary>
+    public SnapshotTree Tree => _state.Tree;
+
+    /// <summary>The deletion that has begun and not ended; null for none. After a crash it has to be finished or taken back before anything else.</summary>
+    public SnapshotDeletion? Deletion => _state.Deletion;
+
+    /// <summary>Opens the store of a domain; a file that does not exist is one without snapshots, and is made by the first change.</summary>
+    /// <param name="folder">Where the file is, by the name of the domain; it exists.</param>
+    /// <param name="domain">The domain's name.</param>
+    /// <param name="files">Where files are.</param>
+    /// <param name="cancellationToken">Honoured between steps.</param>
+    /// <exception cref="LibvirtException">InvalidDomainSnapshot: the file is no such store or was damaged. It is left as it is.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be read.</exception>
+    public static async ValueTask<SnapshotStore> OpenAsync(string folder, string domain, StorageProvider files, CancellationToken cancellationToken = default)
+    {
+        if (domain.Length == 0 || domain.StartsWith('.') || domain.AsSpan().IndexOfAny("/\0") >= 0)
+        {
+            throw LibvirtException.InvalidArg($"The snapshots of a domain called '{domain}' cannot be stored: its name is to be the name of a file.");
+        }
+
+        var file = new WholeFile(files, $"{folder.TrimEnd('/')}/{domain}.snapshots.xml");
+        byte[]? bytes = await file.ReadAsync(XmlLimits.MaxStoreCharacters, cancellationToken).ConfigureAwait(false);
+        return new SnapshotStore(file, domain, bytes is null ? new State(SnapshotTree.Empty, Deletion: null) : Parse(bytes, file.Path, domain));
+    }
+
+    /// <summary>Adds a snapshot that was made; it is current then.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: its name is taken, its parent is not current, or a deletion has not ended.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    public ValueTask AddAsync(SnapshotRecord record, CancellationToken cancellationToken = default)
+        => ChangeAsync(state => RequireNoDeletion(state) with { Tree = state.Tree.Add(record) }, cancellationToken);
+
+    /// <summary>Makes another snapshot current, or none.</summary>
+    /// <exception cref="LibvirtException">NoDomainSnapshot; OperationInvalid: a deletion has not ended.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    public ValueTask SetCurrentAsync(string? name, CancellationToken cancellationToken = default)
+        => ChangeAsync(state => RequireNoDeletion(state) with { Tree = state.Tree.WithCurrent(name) }, cancellationToken);
+
+    /// <summary>Forgets a snapshot without touching its files.</summary>
+    /// <exception cref="LibvirtException">NoDomainSnapshot; OperationInvalid: a deletion has not ended.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    public ValueTask ForgetAsync(string name, CancellationToken cancellationToken = default)
+        => ChangeAsync(state => RequireNoDeletion(state) with { Tree = state.Tree.Remove(name, SnapshotMerge.Untouched) }, cancellationToken);
+
+    /// <summary>Writes down that a deletion begins, and marks the snapshot's disks. No file has been touched before this returns.</summary>
+    /// <exception cref="LibvirtException">NoDomainSnapshot; OperationInvalid: another deletion has not ended; InvalidArg: it is about other disks than the snapshot.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    public ValueTask BeginDeletionAsync(SnapshotDeletion deletion, CancellationToken cancellationToken = default) => ChangeAsync(
+        state =>
+        {
+            SnapshotRecord record = RequireNoDeletion(state).Tree.Find(deletion.Snapshot);
+            if (!record.Disks.Select(disk => disk.Target).SequenceEqual(deletion.Disks.Select(disk => disk.Target)))
+            {
+                throw LibvirtException.InvalidArg(
+                    $"The snapshot '{record.Name}' is of {Targets(record.Disks.Select(disk => disk.Target))}, and the deletion is of {Targets(deletion.Disks.Select(disk => disk.Target))}.");
+            }
+
+            return new State(Marked(state.Tree, record, isDeleteInProgress: true), deletion);
+        },
+        cancellationToken);
+
+    /// <summary>Writes down how far the deletion is.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: it is not the one that has begun.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    public ValueTask AdvanceDeletionAsync(SnapshotDeletion deletion, CancellationToken cancellationToken = default)
+        => ChangeAsync(state => state with { Deletion = RequireDeletion(state, deletion.Snapshot) with { Disks = deletion.Disks } }, cancellationToken);
+
+    /// <summary>The deletion has done all it had to: the snapshot is gone, and what others say of the merged files follows.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: it is not the one that has begun, or a disk has not switched.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    public ValueTask FinishDeletionAsync(string snapshot, CancellationToken cancellationToken = default) => ChangeAsync(
+        state =>
+        {
+            SnapshotDeletion deletion = RequireDeletion(state, snapshot);
+            return deletion.Disks.FirstOrDefault(disk => disk.Stage != DeletionStage.Switched) is { } late
+                ? throw Invalid($"The deletion of '{snapshot}' is not finished: '{late.Target}' has not switched.")
+                : new State(state.Tree.Remove(snapshot, SnapshotMerge.Merged), Deletion: null);
+        },
+        cancellationToken);
+
+    /// <summary>The deletion was taken back before any disk switched: the snapshot is as it was.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: it is not the one that has begun, or can only be finished.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    public ValueTask AbandonDeletionAsync(string snapshot, CancellationToken cancellationToken = default) => ChangeAsync(
+        state => RequireDeletion(state, snapshot).MustFinish
+            ? throw Invalid($"The deletion of '{snapshot}' cannot be taken back: a disk may have switched.")
+            : new State(Marked(state.Tree, state.Tree.Find(snapshot), isDeleteInProgress: false), Deletion: null),
+        cancellationToken);
+
+    private static SnapshotTree Marked(SnapshotTree tree, SnapshotRecord record, bool isDeleteInProgress)
+        => tree.Replace(record with { Disks = [.. record.Disks.Select(disk => disk with { IsDeleteInProgress = isDeleteInProgress })] });
+
+    private static string Targets(IEnumerable<string> targets) => string.Join(", ", targets);
+
+    private static State RequireNoDeletion(State state)
+        => state.Deletion is { } deletion ? throw Invalid($"The deletion of the snapshot '{deletion.Snapshot}' has not ended; finish it first.") : state;
+
+    private static SnapshotDeletion RequireDeletion(State state, string snapshot)
+        => state.Deletion is { } deletion && deletion.Snapshot == snapshot ? deletion : throw Invalid($"No deletion of the snapshot '{snapshot}' has begun.");
+
+    private static LibvirtException Invalid(string message) => new(LibvirtErrorCode.OperationInvalid, LibvirtErrorDomain.DomainSnapshot, message);
+
+    private static LibvirtException Damaged(string path, string why, Exception? cause = null)
+        => new(LibvirtErrorCode.InvalidDomainSnapshot, LibvirtErrorDomain.DomainSnapshot, $"'{path}' cannot be used: {why}", cause);
+
+    private static State Parse(byte[] bytes, string path, string domain)
+    {
+        try
+        {
+            XElement root = XmlText.Read(Encoding.UTF8.GetString(bytes), "domainsnapshots", XmlLimits.MaxStoreCharacters);
+            if (root.RequiredText("version") is not Version and { } version)
+            {
+                throw XmlText.Unsupported(root, $"version is {version}; known is {Version}.");
+            }
+
+            if (root.RequiredText("domain") != domain)
+            {
+                throw XmlText.Invalid(root, $"it is about the domain '{root.Text("domain")}', not '{domain}'.");
+            }
+
+            var tree = SnapshotTree.Of(root.Elements("domainsnapshot").Select(SnapshotRecord.Read), root.Text("current"));
+            SnapshotDeletion? deletion = root.Child("deletion") is { } begun ? SnapshotDeletion.Read(begun) : null;
+            return deletion is null || tree.TryFind(deletion.Snapshot) is not null
+                ? new State(tree, deletion)
+                : throw XmlText.Invalid(root.Child("deletion")!, $"there is no snapshot '{deletion.Snapshot}'.");
+        }
+        catch (LibvirtException error)
+        {
+            throw Damaged(path, error.Message, error);
+        }
+    }
+
+    private async ValueTask ChangeAsync(Func<State, State> change, CancellationToken cancellationToken)
+    {
+        using AsyncLock.Releaser turn = await _turn.EnterAsync(cancellationToken).ConfigureAwait(false);
+        State next = change(_state);
+        var root = new XElement("domainsnapshots", new XAttribute("version", Version), new XAttribute("domain", _domain));
+        root.SetAttributeValue("current", next.Tree.CurrentName);
+        root.Add(next.Tree.All.Select(record => record.ToXml()), next.Deletion?.ToXml());
+        byte[] bytes = Encoding.UTF8.GetBytes(root.ToString() + "\n");
+        if (bytes.Length > XmlLimits.MaxStoreCharacters)
+        {
+            throw Invalid($"'{_file.Path}' would have {bytes.Length} bytes; at most {XmlLimits.MaxStoreCharacters} are read. Delete or forget some of the {next.Tree.All.Count} snapshots.");
+        }
+
+        await _file.ReplaceAsync(bytes, cancellationToken).ConfigureAwait(false);
+        _state = next;
+    }
+
+    private sealed record State(SnapshotTree Tree, SnapshotDeletion? Deletion);
+}
