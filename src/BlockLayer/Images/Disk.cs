@@ -163,12 +163,23 @@ public sealed class Disk : IAsyncDisposable
     /// <exception cref="BlockLayerException">
     /// NotFound (no such base in the chain), ReadOnly, Unsupported, Conflict (another job uses that part of the chain).
     /// </exception>
-    public async ValueTask<StreamJob> StartPullAsync(StreamOptions? options = null, CancellationToken cancellationToken = default)
-    {
-        var job = new StreamJob(_root, options);
-        await job.StartAsync(cancellationToken).ConfigureAwait(false);
-        return Track(job);
-    }
+    public ValueTask<StreamJob> StartPullAsync(StreamOptions? options = null, CancellationToken cancellationToken = default)
+        => StartAsync(new StreamJob(_root, options), cancellationToken);
+
+    /// <summary>
+    /// Starts to write what an image below the newest, and those below it, hold into an older one, which then takes their place. The guest goes on. Cancelled, failed
+    /// or killed, the chain works and the job can be started again; but see <see cref="JobFiles"/> for what becomes of the files by themselves.
+    /// </summary>
+    /// <param name="options">Which images, and how.</param>
+    /// <param name="cancellationToken">Honoured until the job runs; the job itself is ended by <see cref="BlockJob.Cancel"/>.</param>
+    /// <returns>The running job.</returns>
+    /// <exception cref="ArgumentException">The top is not given, or an image is given twice.</exception>
+    /// <exception cref="BlockLayerException">
+    /// NotFound (no such image in that part of the chain), ReadOnly, Unsupported, Conflict (another job uses that part of the chain, somebody else reads an image that
+    /// would be changed, or another program has the base open).
+    /// </exception>
+    public ValueTask<CommitJob> StartCommitAsync(CommitOptions options, CancellationToken cancellationToken = default)
+        => StartAsync(new CommitJob(_root, options), cancellationToken);
 
     /// <summary>Starts to save the disk as it is now, while the guest goes on.</summary>
     /// <param name="target">An image of the same length, which nobody else uses; the job closes it at its end.</param>
@@ -230,18 +241,6 @@ public sealed class Disk : IAsyncDisposable
         return opener.AddMirrorAsync(_root.Filtered.Child, target, new ImageOpenOptions { Format = options.Format, Policy = options.Policy }, cancellationToken);
     }
 
-    private T Track<T>(T job)
-        where T : BlockJob
-    {
-        lock (_gate)
-        {
-            _jobs.RemoveAll(known => known.Completion.IsCompleted);
-            _jobs.Add(job);
-        }
-
-        return job;
-    }
-
     /// <summary>
     /// Cancels the jobs that still run, waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a
     /// crash is flushed first.
@@ -261,5 +260,24 @@ public sealed class Disk : IAsyncDisposable
         }
 
         await _root.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private async ValueTask<T> StartAsync<T>(T job, CancellationToken cancellationToken)
+        where T : BlockJob
+    {
+        await job.StartAsync(cancellationToken).ConfigureAwait(false);
+        return Track(job);
+    }
+
+    private T Track<T>(T job)
+        where T : BlockJob
+    {
+        lock (_gate)
+        {
+            _jobs.RemoveAll(known => known.Completion.IsCompleted);
+            _jobs.Add(job);
+        }
+
+        return job;
     }
 }

@@ -122,7 +122,7 @@ public abstract partial class BlockJob
         }
 
         JobOutcome outcome = failure is not null ? JobOutcome.Failed : committed ? JobOutcome.Completed : JobOutcome.Cancelled;
-        var result = new JobResult(outcome, Progress, failure);
+        var result = new JobResult(outcome, Progress, failure) { Files = _isSetUp ? DescribeFiles() : JobFiles.None };
 
         // What a handler of the conclusion throws cannot change it any more; whoever awaits the result is told.
         Exception? late = TryRaise(new JobEnded(result, BytesPerSecond)) ?? TryRaise(Enter(JobState.Concluded));

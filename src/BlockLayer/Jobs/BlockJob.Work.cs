@@ -25,6 +25,9 @@ public abstract partial class BlockJob
     /// <summary>Gives back what <see cref="SetUpAsync"/> took, as far as the work has not; after success, failure and cancellation alike.</summary>
     private protected abstract ValueTask CleanUpAsync();
 
+    /// <summary>What the job leaves of the files of its chain; asked once, after <see cref="CleanUpAsync"/>, of a job that was set up.</summary>
+    private protected virtual JobFiles DescribeFiles() => JobFiles.None;
+
     /// <summary>True when the next checkpoint will wait: a job that has several steps under way ends them first.</summary>
     private protected bool IsToPause
     {

@@ -4,4 +4,8 @@ namespace BlockLayer.Jobs;
 /// <param name="Outcome">How it ended.</param>
 /// <param name="Progress">How far it came.</param>
 /// <param name="Error">Why it failed, or what a handler threw when it was told of the end; else null.</param>
-public sealed record JobResult(JobOutcome Outcome, JobProgress Progress, Exception? Error);
+public sealed record JobResult(JobOutcome Outcome, JobProgress Progress, Exception? Error)
+{
+    /// <summary>What is left of the files that it worked on.</summary>
+    public JobFiles Files { get; init; } = JobFiles.None;
+}

@@ -35,20 +35,24 @@ public sealed partial class StreamJob
 
     private protected override async ValueTask CommitAsync()
     {
-        BlockNode? dropped;
-        using (GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false))
+        BlockNode? dropped = null;
+        try
         {
+            using GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false);
             if (!await IsCompleteAsync(Origin.Edge, CancellationToken.None).ConfigureAwait(false))
             {
                 throw Refusal(BlockErrorKind.Io, $"'{_image.NodeName}' lacks content that was copied into it before.");
             }
 
             dropped = await SwitchAsync().ConfigureAwait(false);
+            await GiveBackAsync(change).ConfigureAwait(false); // within this change: another job may take the image away, as soon as it may
         }
-
-        if (dropped is not null)
+        finally
         {
-            await dropped.DisposeAsync().ConfigureAwait(false);
+            if (dropped is not null)
+            {
+                await dropped.DisposeAsync().ConfigureAwait(false); // closed after the doors are open again
+            }
         }
     }
 
@@ -96,7 +100,6 @@ public sealed partial class StreamJob
         BlockEdge? edge = _image.BackingEdge;
         if (edge is null || (_bottom == _image && _options.BackingName is null))
         {
-            await RemoveFilterAsync().ConfigureAwait(false);
             return null; // nothing lay between the image and its base
         }
 
@@ -112,7 +115,7 @@ public sealed partial class StreamJob
         BlockNode previous = edge.Child;
         if (basis is null)
         {
-            previous.AddReference(); // closed after the doors are open again
+            previous.AddReference();
             await _image.DetachAsync(edge).ConfigureAwait(false);
         }
         else
@@ -121,7 +124,6 @@ public sealed partial class StreamJob
             previous = _image.ReplaceChild(edge, basis);
         }
 
-        await RemoveFilterAsync().ConfigureAwait(false);
         return previous;
     }
 }

@@ -10,6 +10,8 @@ namespace BlockLayer.Jobs;
 /// reading and writing meanwhile.
 /// </summary>
 /// <remarks>
+/// <para>The image is a disk's newest, or one below it, which is then open for writing for the time of the job. Jobs work at the same time on parts of one chain that
+/// have no image in common, except that the lowest image of one may be the overlay of another's.</para>
 /// <para>The allocation state of the image is the cursor: a job that was cancelled, failed or killed is simply run again, copies nothing twice and loses
 /// nothing. At every moment the old chain reads right; at the moment of the switch both do.</para>
 /// <para>The job holds <i>bottom</i>, the last image that is copied. The base is bottom's backing node at the moment of completion: another job may have
@@ -20,21 +22,25 @@ namespace BlockLayer.Jobs;
 public sealed partial class StreamJob : BlockJob
 {
     private readonly StreamOptions _options;
-    private readonly BlockNode _image;
+    private readonly BlockNode _disk;
+    private BlockNode _image;
     private BlockNode _bottom;
-    private ChainClaim? _claim;       // from prepare to clean-up
-    private CopyOnReadNode? _filter;  // from prepare to the switch or clean-up
+    private BlockNode[] _before = []; // the chain at the start
+    private ChainClaim? _claim;       // from set-up to clean-up
+    private CopyOnReadNode? _filter;  // from set-up to the switch or clean-up
+    private NodeReopen? _writable;    // from set-up to the switch or clean-up
     private Exception? _ignored;      // the first error that was ignored
     private long _copied;             // interlocked
     private long _carefulUntil;       // up to here units are copied one by one, because a larger step failed and errors are ignored
 
     /// <summary>A job to fill an image.</summary>
-    /// <param name="disk">The image, or a filter above it such as the root of a disk.</param>
+    /// <param name="disk">The disk's newest image, or a filter above it such as the root of a disk.</param>
     /// <param name="options">How; null: the whole chain, as fast as possible.</param>
     public StreamJob(BlockNode disk, StreamOptions? options = null)
         : base(options ??= new StreamOptions(), disk.Environment)
     {
         _options = options;
+        _disk = disk;
         _image = disk.SkipFilters();
         _bottom = _image;
     }
@@ -42,7 +48,7 @@ public sealed partial class StreamJob : BlockJob
     /// <inheritdoc/>
     public override string Kind => "stream";
 
-    /// <summary>The image that is filled.</summary>
+    /// <summary>The image that is filled; one that is not the disk's newest is known once the job is started.</summary>
     public BlockNode Image => _image;
 
     /// <summary>
@@ -55,10 +61,8 @@ public sealed partial class StreamJob : BlockJob
 
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
-        ThrowIfUnfit();
-        BlockNode? baseImage = FindBase();
-        _bottom = (baseImage is null ? BackingChain.Images(_image).Last() : BackingChain.OverlayOf(_image, baseImage))
-            ?? throw Refusal(BlockErrorKind.NotFound, $"'{baseImage!.NodeName}' is not in the backing chain of '{_image.NodeName}'.");
+        _image = FindTop();
+        _bottom = FindBottom();
         if (_bottom.Backing is null && _bottom.BackingReference is { } unopened)
         {
             throw Refusal(BlockErrorKind.Conflict, $"'{_bottom.NodeName}' records the backing file {unopened}, which is not open: its content would be lost.");
@@ -66,27 +70,62 @@ public sealed partial class StreamJob : BlockJob
 
         _image.ThrowIfCannotRecordBacking(ReferenceTo(_bottom.Backing));
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
+        if (FindTop() != _image || FindBottom() != _bottom)
+        {
+            throw Refusal(BlockErrorKind.Conflict, $"The backing chain of '{_image.NodeName}' was just changed by another job.");
+        }
+
         _claim = ChainClaim.Take(_image, _bottom, ToString());
+        _before = [.. BackingChain.Images(_image)];
         try
         {
+            if (_image != _disk.SkipFilters())
+            {
+                _writable = await NodeReopen.MakeWritableAsync(change, _image, cancellationToken).ConfigureAwait(false);
+            }
+
+            ThrowIfUnfit();
             await InsertFilterAsync(change).ConfigureAwait(false);
         }
         catch
         {
-            _claim.Dispose();
+            await GiveBackAsync(change).ConfigureAwait(false);
             throw;
         }
     }
 
     private protected override async ValueTask CleanUpAsync()
     {
-        if (_filter is not null)
+        if (_claim is not null)
         {
             using GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false);
-            await RemoveFilterAsync().ConfigureAwait(false);
+            await GiveBackAsync(change).ConfigureAwait(false);
+        }
+    }
+
+    // The caller holds a change that has drained the image.
+    private async ValueTask GiveBackAsync(GraphChange change)
+    {
+        _claim?.Dispose();
+        _claim = null;
+        if (_filter is { } filter)
+        {
+            _filter = null;
+            await FilterInsertion.RemoveAsync(filter).ConfigureAwait(false);
+            await filter.DisposeAsync().ConfigureAwait(false);
         }
 
-        _claim?.Dispose();
+        if (_writable is { } writable)
+        {
+            _writable = null;
+            await writable.RestoreAsync(change).ConfigureAwait(false);
+        }
+    }
+
+    private protected override JobFiles DescribeFiles()
+    {
+        BlockNode[] chain = [.. BackingChain.Images(_image)];
+        return new JobFiles { Needed = JobFiles.NamesOf(chain), Unneeded = JobFiles.NamesOf(_before.Except(chain)) };
     }
 
     private void ThrowIfUnfit()
@@ -102,18 +141,43 @@ public sealed partial class StreamJob : BlockJob
         }
     }
 
-    private BlockNode? FindBase()
+    private BlockNode FindTop()
+    {
+        if (_options is { Top: not null, TopName: not null })
+        {
+            throw new ArgumentException($"{nameof(StreamOptions.Top)} and {nameof(StreamOptions.TopName)} are given; only one can be.");
+        }
+
+        BlockNode newest = _disk.SkipFilters();
+        BlockNode top = _options.TopName is { } name ? BackingChain.FindByPath(newest, name) : _options.Top?.SkipFilters() ?? newest;
+        return top == newest || BackingChain.IsBelow(newest, top)
+            ? top
+            : throw Refusal(BlockErrorKind.NotFound, $"'{top.NodeName}' is not in the backing chain of '{newest.NodeName}'.");
+    }
+
+    private BlockNode FindBottom()
     {
         if (_options is { Base: not null, BaseName: not null })
         {
             throw new ArgumentException($"{nameof(StreamOptions.Base)} and {nameof(StreamOptions.BaseName)} are given; only one can be.");
         }
 
+        if (_options.Bottom is { } given)
+        {
+            BlockNode bottom = given.SkipFilters();
+            return _options is { Base: null, BaseName: null }
+                ? BackingChain.Images(_image).Contains(bottom) ? bottom : throw NotInChain(bottom)
+                : throw new ArgumentException($"{nameof(StreamOptions.Bottom)} and a base are given; only one can be.");
+        }
+
         BlockNode? found = _options.BaseName is { } name ? BackingChain.FindByPath(_image, name) : _options.Base?.SkipFilters();
         return found == _image
             ? throw Refusal(BlockErrorKind.NotFound, $"'{_image.NodeName}' cannot be its own base.")
-            : found;
+            : found is null ? BackingChain.Images(_image).Last() : BackingChain.OverlayOf(_image, found) ?? throw NotInChain(found);
     }
+
+    private BlockLayerException NotInChain(BlockNode node)
+        => Refusal(BlockErrorKind.NotFound, $"'{node.NodeName}' is not in the backing chain of '{_image.NodeName}'.");
 
     private BackingReference? ReferenceTo(BlockNode? backing)
         => backing is null ? null : BackingName.ReferenceTo(_image, backing.SkipFilters(), _options.BackingName);
@@ -149,15 +213,6 @@ public sealed partial class StreamJob : BlockJob
         }
 
         _filter = filter;
-    }
-
-    // The caller holds a change that has drained the image.
-    private async ValueTask RemoveFilterAsync()
-    {
-        CopyOnReadNode filter = _filter!;
-        _filter = null;
-        await FilterInsertion.RemoveAsync(filter).ConfigureAwait(false);
-        await filter.DisposeAsync().ConfigureAwait(false);
     }
 
     private BlockLayerException Refusal(BlockErrorKind kind, string message) => new(kind, message) { NodeName = _image.NodeName, Path = _image.Path };

@@ -12,11 +12,22 @@ public sealed record StreamOptions : JobOptions
     {
     }
 
+    /// <summary>The image to fill; null (and no <see cref="TopName"/>): the disk's newest. One below it is open for writing for the time of the job.</summary>
+    public BlockNode? Top { get; init; }
+
+    /// <summary>The image to fill by the name of its file, instead of <see cref="Top"/>.</summary>
+    public string? TopName { get; init; }
+
     /// <summary>The first image that is not copied, and the image's backing node afterwards; null (and no <see cref="BaseName"/>): all is copied and no backing file is left.</summary>
     public BlockNode? Base { get; init; }
 
     /// <summary>The base by the name of its file, instead of <see cref="Base"/>.</summary>
     public string? BaseName { get; init; }
+
+    /// <summary>
+    /// The last image that is copied, instead of the base: whatever stands below it in the end is left. Where that is nothing, all is copied and no backing file is left.
+    /// </summary>
+    public BlockNode? Bottom { get; init; }
 
     /// <summary>
     /// The name to record for the base. Null: relative to the image's own directory if the name recorded now is relative, else absolute. It has to lead to

@@ -148,6 +148,12 @@ internal sealed partial class MemoryOverlayNode : BlockNode
         }
     }
 
+    private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
+    {
+        SetLength(length);
+        return ValueTask.CompletedTask;
+    }
+
     private protected override async ValueTask FlushCoreAsync(CancellationToken cancellationToken)
     {
         await Steps.AtAsync(this, OverlayStep.Flush, new ByteRange(0, Length)).ConfigureAwait(false);

@@ -51,7 +51,7 @@ internal sealed class StreamFixture
     /// <summary>Steps of all images.</summary>
     internal HeldSteps Steps { get; } = new();
 
-    /// <summary>Events of the jobs run by <see cref="RunAsync"/>.</summary>
+    /// <summary>Events of the jobs made here.</summary>
     internal List<JobEvent> Events { get; } = [];
 
     /// <summary>Makes an image provide units.</summary>
@@ -73,9 +73,16 @@ internal sealed class StreamFixture
 
     internal void Run(Func<Task> test) => Scheduler.Run(test);
 
-    internal StreamJob NewJob(StreamOptions? options = null)
+    internal StreamJob NewJob(StreamOptions? options = null) => Watched(new StreamJob(Root, options));
+
+    /// <summary>A commit of image <paramref name="top"/> into image <paramref name="basis"/>.</summary>
+    internal CommitJob NewCommit(int top, int basis, CommitOptions? options = null)
+        => Watched(new CommitJob(Root, (options ?? new CommitOptions()) with { Top = Images[top], Base = Images[basis] }));
+
+    /// <summary>Collects the events of a job.</summary>
+    internal T Watched<T>(T job)
+        where T : BlockJob
     {
-        var job = new StreamJob(Root, options);
         job.Notified += (_, what) => Events.Add(what);
         return job;
     }
@@ -85,6 +92,20 @@ internal sealed class StreamFixture
         StreamJob job = NewJob(options);
         await job.StartAsync();
         return await job.Completion;
+    }
+
+    internal static async Task<JobResult> RunAsync(BlockJob job)
+    {
+        await job.StartAsync();
+        return await job.Completion;
+    }
+
+    internal static async Task<JobResult> CompletesAsync(BlockJob job)
+    {
+        JobResult result = await RunAsync(job);
+        Assert.True(result.Outcome == JobOutcome.Completed, result.Error?.ToString());
+        Assert.Equal(result.Progress.End, result.Progress.Current);
+        return result;
     }
 
     internal async Task<JobResult> CompletesAsync(StreamOptions? options = null)
@@ -118,12 +139,20 @@ internal sealed class StreamFixture
     internal ValueTask<BlockStatus> StatusAsync(long offset, long length = 1)
         => Top.GetStatusAsync(Origin.Edge, offset, length, StatusDepth.Node, CancellationToken.None);
 
+    /// <summary>The names of the images of the disk, newest first.</summary>
+    internal string[] Chain => [.. BackingChain.Images(Root).Select(image => image.NodeName)];
+
     /// <summary>Nothing of any job is left in the graph.</summary>
     internal void AssertClean()
     {
         Assert.Same(Top, Root.Filtered.Child);
-        Assert.Empty(Top.Claims);
-        Assert.Null(Top.BackingEdge?.FrozenBy);
+        foreach (BlockNode image in BackingChain.Images(Top))
+        {
+            Assert.Empty(image.Claims);
+            Assert.Null(image.BackingEdge?.FrozenBy);
+            Assert.False(image.Backing is FilterNode, $"a filter is left above '{image.Backing?.SkipFilters().NodeName}'");
+        }
+
         Assert.Equal(0, Environment.Buffers.Outstanding);
     }
 }

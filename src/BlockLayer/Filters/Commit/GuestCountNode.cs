@@ -1,0 +1,54 @@
+using System.Runtime.CompilerServices;
+using BlockLayer.Graph;
+using BlockLayer.Requests;
+using BlockLayer.Storage;
+
+namespace BlockLayer.Filters;
+
+/// <summary>Counts the requests that guests wait for, so that a job that works elsewhere in the chain makes way for them.</summary>
+internal sealed class GuestCountNode : FilterNode
+{
+    /// <summary>Puts the filter on a disk's newest image, beside its present users, and takes over the caller's ownership of it; <see cref="FilterInsertion"/> then puts it between.</summary>
+    /// <param name="image">The image.</param>
+    /// <param name="guestsFirst">The job waits while this many guest requests, or more, are waiting.</param>
+    internal GuestCountNode(BlockNode image, int guestsFirst)
+        : base(image.NodeName, image, ImagePermissions.None, ImagePermissions.All)
+        => Guests = new GuestPriority(image.Environment.Time, guestsFirst);
+
+    /// <inheritdoc/>
+    public override string DriverName => "guest-count";
+
+    /// <summary>Guests before background work.</summary>
+    internal GuestPriority Guests { get; }
+
+    private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
+        => Counted(base.ReadCoreAsync(offset, buffer, flags, cancellationToken));
+
+    private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
+        => Counted(base.WriteCoreAsync(offset, buffer, flags, cancellationToken));
+
+    private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+        => Counted(base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken));
+
+    private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
+        => Counted(base.DiscardCoreAsync(offset, length, cancellationToken));
+
+    private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken) => Counted(base.FlushCoreAsync(cancellationToken));
+
+    // Requests that complete at once never wait, so they hold no job back and are not counted.
+    private ValueTask Counted(ValueTask request) => request.IsCompletedSuccessfully ? request : CountedAsync(request);
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask CountedAsync(ValueTask request)
+    {
+        Guests.Enter();
+        try
+        {
+            await request.ConfigureAwait(false);
+        }
+        finally
+        {
+            Guests.Leave();
+        }
+    }
+}

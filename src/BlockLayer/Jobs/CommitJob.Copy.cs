@@ -1,0 +1,154 @@
+using System.Runtime.ExceptionServices;
+using BlockLayer.Filters;
+using BlockLayer.Graph;
+using BlockLayer.Primitives;
+using BlockLayer.Requests;
+
+namespace BlockLayer.Jobs;
+
+// The copy loop: once over the disk. Nothing changes above the base meanwhile, so what was copied stays right.
+public sealed partial class CommitJob
+{
+    private const int DataStep = 512 * 1024;         // bytes of data copied in one step
+    private const long ZeroStep = 64L * 1024 * 1024; // bytes of zeroes written in one step
+    private const int OverlappingSteps = 4;          // steps under way at once while no guest waits: reads and stores overlap
+
+    private protected override async Task WorkAsync(CancellationToken cancellationToken)
+    {
+        var underWay = new Queue<Step>();
+        try
+        {
+            for (long at = 0; at < End || underWay.Count > 0;)
+            {
+                if (underWay.Count > 0 && (at >= End || underWay.Count >= StepsAllowed() || IsToPause))
+                {
+                    Step first = underWay.Dequeue();
+                    await first.Task.ConfigureAwait(false);
+                    Account(first.Outcome);
+                    if (first.Outcome.Error is { } error)
+                    {
+                        await EndAsync(underWay).ConfigureAwait(false);
+                        await DecideAsync(first.Outcome.FailedStep, error, cancellationToken).ConfigureAwait(false);
+                        at = first.Range.Offset;
+                    }
+                    else
+                    {
+                        ReportProgress(underWay.Count == 0 ? at : first.Range.End);
+                    }
+
+                    continue;
+                }
+
+                await CheckpointAsync(cancellationToken).ConfigureAwait(false);
+                at = await AdvanceAsync(at, underWay, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            await EndAsync(underWay).ConfigureAwait(false);
+        }
+    }
+
+    // Skips a run that the base provides already, or starts a step on one that it does not. Returns where to go on.
+    private async ValueTask<long> AdvanceAsync(long at, Queue<Step> underWay, CancellationToken cancellationToken)
+    {
+        BlockStatus status = await GetCopyStatusAsync(at, cancellationToken).ConfigureAwait(false);
+        if (!status.IsAllocated)
+        {
+            if (underWay.Count == 0)
+            {
+                ReportProgress(at + status.Length);
+            }
+
+            return at + status.Length;
+        }
+
+        await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
+        await _guests!.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
+        var step = new Step(new ByteRange(at, Math.Min(status.Length, status.IsZero ? ZeroStep : DataStep)), status.IsZero);
+        step.Task = _base.Environment.Work.StartAsync(async () => step.Outcome = await CopyAsync(step, cancellationToken).ConfigureAwait(false));
+        underWay.Enqueue(step);
+        return step.Range.End;
+    }
+
+    // Past the end of the top there are zeroes, whatever a longer base holds there.
+    private async ValueTask<BlockStatus> GetCopyStatusAsync(long at, CancellationToken cancellationToken)
+        => at >= _top.Length
+            ? BlockStatus.Zeroes(End - at, _top)
+            : await BackingChain.GetStatusAsync(_top, _images[^1], at, _top.Length - at, cancellationToken).ConfigureAwait(false);
+
+    private async Task<CopyOutcome> CopyAsync(Step step, CancellationToken cancellationToken)
+    {
+        ByteRange range = step.Range;
+        _isBaseChanged = true;
+        CopyStep half = CopyStep.Read;
+        try
+        {
+            if (step.IsZero)
+            {
+                half = CopyStep.Write;
+                await _filter!.StoreZeroesAsync(range.Offset, range.Length, cancellationToken).ConfigureAwait(false);
+                return new CopyOutcome(range.Length, null, half);
+            }
+
+            using PooledBuffer buffer = _base.Environment.Buffers.Rent((int)range.Length);
+            await _top.ReadAsync(range.Offset, buffer.Memory, ReadFlags.Prefetch, cancellationToken).ConfigureAwait(false);
+            half = CopyStep.Write;
+            await (ZeroBytes.IsAllZero(buffer.Span)
+                ? _filter!.StoreZeroesAsync(range.Offset, range.Length, cancellationToken)
+                : _filter!.StoreAsync(range.Offset, buffer.Memory, cancellationToken)).ConfigureAwait(false);
+            return new CopyOutcome(range.Length, null, half);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            return new CopyOutcome(0, error, half);
+        }
+    }
+
+    // What was not copied is tried again, at once or later, or ends the job: a base with a hole in it cannot take the place of the images above.
+    private async ValueTask DecideAsync(CopyStep half, Exception error, CancellationToken cancellationToken)
+    {
+        switch (HandleError(half, error))
+        {
+            case JobErrorAction.Stop:
+                break; // the next checkpoint pauses
+            case JobErrorAction.Ignore:
+                await Primitives.Pause.ForAsync(RateLimiter.Slice, _base.Environment.Time, cancellationToken).ConfigureAwait(false);
+                break;
+            default:
+                ExceptionDispatchInfo.Throw(error);
+                break;
+        }
+    }
+
+    // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
+    private int StepsAllowed() => BytesPerSecond == 0 && _guests!.Guests.IsQuiet ? OverlappingSteps : 1;
+
+    // Waits for steps that are under way. What fails in them is met again where it stands.
+    private async ValueTask EndAsync(Queue<Step> underWay)
+    {
+        while (underWay.TryDequeue(out Step? step))
+        {
+            await step.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            Account(step.Outcome);
+        }
+    }
+
+    private void Account(CopyOutcome outcome)
+    {
+        Limiter.Account(outcome.StoredBytes);
+        Interlocked.Add(ref _copied, outcome.StoredBytes);
+    }
+
+    /// <summary>A copy of a range that the loop has started.</summary>
+    private sealed class Step(ByteRange range, bool isZero)
+    {
+        internal ByteRange Range => range;
+
+        internal bool IsZero => isZero;
+
+        internal Task Task { get; set; } = Task.CompletedTask;
+
+        internal CopyOutcome Outcome { get; set; }
+    }
+}
