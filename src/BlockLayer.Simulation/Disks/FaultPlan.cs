@@ -4,18 +4,38 @@ namespace BlockLayer.Simulation;
 public sealed class FaultPlan
 {
     private readonly List<Entry> _entries = [];
+    private readonly List<StorageBreakpoint> _breakpoints = [];
 
     /// <summary>Adds a rule behind those that are there; its counts begin now.</summary>
     public void Add(FaultRule rule) => _entries.Add(new Entry(rule));
 
+    /// <summary>Stops the first call that a rule hits; its effect, count and probability are of no meaning.</summary>
+    public StorageBreakpoint Break(FaultRule rule)
+    {
+        var breakpoint = new StorageBreakpoint(rule);
+        _breakpoints.Add(breakpoint);
+        return breakpoint;
+    }
+
     /// <summary>Removes a rule; false if it is not there.</summary>
     public bool Remove(FaultRule rule) => _entries.RemoveAll(entry => ReferenceEquals(entry.Rule, rule)) > 0;
 
-    /// <summary>Removes all rules.</summary>
-    public void Clear() => _entries.Clear();
+    /// <summary>Removes all rules and the breakpoints that nothing has reached.</summary>
+    public void Clear()
+    {
+        _entries.Clear();
+        _breakpoints.Clear();
+    }
 
     /// <summary>How many calls the rule has hit, so that a test can tell that its fault took place.</summary>
     public long CountHits(FaultRule rule) => _entries.Where(entry => ReferenceEquals(entry.Rule, rule)).Sum(entry => entry.Hits);
+
+    /// <summary>Waits at a breakpoint, if the call hits one.</summary>
+    internal ValueTask PassAsync(StorageCall call)
+    {
+        StorageBreakpoint? found = _breakpoints.Find(breakpoint => breakpoint.Takes(call));
+        return found?.HoldAsync() ?? ValueTask.CompletedTask;
+    }
 
     /// <summary>The rule that hits this call, or null.</summary>
     internal FaultRule? Decide(StorageCall call, SeededRandom random)

@@ -31,6 +31,19 @@ internal sealed class RequestQueue
     /// <summary>Gives a file a device of its own.</summary>
     internal void SetLatency(string path, LatencyModel model) => _ownByPath[path] = new ServiceClock(model, _random.Fork(2));
 
+    /// <summary>Does <paramref name="issue"/> at once, or when the breakpoint that the request hits lets it go on.</summary>
+    internal ValueTask AfterBreakpoint(StorageCall call, Func<ValueTask> issue)
+    {
+        ValueTask pass = _faults.PassAsync(call);
+        return pass.IsCompletedSuccessfully ? issue() : LaterAsync();
+
+        async ValueTask LaterAsync()
+        {
+            await pass.ConfigureAwait(false);
+            await issue().ConfigureAwait(false);
+        }
+    }
+
     /// <summary>Runs <paramref name="perform"/> when the request is due and completes the caller after it.</summary>
     /// <param name="call">The request.</param>
     /// <param name="perform">Takes effect according to the fault it is given, and throws the fault's error where it fails.</param>

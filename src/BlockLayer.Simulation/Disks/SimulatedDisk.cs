@@ -85,27 +85,8 @@ public sealed class SimulatedDisk : BlockStorage
             return ValueTask.FromCanceled(cancellationToken);
         }
 
-        long point = _file.BeginFlush();
         var call = new StorageCall(StorageOperations.Flush, _path, 0, 0);
-        return _queue.SubmitAsync(call, fault =>
-        {
-            switch (fault?.Effect)
-            {
-                case FaultEffect.Fail:
-                    throw fault.CreateError(call);
-                case FaultEffect.FailPartly:
-                    _file.DropDirty(point, _queue.Random);
-                    throw fault.CreateError(call);
-                case FaultEffect.FailAfterwards:
-                    _file.EndFlush(point);
-                    throw fault.CreateError(call);
-                case FaultEffect.Lie:
-                    break;
-                default:
-                    _file.EndFlush(point);
-                    break;
-            }
-        });
+        return _queue.AfterBreakpoint(call, () => Flush(call));
     }
 
     /// <inheritdoc/>
@@ -157,7 +138,7 @@ public sealed class SimulatedDisk : BlockStorage
         }
 
         var call = new StorageCall(kind, _path, offset, length);
-        return _queue.SubmitAsync(call, fault =>
+        return _queue.AfterBreakpoint(call, () => _queue.SubmitAsync(call, fault =>
         {
             if (fault?.Effect is FaultEffect.Fail or FaultEffect.FailPartly or FaultEffect.FailAfterwards)
             {
@@ -168,7 +149,7 @@ public sealed class SimulatedDisk : BlockStorage
             {
                 perform(call);
             }
-        });
+        }));
     }
 
     /// <summary>A request that changes bytes or the length (then <paramref name="offset"/> is the new length).</summary>
@@ -191,9 +172,36 @@ public sealed class SimulatedDisk : BlockStorage
         }
 
         var call = new StorageCall(kind, _path, offset, length);
-        // The caller's buffer is its own again when the request completes, but the change can still be lost or torn after that.
-        PendingOperation operation = _file.Issue(call, data.ToArray());
-        return _queue.SubmitAsync(call, fault => Change(operation, fault));
+        return _queue.AfterBreakpoint(call, () =>
+        {
+            // The caller's buffer is its own again when the request completes, but the change can still be lost or torn after that.
+            PendingOperation operation = _file.Issue(call, data.ToArray());
+            return _queue.SubmitAsync(call, fault => Change(operation, fault));
+        });
+    }
+
+    private ValueTask Flush(StorageCall call)
+    {
+        long point = _file.BeginFlush();
+        return _queue.SubmitAsync(call, fault =>
+        {
+            switch (fault?.Effect)
+            {
+                case FaultEffect.Fail:
+                    throw fault.CreateError(call);
+                case FaultEffect.FailPartly:
+                    _file.DropDirty(point, _queue.Random);
+                    throw fault.CreateError(call);
+                case FaultEffect.FailAfterwards:
+                    _file.EndFlush(point);
+                    throw fault.CreateError(call);
+                case FaultEffect.Lie:
+                    break;
+                default:
+                    _file.EndFlush(point);
+                    break;
+            }
+        });
     }
 
     private void Change(PendingOperation operation, FaultRule? fault)

@@ -142,7 +142,7 @@ public sealed class SimulatedStorageProvider : StorageProvider
         }
 
         var call = new StorageCall(kind, path, 0, 0);
-        return _queue.SubmitAsync(call, fault =>
+        return _queue.AfterBreakpoint(call, () => _queue.SubmitAsync(call, fault =>
         {
             if (fault?.Effect is FaultEffect.Fail or FaultEffect.FailPartly)
             {
@@ -155,7 +155,7 @@ public sealed class SimulatedStorageProvider : StorageProvider
             }
 
             ThrowIfFailing(fault, call);
-        });
+        }));
     }
 
     private static void ThrowIfFailing(FaultRule? fault, StorageCall call)

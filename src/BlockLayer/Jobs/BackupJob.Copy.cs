@@ -84,11 +84,11 @@ public sealed partial class BackupJob
             return null;
         }
 
-        long most = _filter.Guests.IsQuiet && run.Offset >= _carefulUntil ? Math.Max(StepLength, unit) : unit;
+        long most = _filter.Guests.IsQuiet && run.Offset >= _carefulUntil && !TakesSmallSteps ? Math.Max(StepLength, unit) : unit;
         return run with { Length = Math.Min(run.Length, most) };
     }
 
-    private int StepsAllowed() => BytesPerSecond == 0 && _filter!.Guests.IsQuiet ? OverlappingSteps : 1;
+    private int StepsAllowed() => BytesPerSecond == 0 && _filter!.Guests.IsQuiet && !TakesSmallSteps ? OverlappingSteps : 1;
 
     // Decides about a step that is over. False: its place is tried again, after the job was stopped.
     private bool IsSettled(Step step)

@@ -43,6 +43,12 @@ public abstract partial class BlockJob
     /// <summary>True once somebody has cancelled the job.</summary>
     private protected bool IsCancelled => _cancellation.IsCancellationRequested;
 
+    /// <summary>For simulations that stop a job at a place: awaited at every checkpoint.</summary>
+    internal Func<ValueTask>? AtCheckpoint { get; set; }
+
+    /// <summary>For simulations that stop a job at a place: one step at a time, of one copy unit.</summary>
+    internal bool TakesSmallSteps { get; set; }
+
     /// <summary>Between two steps: waits while the job is paused, and throws if it is to end.</summary>
     private protected async ValueTask CheckpointAsync(CancellationToken cancellationToken)
     {
@@ -57,7 +63,7 @@ public abstract partial class BlockJob
 
             if (resumed is null)
             {
-                return;
+                break;
             }
 
             bool ready = State == JobState.Ready;
@@ -70,6 +76,12 @@ public abstract partial class BlockJob
             {
                 ChangeState(ready ? JobState.Ready : JobState.Running);
             }
+        }
+
+        if (AtCheckpoint is { } stop)
+        {
+            await stop().ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
         }
     }
 

@@ -91,7 +91,7 @@ public sealed partial class StreamJob
 
     // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
     private int StepsAllowed(Origin origin)
-        => origin == Origin.Door && BytesPerSecond == 0 && _filter!.Guests.IsQuiet && _carefulUntil == 0 ? OverlappingSteps : 1;
+        => origin == Origin.Door && BytesPerSecond == 0 && _filter!.Guests.IsQuiet && _carefulUntil == 0 && !TakesSmallSteps ? OverlappingSteps : 1;
 
     // Decides about a step that is over. False: its place is tried again, after the job was stopped or in smaller steps.
     private bool IsSettled(Step step)
@@ -142,7 +142,7 @@ public sealed partial class StreamJob
     {
         int unit = _filter!.CopyUnit;
         long first = Alignment.RoundDown(at, unit);
-        if (at < _carefulUntil)
+        if (at < _carefulUntil || TakesSmallSteps)
         {
             return new Step(new ByteRange(first, unit).ClampTo(End), unit);
         }

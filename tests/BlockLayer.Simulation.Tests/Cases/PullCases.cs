@@ -1,0 +1,117 @@
+using BlockLayer.Errors;
+using BlockLayer.Images;
+using BlockLayer.Jobs;
+using Xunit;
+
+namespace BlockLayer.Simulation.Tests.Cases;
+
+/// <summary>
+/// What tests of programs that run block jobs pad disks and sleep for, each placed exactly. The README shows some of them.
+/// </summary>
+public class PullCases
+{
+    private const int Cluster = 64 * 1024;
+    private const int Length = 64 * Cluster;
+
+    private readonly SimulatedMachine _machine = new(seed: 17);
+
+    [Fact]
+    public void Cancel_in_the_middle() => _machine.Run(async () =>
+    {
+        await using Disk disk = await CreateChainAsync();
+        var job = new StreamJob(disk.Root);
+        JobBreakpoint middle = JobBreakpoint.After(job, Length / 2);
+        await job.StartAsync();
+        await middle.ReachedAsync();
+
+        Assert.Equal(Length / 2, job.CopiedBytes);
+        job.Cancel();
+        middle.Continue();
+        Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
+        Assert.Equal(2, disk.Chain.Count);
+
+        StreamJob again = await disk.StartPullAsync();
+        await again.Completion;
+        Assert.Equal(Length / 2, again.CopiedBytes);
+    });
+
+    [Fact]
+    public void Abort_racing_completion() => _machine.Run(async () =>
+    {
+        await using Disk disk = await CreateChainAsync();
+        StorageBreakpoint header = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Range = new(0, 512) });
+        StreamJob job = await disk.StartPullAsync();
+        await header.ReachedAsync();
+
+        Assert.Equal(JobState.Pending, job.State); // everything is copied; the header is about to say so
+        Assert.Throws<JobVerbException>(() => job.Cancel());
+        header.Continue();
+        Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+        Assert.Single(disk.Chain);
+    });
+
+    [Fact]
+    public void No_space_in_the_middle() => _machine.Run(async () =>
+    {
+        await using Disk disk = await CreateChainAsync();
+        StorageBreakpoint full = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Skip = 5 });
+        StreamJob job = await disk.StartPullAsync(new StreamOptions { OnError = JobErrorPolicy.StopOnNoSpace });
+        await full.ReachedAsync();
+        full.Fail(BlockErrorKind.NoSpace);
+        await _machine.PassAsync(TimeSpan.FromMinutes(10)); // the administrator is called
+
+        Assert.Equal((JobState.Paused, JobIoStatus.NoSpace), (job.State, job.GetInfo().IoStatus));
+        job.Resume();
+        Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+    });
+
+    [Theory]
+    [InlineData(CrashLoss.Everything)]
+    [InlineData(CrashLoss.Nothing)]
+    public void Crash_before_the_header_is_written(CrashLoss loss)
+    {
+        SimulatedMachine? rebooted = null;
+        _machine.Run(async () =>
+        {
+            Disk disk = await CreateChainAsync();
+            StorageBreakpoint header = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Range = new(0, 512) });
+            await disk.StartPullAsync();
+            await header.ReachedAsync();
+            rebooted = _machine.Crash(loss);
+        });
+
+        rebooted!.Run(async () =>
+        {
+            await using Disk disk = await Disk.OpenAsync("/current", rebooted.As("qcow2"));
+            Assert.Equal(2, disk.Chain.Count); // it still needs its backing file
+            StreamJob again = await disk.StartPullAsync();
+            Assert.Equal(JobOutcome.Completed, (await again.Completion).Outcome);
+            Assert.Equal(0, again.CopiedBytes); // everything had been copied, durably
+        });
+    }
+
+    [Fact]
+    public void An_event_that_comes_late() => _machine.Run(async () =>
+    {
+        await using Disk disk = await CreateChainAsync();
+        var job = new StreamJob(disk.Root);
+        var heard = new List<JobState>();
+        LateEvents.Deliver(job, TimeSpan.FromSeconds(5), _machine.Scheduler.Time, (_, what) => heard.AddRange(what is JobStateChanged changed ? [changed.State] : []));
+        await job.StartAsync();
+        await job.Completion;
+
+        Assert.Empty(heard); // it is over, and nobody has heard that it runs
+        await _machine.PassAsync(TimeSpan.FromSeconds(6));
+        Assert.Equal([JobState.Running, JobState.Waiting, JobState.Pending, JobState.Concluded, JobState.Null], heard);
+    });
+
+    private async Task<Disk> CreateChainAsync()
+    {
+        await using (Disk template = await _machine.CreateAsync("/template", Length))
+        {
+            await template.WriteAsync(0, GuestStamp.Create(0, Length, writer: 1));
+        }
+
+        return await _machine.CreateAsync("/current", Length, backing: "/template");
+    }
+}
