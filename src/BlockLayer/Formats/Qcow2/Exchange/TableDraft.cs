@@ -43,15 +43,25 @@ internal sealed partial class TableDraft
         _free = new FreeClusterSearch(_taken);
     }
 
-    /// <summary>Begins with what the refcounts on disk say.</summary>
-    /// <exception cref="BlockLayerException">Corrupt: a refcount block cannot be located; Io.</exception>
+    /// <summary>Begins with what the refcounts on disk say, once they are known to cover everything that can be followed.</summary>
+    /// <exception cref="BlockLayerException">Corrupt: a refcount block cannot be located, or a refcount is lower than what leads to its cluster; Io.</exception>
     internal static async ValueTask<TableDraft> BeginAsync(
         BlockEdge file, Qcow2Header header, ClusterGeometry geometry, MetadataOverlapGuard guard, CancellationToken cancellationToken)
     {
-        StoredRefcounts stored = await StoredRefcounts.LoadAsync(new EdgeMetadataReader(file), header, geometry, cancellationToken).ConfigureAwait(false);
-        return stored.IsComplete
-            ? new TableDraft(file, header, geometry, guard, stored)
-            : throw ImageFormatException.Corrupt("refcount table", header.RefcountTableOffset.Value, "A refcount block cannot be located; the image must be repaired first.");
+        CountedImage image = await Qcow2Checker.CountAsync(new EdgeMetadataReader(file), header, CountedReferences.Followable, cancellationToken).ConfigureAwait(false);
+        if (!image.Stored.IsComplete)
+        {
+            throw ImageFormatException.Corrupt("refcount table", header.RefcountTableOffset.Value, "A refcount block cannot be located; the image must be repaired first.");
+        }
+
+        if (RefcountCoverage.FindGap(image, geometry) is { } gap)
+        {
+            throw guard.Broken(
+                gap.Offset(geometry),
+                $"{gap} is referred to {image.References.Counts[gap.Index]} times or more, and its refcount says {image.Stored.Counts[gap.Index]}");
+        }
+
+        return new TableDraft(file, header, geometry, guard, image.Stored);
     }
 
     /// <summary>How often a cluster will be referred to.</summary>
