@@ -1,5 +1,4 @@
 using BlockLayer.Errors;
-using BlockLayer.Images;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Libvirt;
