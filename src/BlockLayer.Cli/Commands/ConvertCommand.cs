@@ -20,6 +20,8 @@ internal sealed class ConvertCommand : Command
         'S', "sparse", "SIZE", "leave out zeroes of at least SIZE bytes in a row (default 4K); 0 stores everything");
     private static readonly Option s_workers = Option.Value('m', "workers", "N", "copy N pieces at once (1 to 16; default: the number of processors)");
     private static readonly Option s_snapshot = Option.Value('l', "snapshot", "NAME", "convert this internal snapshot (id or name) of SOURCE");
+    private static readonly Option s_bitmaps = Option.Flag(null, "bitmaps", "copy the dirty bitmaps of SOURCE too (into qcow2)");
+    private static readonly Option s_skipBroken = Option.Flag(null, "skip-broken-bitmaps", "with --bitmaps: leave out those that cannot be used, and say which");
     private static readonly Option s_unordered = Option.Flag('W', "unordered", "allow writes out of order; always allowed, taken for qemu-img's sake");
 
     internal override string Name => "convert";
@@ -32,7 +34,7 @@ internal sealed class ConvertCommand : Command
 
     internal override IReadOnlyList<Option> Options =>
     [
-        s_sourceFormat, s_snapshot, s_targetFormat, s_compress, s_options, s_backing, s_backingFormat, s_existing, s_sparse, s_workers, s_unordered,
+        s_sourceFormat, s_snapshot, s_targetFormat, s_compress, s_options, s_backing, s_backingFormat, s_existing, s_sparse, s_workers, s_unordered, s_bitmaps, s_skipBroken,
         CommonOptions.PassphraseFile, CommonOptions.Progress, CommonOptions.Quiet,
     ];
 
@@ -57,6 +59,7 @@ internal sealed class ConvertCommand : Command
         ConvertOptions options = OptionsFrom(arguments, backing);
         ImageOpenOptions open = new ImageOpenOptions { Snapshot = arguments.Get(s_snapshot), Policy = context.PolicyFor(source) }
             .WithFormat(arguments.Get(s_sourceFormat));
+        ConvertResult result;
         BlockNode from = await context.OpenAsync(source, open).ConfigureAwait(false);
         await using (from.ConfigureAwait(false))
         {
@@ -66,7 +69,7 @@ internal sealed class ConvertCommand : Command
             CancellationToken interrupted = context.Console.Interrupted;
             try
             {
-                await (arguments.Has(s_existing)
+                result = await (arguments.Has(s_existing)
                     ? writer.WriteExistingAsync(from, target, image.Format, options with { Target = TargetContent.Anything }, progress, interrupted)
                     : writer.WriteNewAsync(from, target, image, options, progress, interrupted)).ConfigureAwait(false);
             }
@@ -74,6 +77,11 @@ internal sealed class ConvertCommand : Command
             {
                 throw new UsageException(error.Message);
             }
+        }
+
+        foreach (string name in result.SkippedBitmaps)
+        {
+            context.Console.Error.WriteLine(PrintableText.Of($"blk convert: bitmap '{name}' of {source} cannot be used and was left out."));
         }
 
         return ExitCode.Success;
@@ -87,8 +95,19 @@ internal sealed class ConvertCommand : Command
             throw new UsageException($"-S takes 0 or a power of two up to 1M, not {sparse}.");
         }
 
+        if (arguments.Has(s_skipBroken) && !arguments.Has(s_bitmaps))
+        {
+            throw new UsageException("--skip-broken-bitmaps goes with --bitmaps.");
+        }
+
+        if (arguments.Has(s_snapshot) && arguments.Has(s_bitmaps))
+        {
+            throw new UsageException("--bitmaps does not go with -l: the bitmaps tell what was written to the disk of now, not to the snapshot.");
+        }
+
         return new ConvertOptions
         {
+            Bitmaps = !arguments.Has(s_bitmaps) ? ConvertBitmaps.None : arguments.Has(s_skipBroken) ? ConvertBitmaps.Usable : ConvertBitmaps.All,
             Encoding = arguments.Has(s_compress) ? ConvertEncoding.Compressed : ConvertEncoding.Plain,
             Depth = backing is null ? ConvertDepth.Chain : ConvertDepth.TopImage,
             Target = backing is null ? TargetContent.Zeroes : TargetContent.Anything,

@@ -18,6 +18,9 @@ public abstract class ImageFormat
     /// <summary>True when its images can keep states of the disk: its nodes are then <see cref="ISnapshotImage"/>s, and open one that the context names.</summary>
     internal virtual bool SupportsSnapshots => false;
 
+    /// <summary>True when its images can store dirty bitmaps: its nodes are then <see cref="IBitmapImage"/>s.</summary>
+    internal virtual bool StoresBitmaps => false;
+
     /// <summary>True when the file starts as one of this format does. Raw never claims a file.</summary>
     /// <param name="head">The first <see cref="ProbeLength"/> bytes, fewer if the file is shorter.</param>
     public abstract bool Probe(ReadOnlySpan<byte> head);

@@ -18,6 +18,9 @@ public sealed record ConvertOptions
     /// </summary>
     public int SparseSize { get; init; } = 4096;
 
+    /// <summary>Whether the dirty bitmaps of the source are copied too: into qcow2, and a target of the source's length.</summary>
+    public ConvertBitmaps Bitmaps { get; init; } = ConvertBitmaps.None;
+
     /// <summary>How many pieces are copied at once; null takes what suits the machine.</summary>
     public int? Workers { get; init; }
 }

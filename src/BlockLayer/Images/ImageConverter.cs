@@ -43,7 +43,7 @@ public sealed class ImageConverter
     /// <param name="options">How.</param>
     /// <param name="progress">Told how far the copy is.</param>
     /// <param name="cancellationToken">Honoured between pieces. The target is incomplete then, as after any failure.</param>
-    /// <exception cref="BlockLayerException">OutOfRange (the target is shorter), Unsupported (it cannot compress), ReadOnly, NoSpace, Io, Corrupt.</exception>
+    /// <exception cref="BlockLayerException">OutOfRange (the target is shorter), Unsupported (it cannot compress, or store bitmaps), ReadOnly, NoSpace, Io, Corrupt.</exception>
     public static async ValueTask<ConvertResult> CopyAsync(
         BlockNode source,
         BlockNode target,
@@ -68,13 +68,16 @@ public sealed class ImageConverter
             };
         }
 
+        BitmapCopy bitmaps = await BitmapCopy.PrepareAsync(source, options.Bitmaps, cancellationToken).ConfigureAwait(false);
+        bitmaps.ThrowIfCannotGoTo(source, target);
         var converter = new ImageConverter(source, target, options, progress);
         BlockEnvironment environment = source.Environment;
         int workers = options.Workers ?? Math.Max(2, environment.Work.Degree);
         await ParallelWalk.RunAsync(environment, workers, converter.WorkAsync, cancellationToken).ConfigureAwait(false);
         await target.FlushAsync(cancellationToken).ConfigureAwait(false);
+        await bitmaps.CarryOutAsync(source, target, cancellationToken).ConfigureAwait(false);
         progress?.Report(new ByteProgress(source.Length, source.Length));
-        return new ConvertResult(converter._read, converter._written);
+        return new ConvertResult(converter._read, converter._written) { SkippedBitmaps = bitmaps.Skipped };
     }
 
     private async Task WorkAsync(CancellationToken cancellationToken)

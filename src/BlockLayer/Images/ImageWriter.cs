@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
@@ -32,7 +33,7 @@ public sealed class ImageWriter
     /// <param name="progress">Told how far the copy is.</param>
     /// <param name="cancellationToken">Honoured between pieces.</param>
     /// <exception cref="ArgumentException">The format does not take what was asked for.</exception>
-    /// <exception cref="Errors.BlockLayerException">
+    /// <exception cref="BlockLayerException">
     /// As for <see cref="ImageCreator"/> and <see cref="ImageConverter"/>. The file that was begun is removed.
     /// </exception>
     public async Task<ConvertResult> WriteNewAsync(
@@ -48,6 +49,16 @@ public sealed class ImageWriter
             Length = image.Length ?? source.Length,
             Secrets = image.Secrets ?? Secrets,
         };
+        if (options is { Bitmaps: not ConvertBitmaps.None })
+        {
+            // A file that exists is not replaced for nothing.
+            _ = await BitmapCopy.PrepareAsync(source, options.Bitmaps, cancellationToken).ConfigureAwait(false);
+            if (!_formats.Get(image.Format).StoresBitmaps)
+            {
+                throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {image.Format} stores no bitmaps; qcow2 does.") { Path = path };
+            }
+        }
+
         ImageCreateOptions created = await new ImageCreator(_formats, _environment).CreateAsync(path, sized, _policy, cancellationToken).ConfigureAwait(false);
         try
         {
@@ -72,7 +83,7 @@ public sealed class ImageWriter
     /// <param name="options">How to copy; <see cref="ConvertOptions.Target"/> says what the image holds now.</param>
     /// <param name="progress">Told how far the copy is.</param>
     /// <param name="cancellationToken">Honoured between pieces.</param>
-    /// <exception cref="Errors.BlockLayerException">
+    /// <exception cref="BlockLayerException">
     /// As for <see cref="ImageOpener"/> and <see cref="ImageConverter"/>. The image is incomplete then.
     /// </exception>
     public async Task<ConvertResult> WriteExistingAsync(

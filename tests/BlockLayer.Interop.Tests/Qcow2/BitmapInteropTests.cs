@@ -2,6 +2,7 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;
 using BlockLayer.TestKit;
+using BlockLayer.Tests.Cli;
 using Xunit;
 
 namespace BlockLayer.Interop.Tests.Qcow2;
@@ -55,6 +56,31 @@ public sealed class BitmapInteropTests : IDisposable
         await WriteRandomlyAsync(seed: 2);
         await AssertSameAsync(3);
         AssertClean();
+    }
+
+    [Fact]
+    public async Task A_copy_with_bitmaps_has_those_that_QEMUs_copy_has()
+    {
+        _qemuImg.RunOk("create", "-q", "-f", "qcow2", Image, "3M");
+        _qemuImg.RunOk("bitmap", "--add", "-g", "4096", Image, "fine");
+        _qemuImg.RunOk("bitmap", "--add", Image, "off");
+        QemuTool.Require("qemu-io").RunOk("-f", "qcow2", "-c", "write 1M 3k", "-c", "write 2M 100k", Image);
+        _qemuImg.RunOk("bitmap", "--disable", Image, "off");
+        (string theirs, string ours) = (_folder.File("theirs.qcow2"), _folder.File("ours.qcow2"));
+        _qemuImg.RunOk("convert", "--bitmaps", "-O", "qcow2", Image, theirs);
+        using (var blk = new BlkRun())
+        {
+            await blk.SucceedAsync("convert", "-f", "qcow2", "-O", "qcow2", "--bitmaps", Image, ours);
+        }
+
+        Assert.Equal(QemuBitmap.List(theirs), QemuBitmap.List(ours));
+        foreach (string name in (string[])["fine", "off"])
+        {
+            Assert.NotEmpty(QemuBitmap.Ranges(_folder, ours, name));
+            Assert.Equal(QemuBitmap.Ranges(_folder, theirs, name), QemuBitmap.Ranges(_folder, ours, name));
+        }
+
+        _qemuImg.RunOk("check", "-q", ours);
     }
 
     // Both do the same to their own image; the bitmaps have to be the same too.
