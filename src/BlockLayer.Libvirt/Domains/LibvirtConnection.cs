@@ -9,7 +9,6 @@ namespace BlockLayer.Libvirt;
 /// </remarks>
 public sealed partial class LibvirtConnection : IDisposable
 {
-    private volatile LibvirtError _lastError = LibvirtError.None;
     private volatile bool _isClosed;
 
     internal LibvirtConnection(LibvirtHost host, ConnectionAccess access)
@@ -23,9 +22,6 @@ public sealed partial class LibvirtConnection : IDisposable
 
     /// <summary>True when calls that change something are refused.</summary>
     public bool IsReadOnly { get; }
-
-    /// <summary>Why the last compatible call answered -1; <see cref="LibvirtError.None"/> if it did not (<c>virConnGetLastError</c>).</summary>
-    public LibvirtError LastError => _lastError;
 
     /// <summary>All domains, by name.</summary>
     public IReadOnlyList<Domain> Domains => Host.Domains;
@@ -87,56 +83,5 @@ public sealed partial class LibvirtConnection : IDisposable
         _isClosed = true;
         Host.Forget(this);
         StopListening();
-    }
-
-    /// <summary>Every call that changes something begins with this.</summary>
-    /// <exception cref="LibvirtException">OperationDenied, InvalidConnection.</exception>
-    internal void RequireWrite()
-    {
-        RequireOpen();
-        if (IsReadOnly)
-        {
-            throw new LibvirtException(LibvirtErrorCode.OperationDenied, LibvirtErrorDomain.Domain, "The connection is read-only.");
-        }
-    }
-
-    /// <summary>Every call that changes nothing begins with this.</summary>
-    /// <exception cref="LibvirtException">InvalidConnection.</exception>
-    internal void RequireOpen()
-    {
-        if (_isClosed)
-        {
-            throw new LibvirtException(LibvirtErrorCode.InvalidConnection, LibvirtErrorDomain.Domain, "The connection was closed.");
-        }
-    }
-
-    /// <summary>Makes sure that a domain belongs to this connection's host.</summary>
-    /// <exception cref="LibvirtException">InvalidDomain.</exception>
-    internal void RequireOwn(Domain domain)
-    {
-        if (domain.Host != Host)
-        {
-            throw new LibvirtException(LibvirtErrorCode.InvalidDomain, LibvirtErrorDomain.Domain, $"The domain '{domain.Name}' belongs to another host.");
-        }
-    }
-
-    /// <summary>Makes a compatible call of an idiomatic one: -1 instead of an exception, and the reason in <see cref="LastError"/>.</summary>
-    /// <param name="call">Its answer is the call's; mistakes of the program, such as a null where none is allowed, are still thrown.</param>
-    internal async ValueTask<int> TryAsync(Func<ValueTask<int>> call)
-        => (int)await TryOffsetAsync(async () => await call().ConfigureAwait(false)).ConfigureAwait(false);
-
-    /// <summary>The same for the first generation, whose answer is an offset.</summary>
-    internal async ValueTask<long> TryOffsetAsync(Func<ValueTask<long>> call)
-    {
-        _lastError = LibvirtError.None;
-        try
-        {
-            return await call().ConfigureAwait(false);
-        }
-        catch (Exception failure) when (LibvirtError.From(failure) is { } error)
-        {
-            _lastError = error;
-            return -1;
-        }
     }
 }
