@@ -102,12 +102,20 @@ internal sealed class StorageNode : BlockNode
 
         long asked = Math.Max(length, Math.Min(StatusLookAhead, Length - offset));
         StorageExtent extent = await _storage.GetExtentAsync(offset, asked, cancellationToken).ConfigureAwait(false);
-        if (!extent.IsHole)
+        if (extent.Length < 1)
         {
-            Volatile.Write(ref _knownData, new KnownData(new ByteRange(offset, extent.Length), version));
+            // Whoever walks a file by such answers never arrives.
+            throw Error(BlockErrorKind.Io, $"The storage says that a run of '{NodeName}' at byte {offset} is {extent.Length} bytes long; it is at least 1.", offset: offset);
         }
 
-        return new BlockStatus((extent.IsHole ? StatusFlags.Zero : StatusFlags.Data) | Here, Math.Min(length, extent.Length), offset, this);
+        // Storage may be somebody else's: what it says of bytes that were not asked for is not remembered.
+        long run = Math.Min(extent.Length, asked);
+        if (!extent.IsHole)
+        {
+            Volatile.Write(ref _knownData, new KnownData(new ByteRange(offset, run), version));
+        }
+
+        return new BlockStatus((extent.IsHole ? StatusFlags.Zero : StatusFlags.Data) | Here, Math.Min(length, run), offset, this);
     }
 
     private protected override async ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)

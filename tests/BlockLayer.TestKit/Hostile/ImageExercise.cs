@@ -31,8 +31,10 @@ internal sealed class ImageExercise
     private readonly BlockEnvironment _environment;
     private readonly byte[] _buffer = new byte[64 << 10];
 
-    internal ImageExercise()
+    /// <param name="files">Where everything happens; null for files with the usual room.</param>
+    internal ImageExercise(MeteredFiles? files = null)
     {
+        Files = files ?? new MeteredFiles();
         _environment = new BlockEnvironment { Files = Files, Work = InlineWorkScheduler.Instance, Time = new FrozenTime() };
         _opener = new ImageOpener(BuiltInFormats.All, _environment);
     }
@@ -41,7 +43,7 @@ internal sealed class ImageExercise
     internal static Passphrase Passphrase => s_passphrase;
 
     /// <summary>The image, what it may refer to, and what was asked of them.</summary>
-    internal MeteredFiles Files { get; } = new();
+    internal MeteredFiles Files { get; }
 
     /// <summary>What encrypted images are opened with; null for nothing.</summary>
     internal ImageSecrets? Secrets { get; init; } = s_secrets;

@@ -3,6 +3,7 @@ using BlockLayer.Graph;
 using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
+using BlockLayer.Tests.Images.Hostile;
 using Xunit;
 
 namespace BlockLayer.Tests.Graph;
@@ -35,6 +36,7 @@ public class DisposalTests
     }
 
     [Fact]
+    [CorpusCase("5 dispose while requests run")]
     public async Task Closing_waits_for_requests_and_refuses_those_that_come()
     {
         ScriptedNode node = await CreateAsync("node");

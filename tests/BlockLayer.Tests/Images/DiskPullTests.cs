@@ -3,6 +3,7 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.TestKit;
+using BlockLayer.Tests.Images.Hostile;
 using Xunit;
 
 namespace BlockLayer.Tests.Images;
@@ -29,6 +30,7 @@ public sealed class DiskPullTests
     }
 
     [Fact]
+    [CorpusCase("5 dispose while a job runs")]
     public async Task Closing_the_disk_ends_a_running_and_a_paused_pull()
     {
         StreamJob running;

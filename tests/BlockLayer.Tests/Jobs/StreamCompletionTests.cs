@@ -3,6 +3,7 @@ using BlockLayer.Graph;
 using BlockLayer.Jobs;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
+using BlockLayer.Tests.Images.Hostile;
 using Xunit;
 
 namespace BlockLayer.Tests.Jobs;
@@ -118,6 +119,7 @@ public class StreamCompletionTests
     }
 
     [Fact]
+    [CorpusCase("5 base not in the chain, base is the image")]
     public void A_job_is_refused_where_its_work_would_lose_or_reach_nothing()
     {
         StreamFixture disk = new StreamFixture(2, Unit, Unit).Fill(0, 0, 2);

@@ -3,6 +3,7 @@ using BlockLayer.Graph;
 using BlockLayer.Jobs;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
+using BlockLayer.Tests.Images.Hostile;
 using Xunit;
 
 namespace BlockLayer.Tests.Jobs;
@@ -135,6 +136,7 @@ public class StreamJobTests
     }
 
     [Fact]
+    [CorpusCase("5 two jobs on one range")]
     public void Jobs_on_disjoint_parts_of_a_chain_run_side_by_side_and_overlapping_ones_are_refused()
     {
         StreamFixture disk = new StreamFixture(8, 4096, 4096, 4096, 4096, 4096).Fill(0, 0, 8).Fill(1, 1, 4).Fill(3, 3, 3);
@@ -158,6 +160,7 @@ public class StreamJobTests
     }
 
     [Fact]
+    [CorpusCase("5 base replaced while a job runs")]
     public void A_base_that_another_job_replaces_meanwhile_is_the_one_that_is_there_at_the_end()
     {
         StreamFixture disk = new StreamFixture(8, 4096, 4096, 4096, 4096).Fill(0, 0, 8).Fill(1, 1, 2).Fill(2, 4, 2);

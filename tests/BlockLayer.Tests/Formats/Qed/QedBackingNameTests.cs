@@ -3,6 +3,7 @@ using BlockLayer.Formats.Qed;
 using BlockLayer.Graph;
 using BlockLayer.Simulation;
 using BlockLayer.TestKit.Formats.Qed;
+using BlockLayer.Tests.Images.Hostile;
 using Xunit;
 
 namespace BlockLayer.Tests.Formats.Qed;
@@ -91,6 +92,7 @@ public sealed class QedBackingNameTests
     }
 
     [Fact]
+    [CorpusCase("3 backing name rewritten under an unknown compat feature")]
     public async Task A_name_is_not_changed_where_an_unknown_compat_feature_may_own_the_header_but_can_be_removed()
     {
         await CreateAsync(new BackingReference("first.raw", "raw"));

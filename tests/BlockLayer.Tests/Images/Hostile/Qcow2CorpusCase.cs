@@ -30,7 +30,7 @@ internal sealed record Qcow2CorpusCase(string Name, byte[] Image, InspectionVerd
     internal IReadOnlyList<string> Opened { get; init; } = [ImageExercise.ImagePath];
 
     /// <summary>The number in the corpus, such as 7.</summary>
-    internal int Number => int.Parse(Name["E.2.".Length..Name.IndexOf(' ', StringComparison.Ordinal)], System.Globalization.CultureInfo.InvariantCulture);
+    internal int Number => int.Parse(Name["2.".Length..Name.IndexOf(' ', StringComparison.Ordinal)], System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>Its structure cannot be trusted, so it does not open.</summary>
     internal static Qcow2CorpusCase Reject(

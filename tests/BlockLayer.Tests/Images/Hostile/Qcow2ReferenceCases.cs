@@ -24,63 +24,63 @@ internal static class Qcow2ReferenceCases
 
     private static IEnumerable<Qcow2CorpusCase> BackingNames =>
     [
-        Backing("E.2.7 absolute", "/etc/passwd", Denied),
-        Backing("E.2.7 upwards", "../etc/passwd", Denied),
-        Backing("E.2.7 upwards by a detour", "below/../../etc/passwd", Denied),
-        Backing("E.2.7 /dev/sda", "/dev/sda", Denied),
-        Backing("E.2.7 /proc/self/fd/0", "/proc/self/fd/0", Denied),
-        Backing("E.2.7 UNC", "\\\\host\\share\\base", s_backslashes),
-        Backing("E.2.7 UNC with slashes", "//host/share/base", Denied),
-        Backing("E.2.7 drive letter", "c:\\base", Denied),
-        Backing("E.2.7 json:", Json, Denied),
-        Backing("E.2.7 nbd:", "nbd:127.0.0.1:10809", Denied),
-        Backing("E.2.7 nbd://", "nbd://host/export", Denied),
-        Backing("E.2.7 file:", "file:base", Denied),
-        Backing("E.2.7 fd:", "fd:3", Denied),
-        Backing("E.2.7 own name", "image", Invalid),
-        Backing("E.2.7 missing file", "missing", Missing),
+        Backing("2.7 absolute", "/etc/passwd", Denied),
+        Backing("2.7 upwards", "../etc/passwd", Denied),
+        Backing("2.7 upwards by a detour", "below/../../etc/passwd", Denied),
+        Backing("2.7 /dev/sda", "/dev/sda", Denied),
+        Backing("2.7 /proc/self/fd/0", "/proc/self/fd/0", Denied),
+        Backing("2.7 UNC", "\\\\host\\share\\base", s_backslashes),
+        Backing("2.7 UNC with slashes", "//host/share/base", Denied),
+        Backing("2.7 drive letter", "c:\\base", Denied),
+        Backing("2.7 json:", Json, Denied),
+        Backing("2.7 nbd:", "nbd:127.0.0.1:10809", Denied),
+        Backing("2.7 nbd://", "nbd://host/export", Denied),
+        Backing("2.7 file:", "file:base", Denied),
+        Backing("2.7 fd:", "fd:3", Denied),
+        Backing("2.7 own name", "image", Invalid),
+        Backing("2.7 missing file", "missing", Missing),
     ];
 
     private static IEnumerable<Qcow2CorpusCase> Chains
     {
         get
         {
-            yield return new("E.2.7 two-image loop", Sound.WithBacking("base", "qcow2"), Refers, Invalid)
+            yield return new("2.7 two-image loop", Sound.WithBacking("base", "qcow2"), Refers, Invalid)
             {
                 Others = Files((BasePath, Sound.WithBacking("image", "qcow2"))),
                 Opened = [ImagePath, BasePath],
             };
-            yield return Chain("E.2.7 chain of 200", 200, null, opened: 200);
-            yield return Chain("E.2.7 chain of 257", 257, Invalid, opened: 256);
+            yield return Chain("2.7 chain of 200", 200, null, opened: 200);
+            yield return Chain("2.7 chain of 257", 257, Invalid, opened: 256);
         }
     }
 
     private static IEnumerable<Qcow2CorpusCase> BackingFormats =>
     [
-        Backing("E.2.7 backing format absent", "base", Denied, format: null),
-        new("E.2.7 backing format lies: a raw disk as qcow2", Sound.WithBacking("base", "qcow2"), Refers, Invalid) { Opened = [ImagePath, BasePath] },
-        new("E.2.7 backing format lies: a qcow2 image as raw", Sound.WithBacking("base", "raw"), Refers, null)
+        Backing("2.7 backing format absent", "base", Denied, format: null),
+        new("2.7 backing format lies: a raw disk as qcow2", Sound.WithBacking("base", "qcow2"), Refers, Invalid) { Opened = [ImagePath, BasePath] },
+        new("2.7 backing format lies: a qcow2 image as raw", Sound.WithBacking("base", "raw"), Refers, null)
         {
             Others = Files((BasePath, Sound.WithBacking("/etc/passwd", "raw"))), // bytes of a disk now, no reference
             Opened = [ImagePath, BasePath],
         },
-        Backing("E.2.7 backing format unknown", "base", BlockErrorKind.Unsupported, format: "tomorrow"),
+        Backing("2.7 backing format unknown", "base", BlockErrorKind.Unsupported, format: "tomorrow"),
     ];
 
     private static IEnumerable<Qcow2CorpusCase> DataFiles =>
     [
-        new("E.2.8 bit without a name", Sound.WithExtensions().With64(72, 1 << 2), Refers, Invalid),
-        new("E.2.8 bit with an empty name", Sound.WithDataFile(""), Refers, Invalid),
-        new("E.2.8 name without the bit", Sound.WithDataFile("data").With64(72, 0), Refers, null),
-        new("E.2.8 data-file-raw without the bit", Sound.With64(88, 1 << 1), InspectionVerdict.Damaged, Invalid),
-        new("E.2.8 the image itself", Sound.WithDataFile("image"), Refers, Invalid),
-        new("E.2.8 its own backing file", WithBoth("base"), Refers, Invalid) { Opened = [ImagePath, BasePath] },
-        new("E.2.8 json:", Sound.WithDataFile(Json), Refers, Denied),
-        new("E.2.8 absolute", Sound.WithDataFile("/etc/passwd"), Refers, Denied),
-        new("E.2.8 upwards", Sound.WithDataFile("../etc/passwd"), Refers, Denied),
-        new("E.2.8 device node", Sound.WithDataFile("/dev/sda"), Refers, Denied),
-        new("E.2.8 missing", Sound.WithDataFile("missing"), Refers, Missing),
-        new("E.2.8 embedded NUL", Sound.WithDataFile("data\0"), InspectionVerdict.Damaged, Invalid),
+        new("2.8 bit without a name", Sound.WithExtensions().With64(72, 1 << 2), Refers, Invalid),
+        new("2.8 bit with an empty name", Sound.WithDataFile(""), Refers, Invalid),
+        new("2.8 name without the bit", Sound.WithDataFile("data").With64(72, 0), Refers, null),
+        new("2.8 data-file-raw without the bit", Sound.With64(88, 1 << 1), InspectionVerdict.Damaged, Invalid),
+        new("2.8 the image itself", Sound.WithDataFile("image"), Refers, Invalid),
+        new("2.8 its own backing file", WithBoth("base"), Refers, Invalid) { Opened = [ImagePath, BasePath] },
+        new("2.8 json:", Sound.WithDataFile(Json), Refers, Denied),
+        new("2.8 absolute", Sound.WithDataFile("/etc/passwd"), Refers, Denied),
+        new("2.8 upwards", Sound.WithDataFile("../etc/passwd"), Refers, Denied),
+        new("2.8 device node", Sound.WithDataFile("/dev/sda"), Refers, Denied),
+        new("2.8 missing", Sound.WithDataFile("missing"), Refers, Missing),
+        new("2.8 embedded NUL", Sound.WithDataFile("data\0"), InspectionVerdict.Damaged, Invalid),
     ];
 
     private static Qcow2CorpusCase Backing(string name, string reference, BlockErrorKind kind, string? format = "raw")

@@ -19,7 +19,8 @@ public sealed class MovingImageTests
     private readonly TestWorld _world = new();
 
     [Fact]
-    public async Task Number_2_21_overlap_that_shows_while_a_copy_is_in_flight_keeps_the_write_from_becoming_durable()
+    [CorpusCase("2.21 overlap that shows while a copy is in flight")]
+    public async Task Overlap_that_shows_while_a_copy_is_in_flight_keeps_the_write_from_becoming_durable()
     {
         byte[] before = await CreateAsync(static image => image.Write(image.DataEntry(3), Copied | (ulong)image.L1));
         var gate = new GatedFileNode(await _world.OpenFileAsync("disk"));
@@ -40,7 +41,8 @@ public sealed class MovingImageTests
     }
 
     [Fact]
-    public async Task Number_2_21_a_copy_is_not_made_into_metadata_that_is_counted_as_free()
+    [CorpusCase("2.21 copy into metadata that is counted as free")]
+    public async Task A_copy_is_not_made_into_metadata_that_is_counted_as_free()
     {
         byte[] before = await CreateAsync(static image =>
         {
@@ -58,7 +60,8 @@ public sealed class MovingImageTests
     }
 
     [Fact]
-    public async Task Number_2_22_a_file_that_is_cut_under_a_reader_fails_what_is_gone_and_nothing_else()
+    [CorpusCase("2.22 file cut")]
+    public async Task A_file_that_is_cut_under_a_reader_fails_what_is_gone_and_nothing_else()
     {
         byte[] before = await CreateAsync(static _ => { });
         await using Qcow2Node node = await _world.OpenAsync("disk", NodeAccess.ReadOnly);
@@ -83,7 +86,8 @@ public sealed class MovingImageTests
     }
 
     [Fact]
-    public async Task Number_2_22_a_file_that_is_replaced_under_a_reader_is_read_as_it_was()
+    [CorpusCase("2.22 file replaced by rename")]
+    public async Task A_file_that_is_replaced_under_a_reader_is_read_as_it_was()
     {
         await CreateAsync(static _ => { });
         await using Qcow2Node node = await _world.OpenAsync("disk", NodeAccess.ReadOnly);
@@ -96,7 +100,8 @@ public sealed class MovingImageTests
     }
 
     [Fact]
-    public async Task Number_2_22_a_second_writer_is_refused()
+    [CorpusCase("2.22 second writer")]
+    public async Task A_second_writer_is_refused()
     {
         await CreateAsync(static _ => { });
         var opener = new ImageOpener(BuiltInFormats.All, _world.Environment);
