@@ -43,6 +43,16 @@ public abstract class FilterNode : BlockNode
         return previous;
     }
 
+    /// <summary>Takes over length and limits again, here and in the filters above: what they show was replaced. The caller has drained them.</summary>
+    internal void TakeOverAgain()
+    {
+        TakeOverFrom(Filtered.Child);
+        foreach (BlockEdge edge in Parents)
+        {
+            (edge.Parent as FilterNode)?.TakeOverAgain();
+        }
+    }
+
     private protected override bool GrowsOnWrite => Filtered.Child.GrowsBelow;
 
     private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)

@@ -14,7 +14,7 @@ namespace BlockLayer.Images;
 /// it to write back tables, release locks and close the files. Code that awaits a request may go on inside the library's call that completed it: what
 /// blocks there, computes for long or never awaits anything that is not complete already, holds up other requests and jobs.
 /// </remarks>
-public sealed class Disk : IAsyncDisposable
+public sealed partial class Disk : IAsyncDisposable
 {
     private readonly RootNode _root;
     private readonly Lock _gate = new();
