@@ -8,6 +8,7 @@ namespace BlockLayer.Tests.Cli;
 /// <summary>What the commands that only look make of an image whose lists are damaged, or were written to deceive.</summary>
 public sealed class DamagedImageCommandTests : IDisposable
 {
+    private const int SnapshotCountAt = 60;
     private const int ExtraSizeAt = 36;
     private const int SnapshotNameAt = 40 + 24 + 1; // behind the extra data of version 3 and an id of one digit
     private const int BitmapNameAt = 24;
@@ -30,6 +31,23 @@ public sealed class DamagedImageCommandTests : IDisposable
         Assert.Equal(
             new BlkRun.Outcome(ExitCode.Failure, "", damage.Replace("The snapshots cannot be read", "blk: @a.qcow2", StringComparison.Ordinal) + "\n"),
             await _blk.RunAsync("snapshot", "list", "@a.qcow2"));
+    }
+
+    [Fact]
+    public async Task An_image_whose_snapshots_cannot_be_read_is_written_after_the_repair_that_the_refusal_names()
+    {
+        await CreateAsync();
+        await PutAsync(SnapshotCountAt, [0, 1, 0, 1]);
+        BlkRun.Outcome refused = await _blk.RunAsync("resize", "@a.qcow2", "2M");
+        Assert.Equal(ExitCode.Failure, refused.Code);
+        Assert.Contains(
+            "The snapshots cannot be read, so nobody knows what they use: nb_snapshots is 65537 at byte 60; allowed is 0 to 65536. The image can be read, and is repaired by 'blk check -r all'.",
+            refused.Error,
+            StringComparison.Ordinal);
+
+        Assert.Contains("1 of 65537 snapshots are left", await _blk.SucceedAsync("check", "-r", "all", "@a.qcow2"), StringComparison.Ordinal);
+        await _blk.SucceedAsync("resize", "@a.qcow2", "2M");
+        Assert.Contains("one", await _blk.SucceedAsync("snapshot", "list", "@a.qcow2"), StringComparison.Ordinal);
     }
 
     [Fact]

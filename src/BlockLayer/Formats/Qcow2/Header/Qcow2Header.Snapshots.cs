@@ -25,9 +25,9 @@ internal sealed partial record Qcow2Header
             : table.Overlaps(L1TableRange) ? SnapshotOverlap(table, "L1 table", L1TableRange)
             : null;
 
-    /// <summary>That so many snapshots, told by the header, are none: nothing but zeroes is where the table should say something of them.</summary>
+    /// <summary>That so many of the snapshots are none: there are zeroes where the table should say something of them.</summary>
     public string DescribeEmptySnapshots(long empty)
-        => $"nb_snapshots is {SnapshotCount} at byte {NbSnapshotsAt}, but the table says something of {SnapshotCount - empty} only; the entries of the other {empty} are empty.";
+        => $"nb_snapshots is {SnapshotCount} at byte {NbSnapshotsAt}, but the table has {SnapshotCount - empty}; its other entries are empty.";
 
     private static ImageFormatException SnapshotOverlap(ByteRange table, string other, ByteRange otherRange)
         => ImageFormatException.Corrupt("snapshot table", SnapshotsOffsetAt, $"snapshot table {table} overlaps {other} {otherRange}.");

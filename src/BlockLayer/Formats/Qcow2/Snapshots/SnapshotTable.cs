@@ -1,6 +1,5 @@
 using System.Globalization;
 using BlockLayer.Errors;
-using BlockLayer.Primitives;
 
 namespace BlockLayer.Formats.Qcow2;
 

@@ -99,7 +99,7 @@ public sealed class SnapshotTableRepairTests
         await using Qcow2Node node = await _world.OpenAsync("image", NodeAccess.ReadOnly);
         DamagedImage image = new(await ReadFileAsync());
         ImageCheckReport one = await node.CheckAsync(progress: null, CancellationToken.None);
-        Assert.Equal(["nb_snapshots is 3 at byte 60, but the table says something of 2 only; the entries of the other 1 are empty."], one.Findings.Select(static finding => finding.Message));
+        Assert.Equal(["nb_snapshots is 3 at byte 60, but the table has 2; its other entries are empty."], one.Findings.Select(static finding => finding.Message));
         image.Write32(60, 5);
         await WriteFileAsync(image.File);
         await using Qcow2Node more = await _world.OpenAsync("image", NodeAccess.ReadOnly);
