@@ -33,6 +33,20 @@ internal sealed class WritingJob
         return new WritingJob(image, reopen, filter);
     }
 
+    /// <summary>Only the first step.</summary>
+    internal static async Task<NodeReopen> MakeWritableAsync(BlockNode image)
+    {
+        using GraphChange change = await GraphChange.BeginAsync(image, CancellationToken.None);
+        return await NodeReopen.MakeWritableAsync(change, image, CancellationToken.None);
+    }
+
+    /// <summary>Only the last step.</summary>
+    internal static async Task RestoreAsync(NodeReopen reopen, BlockNode image)
+    {
+        using GraphChange change = await GraphChange.BeginAsync(image, CancellationToken.None);
+        await reopen.RestoreAsync(change);
+    }
+
     /// <summary>As the job's completion would.</summary>
     internal async Task ResizeAsync(long length)
     {
