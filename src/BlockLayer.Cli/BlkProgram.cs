@@ -25,6 +25,8 @@ internal static class BlkProgram
         new ResizeCommand(),
         new AmendCommand(),
         new PullCommand(),
+        new RebaseCommand(),
+        new CommitCommand(),
         new MirrorCommand(),
         new DemoCommand(),
     ];

@@ -31,6 +31,8 @@ internal sealed class WatchedFiles(StorageProvider files) : StorageProvider
 
     public override StorageFileInfo? GetInfo(string path) => files.GetInfo(path);
 
+    public override IReadOnlyList<string> ListFiles(string directory) => files.ListFiles(directory);
+
     public override string GetRealPath(string path) => files.GetRealPath(path);
 
     public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken) => files.RenameAsync(path, newPath, cancellationToken);

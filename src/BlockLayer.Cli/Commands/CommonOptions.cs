@@ -22,6 +22,8 @@ internal static class CommonOptions
 
     internal static Option Snapshot { get; } = Option.Value(null, "snapshot", "NAME", "look at this internal snapshot (id or name) instead of the present state");
 
+    internal static Option DryRun { get; } = Option.Flag(null, "dry-run", "only tell what would be copied, and which files would be changed, invalid or not needed any more");
+
     internal static Option Progress { get; } = Option.Flag('p', "progress", "show progress even when standard error is no terminal");
 
     internal static Option Quiet { get; } = Option.Flag('q', "quiet", "print nothing but errors");

@@ -1,6 +1,7 @@
 using System.Runtime.ExceptionServices;
 using BlockLayer.Cli.CommandLine;
 using BlockLayer.Cli.Terminal;
+using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Primitives;
@@ -21,7 +22,7 @@ internal sealed class PullCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (1, 1);
 
-    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_base, s_bandwidth, CommonOptions.PassphraseFile, CommonOptions.Progress, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [CommonOptions.Format, s_base, s_bandwidth, CommonOptions.DryRun, CommonOptions.PassphraseFile, CommonOptions.Progress, CommonOptions.Quiet];
 
     internal override string Example => "blk pull current.qcow2 --base template.qcow2 --bandwidth 100M --progress";
 
@@ -35,6 +36,7 @@ internal sealed class PullCommand : Command
         var options = new StreamOptions { BaseName = basePath, BytesPerSecond = arguments.GetSize(s_bandwidth) ?? 0 };
         var open = new DiskOptions
         {
+            Access = arguments.Has(CommonOptions.DryRun) ? NodeAccess.ReadOnly : NodeAccess.ReadWrite,
             Format = arguments.Get(CommonOptions.Format),
             Policy = context.PolicyFor([path, .. basePath is null ? [] : new[] { basePath }]),
             Environment = context.Environment,
@@ -43,6 +45,13 @@ internal sealed class PullCommand : Command
         Disk disk = await context.OpenDiskAsync(path, open).ConfigureAwait(false);
         await using (disk.ConfigureAwait(false))
         {
+            if (arguments.Has(CommonOptions.DryRun))
+            {
+                BlockNode? basis = basePath is null ? null : BackingChain.FindByPath(disk.Root, basePath);
+                PlanText.Write(await ChainPlanner.PlanPullAsync(disk.Root, basis, interrupted).ConfigureAwait(false), context.Out);
+                return ExitCode.Success;
+            }
+
             long lacking = await PullWatch.MeasureLackingAsync(disk, basePath, interrupted).ConfigureAwait(false);
             JobResult result = await PullAsync(disk, options, lacking, context).ConfigureAwait(false);
             if (result.Error is { } error)

@@ -112,6 +112,19 @@ public sealed class SimulatedStorageProvider : StorageProvider
     public override string GetRealPath(string path) => SimulatedPath.Resolve(path, _links);
 
     /// <inheritdoc/>
+    public override IReadOnlyList<string> ListFiles(string directory)
+    {
+        string name = GetRealPath(directory);
+        return
+        [
+            .. Volume.Names.Keys.Concat(_links.Keys)
+                .Where(file => SimulatedPath.GetDirectory(file) == name)
+                .Order(StringComparer.Ordinal)
+                .Select(file => Path.Combine(directory, file[(file.LastIndexOf('/') + 1)..])),
+        ];
+    }
+
+    /// <inheritdoc/>
     public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken)
     {
         string from = GetRealPath(path);

@@ -55,6 +55,9 @@ public sealed class RecordingStorageProvider : StorageProvider
     public override string GetRealPath(string path) => _inner.GetRealPath(path);
 
     /// <inheritdoc/>
+    public override IReadOnlyList<string> ListFiles(string directory) => _inner.ListFiles(directory);
+
+    /// <inheritdoc/>
     public override async ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken)
     {
         string from = _inner.GetRealPath(path);

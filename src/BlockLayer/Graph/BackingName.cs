@@ -53,8 +53,8 @@ internal static class BackingName
             };
     }
 
-    // The file that holds an image's header: of a format with a separate data file, not that one.
-    private static StorageNode? FileOf(BlockNode node)
+    /// <summary>The file that holds an image's header: of a format with a separate data file, not that one. Null where it is in no file.</summary>
+    internal static StorageNode? FileOf(BlockNode node)
     {
         BlockNode? at = node;
         while (at is not null and not StorageNode)

@@ -18,6 +18,11 @@ public abstract class StorageProvider
     /// </summary>
     public abstract string GetRealPath(string path);
 
+    /// <summary>The files in a directory, links and devices included, other directories and what lies in them left out.</summary>
+    /// <returns>Paths that begin with <paramref name="directory"/> as it was given, in ordinal order.</returns>
+    /// <exception cref="Errors.BlockLayerException">NotFound: there is no such directory; Denied, Io.</exception>
+    public abstract IReadOnlyList<string> ListFiles(string directory);
+
     /// <summary>Gives a file another name in the same file system, replacing what has it. Durable after <see cref="FlushDirectoryAsync"/>.</summary>
     public abstract ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken);
 

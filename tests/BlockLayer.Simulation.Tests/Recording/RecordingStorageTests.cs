@@ -124,6 +124,8 @@ public class RecordingStorageTests
 
         public override StorageFileInfo? GetInfo(string path) => _local.GetInfo(Local(path));
 
+        public override IReadOnlyList<string> ListFiles(string directory) => _local.ListFiles(folder);
+
         public override string GetRealPath(string path) => path;
 
         public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken)

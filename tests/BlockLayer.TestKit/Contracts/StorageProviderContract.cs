@@ -51,6 +51,20 @@ public abstract class StorageProviderContract : StorageFixture
             async () => await Provider.OpenAsync(PathOf("file"), new StorageOpenOptions { Mode = StorageOpenMode.CreateNew }, s_none)));
 
     [Fact]
+    public Task Files_of_a_directory_are_listed_in_order_by_the_name_that_was_given() => RunAsync(async () =>
+    {
+        await (await CreateAsync()).DisposeAsync();
+        foreach (string name in (string[])["b", "a"])
+        {
+            await (await Provider.OpenAsync(PathOf(name), new StorageOpenOptions { Writable = true, Mode = StorageOpenMode.CreateNew }, s_none)).DisposeAsync();
+        }
+
+        string directory = Path.GetDirectoryName(PathOf("file"))!;
+
+        Assert.Equal([PathOf("a"), PathOf("b"), PathOf("file")], Provider.ListFiles(directory));
+    });
+
+    [Fact]
     public Task Directory_is_refused() => RunAsync(async () =>
     {
         await (await CreateAsync()).DisposeAsync();

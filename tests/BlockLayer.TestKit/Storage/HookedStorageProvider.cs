@@ -28,6 +28,9 @@ public sealed class HookedStorageProvider : StorageProvider
     public override StorageFileInfo? GetInfo(string path) => _inner.GetInfo(path);
 
     /// <inheritdoc/>
+    public override IReadOnlyList<string> ListFiles(string directory) => _inner.ListFiles(directory);
+
+    /// <inheritdoc/>
     public override string GetRealPath(string path) => _inner.GetRealPath(path);
 
     /// <inheritdoc/>

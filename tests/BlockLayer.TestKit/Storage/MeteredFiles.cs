@@ -76,6 +76,10 @@ public sealed class MeteredFiles : StorageProvider
         => _files.TryGetValue(path, out MeteredFile? file) ? new StorageFileInfo(file.Identity, StorageFileKind.Regular, file.Length) : null;
 
     /// <inheritdoc/>
+    public override IReadOnlyList<string> ListFiles(string directory)
+        => [.. _files.Keys.Where(file => Path.GetDirectoryName(file) == directory).Order(StringComparer.Ordinal)];
+
+    /// <inheritdoc/>
     public override string GetRealPath(string path) => Path.GetFullPath(path);
 
     /// <inheritdoc/>

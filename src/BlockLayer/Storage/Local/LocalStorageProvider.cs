@@ -1,3 +1,5 @@
+using BlockLayer.Errors;
+
 namespace BlockLayer.Storage;
 
 /// <summary>
@@ -32,6 +34,29 @@ public sealed class LocalStorageProvider : StorageProvider
 
     /// <inheritdoc/>
     public override string GetRealPath(string path) => _platform.GetRealPath(path);
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> ListFiles(string directory)
+    {
+        try
+        {
+            string[] files = Directory.GetFiles(directory);
+            Array.Sort(files, StringComparer.Ordinal);
+            return files;
+        }
+        catch (DirectoryNotFoundException error)
+        {
+            throw new BlockLayerException(BlockErrorKind.NotFound, "There is no such directory.", error) { Path = directory };
+        }
+        catch (UnauthorizedAccessException error)
+        {
+            throw new BlockLayerException(BlockErrorKind.Denied, "The directory may not be listed.", error) { Path = directory };
+        }
+        catch (IOException error)
+        {
+            throw new BlockLayerException(BlockErrorKind.Io, $"The directory cannot be listed: {error.Message}", error) { Path = directory };
+        }
+    }
 
     /// <inheritdoc/>
     public override async ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken)

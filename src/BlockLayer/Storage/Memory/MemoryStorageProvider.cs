@@ -92,6 +92,20 @@ public sealed class MemoryStorageProvider : StorageProvider
     }
 
     /// <inheritdoc/>
+    public override IReadOnlyList<string> ListFiles(string directory)
+    {
+        string name = GetRealPath(directory);
+        string prefix = name == "/" ? name : name + "/";
+        lock (_gate)
+        {
+            return IsDirectoryLocked(name)
+                ? [.. _files.Keys.Where(file => file.StartsWith(prefix, StringComparison.Ordinal) && file.IndexOf('/', prefix.Length) < 0)
+                    .Select(file => Path.Combine(directory, file[prefix.Length..]))]
+                : throw new BlockLayerException(BlockErrorKind.NotFound, "There is no such directory.") { Path = directory };
+        }
+    }
+
+    /// <inheritdoc/>
     public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken)
     {
         string name = GetRealPath(path);

@@ -406,6 +406,8 @@ public sealed class KnownAttackTests : IDisposable
 
         public override StorageFileInfo? GetInfo(string path) => files.GetInfo(path);
 
+        public override IReadOnlyList<string> ListFiles(string directory) => files.ListFiles(directory);
+
         public override string GetRealPath(string path) => files.GetRealPath(path);
 
         public override ValueTask RenameAsync(string path, string newPath, CancellationToken cancellationToken) => files.RenameAsync(path, newPath, cancellationToken);

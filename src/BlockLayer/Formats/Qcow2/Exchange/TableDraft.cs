@@ -114,6 +114,22 @@ internal sealed partial class TableDraft
         }
     }
 
+    /// <summary>Counts everything that an L1 table leads to in the image's own file once less. Clusters of a data file have no counts.</summary>
+    /// <exception cref="ImageFormatException">Corrupt: an entry that cannot be followed, or a refcount that does not cover it.</exception>
+    internal async ValueTask DropReferencesAsync(ulong[] l1, CancellationToken cancellationToken)
+    {
+        if (!_geometry.HasDataFile)
+        {
+            await ChangeReferencesAsync(l1, change: -1, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        foreach ((HostOffset table, int uses) in TablesOf(l1))
+        {
+            Change(table.Cluster(_geometry), -uses);
+        }
+    }
+
     /// <summary>
     /// Gives an L1 table copied flags that agree with the counts, which are final by now: its words are changed, and an L2 table whose flags change is replaced by a copy.
     /// </summary>

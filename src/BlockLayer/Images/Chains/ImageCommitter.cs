@@ -1,0 +1,195 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Jobs;
+using BlockLayer.Primitives;
+
+namespace BlockLayer.Images;
+
+/// <summary>
+/// Writes what an image and those between hold into an image below them, their base, and empties the image. Afterwards the base alone shows what the image showed.
+/// </summary>
+/// <remarks>
+/// <para>The image reads the same at every moment: it hides what is written below it until the base is durable, and only then lets its own copy go. After a crash or a cancel
+/// the same commit is simply run again.</para>
+/// <para>Whatever else reads the base reads something else afterwards: other overlays of it, and images between it and the committed one. <see cref="ChainPlanner"/> names
+/// them before.</para>
+/// </remarks>
+public sealed class ImageCommitter
+{
+    private const int PieceLength = 1 << 20;
+
+    private readonly BlockNode _top;
+    private readonly BlockNode _bottom;
+    private readonly BlockNode? _base; // null: nothing is written
+    private readonly IProgress<ByteProgress>? _progress;
+    private readonly AsyncLock _turn = new();
+    private BlockStatus _run; // guarded by _turn; the run that begins at _runStart
+    private long _runStart;   // guarded by _turn
+    private long _cursor;     // guarded by _turn
+    private long _data;       // interlocked
+    private long _zeroes;     // interlocked
+
+    private ImageCommitter(BlockNode top, BlockNode bottom, BlockNode? basis, IProgress<ByteProgress>? progress)
+    {
+        _top = top;
+        _bottom = bottom;
+        _base = basis;
+        _progress = progress;
+    }
+
+    /// <summary>Commits an image. A base that is shorter grows first. The base is durable before the image is emptied, and both are on return.</summary>
+    /// <param name="image">The image, open for writing with its chain; filters on top are looked through.</param>
+    /// <param name="basis">An image of the chain, which is made writable as long as it takes; null: the image's own backing file.</param>
+    /// <param name="options">How; null for the defaults.</param>
+    /// <param name="progress">Told how far the copy is.</param>
+    /// <param name="cancellationToken">Honoured between pieces. The base then holds part of what was committed, and the image shows what it did.</param>
+    /// <exception cref="BlockLayerException">
+    /// NotFound: there is no such base below the image; ReadOnly, Denied: image or base cannot be written; Unsupported: the base cannot grow, or the image cannot be emptied;
+    /// Conflict: a job works with the chain, or somebody else uses the base; NoSpace, Io, Corrupt. The image shows the same as before in any case.
+    /// </exception>
+    public static async ValueTask<ImageCommitResult> CommitAsync(
+        BlockNode image,
+        BlockNode? basis = null,
+        ImageCommitOptions? options = null,
+        IProgress<ByteProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        options ??= new ImageCommitOptions();
+        (BlockNode top, BlockNode bottom, BlockNode target) = Find(image, basis);
+        if (top.IsReadOnly)
+        {
+            throw Refusal(top, BlockErrorKind.ReadOnly, $"'{top.NodeName}' is open read-only; to commit it, open it for writing.");
+        }
+
+        IEmptiableImage? emptied = ImageToEmpty(top, bottom, options);
+        emptied?.ThrowIfCannotMakeEmpty();
+        ImageCommitResult result;
+        using (ChainClaim.Take(top, bottom, "A commit"))
+        {
+            BaseAccess access = await BaseAccess.TakeAsync(bottom, cancellationToken).ConfigureAwait(false);
+            await using (access.ConfigureAwait(false))
+            {
+                long grown = Math.Max(0, top.Length - target.Length);
+                if (grown > 0)
+                {
+                    await target.ResizeAsync(top.Length, cancellationToken: cancellationToken).ConfigureAwait(false);
+                }
+
+                var committer = new ImageCommitter(top, bottom, target, progress);
+                await committer.RunAsync(options, cancellationToken).ConfigureAwait(false);
+                await target.FlushAsync(cancellationToken).ConfigureAwait(false);
+                result = new ImageCommitResult(committer._data, committer._zeroes, grown, emptied is not null);
+            }
+        }
+
+        if (emptied is not null)
+        {
+            await emptied.MakeEmptyAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return result;
+    }
+
+    /// <summary>What <see cref="CommitAsync"/> would do. Asks what is allocated, reads no data and changes nothing.</summary>
+    /// <param name="image">The image, open with its chain.</param>
+    /// <param name="basis">An image of the chain; null: the image's own backing file.</param>
+    /// <param name="options">How; null for the defaults.</param>
+    /// <param name="progress">Told how far it is.</param>
+    /// <param name="cancellationToken">Honoured between runs.</param>
+    /// <exception cref="BlockLayerException">NotFound: there is no such base below the image; Unsupported: the image cannot be emptied; Io, Corrupt.</exception>
+    public static async ValueTask<ImageCommitResult> MeasureAsync(
+        BlockNode image,
+        BlockNode? basis = null,
+        ImageCommitOptions? options = null,
+        IProgress<ByteProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        options ??= new ImageCommitOptions();
+        (BlockNode top, BlockNode bottom, BlockNode target) = Find(image, basis);
+        bool empties = ImageToEmpty(top, bottom, options) is not null;
+        var committer = new ImageCommitter(top, bottom, basis: null, progress);
+        await committer.RunAsync(options, cancellationToken).ConfigureAwait(false);
+        return new ImageCommitResult(committer._data, committer._zeroes, Math.Max(0, top.Length - target.Length), empties);
+    }
+
+    /// <summary>The image that is committed, the last one above the base, and the base.</summary>
+    /// <exception cref="BlockLayerException">NotFound.</exception>
+    internal static (BlockNode Top, BlockNode Bottom, BlockNode Base) Find(BlockNode image, BlockNode? basis)
+    {
+        BlockNode top = image.SkipFilters();
+        BlockNode target = (basis ?? top.Backing)?.SkipFilters()
+            ?? throw Refusal(top, BlockErrorKind.NotFound, top.BackingReference is { } unopened
+                ? $"The backing file {unopened} of '{top.NodeName}' is not open."
+                : $"'{top.NodeName}' has no backing file to be committed into.");
+        BlockNode bottom = BackingChain.OverlayOf(top, target)
+            ?? throw Refusal(target, BlockErrorKind.NotFound, $"'{target.NodeName}' is not below '{top.NodeName}' in its backing chain.");
+        return (top, bottom, target);
+    }
+
+    private static IEmptiableImage? ImageToEmpty(BlockNode top, BlockNode bottom, ImageCommitOptions options)
+        => options.Committed == CommittedImage.Keep || top != bottom ? null
+            : top as IEmptiableImage
+                ?? throw Refusal(top, BlockErrorKind.Unsupported, $"'{top.NodeName}' ({top.DriverName}) cannot be emptied after the commit; keep what it holds.");
+
+    private static BlockLayerException Refusal(BlockNode node, BlockErrorKind kind, string message) => new(kind, message) { NodeName = node.NodeName, Path = node.Path };
+
+    private async ValueTask RunAsync(ImageCommitOptions options, CancellationToken cancellationToken)
+    {
+        BlockEnvironment environment = _top.Environment;
+        int workers = _base is null ? 1 : options.Workers ?? Math.Max(2, environment.Work.Degree);
+        await ParallelWalk.RunAsync(environment, workers, WorkAsync, cancellationToken).ConfigureAwait(false);
+        _progress?.Report(new ByteProgress(_top.Length, _top.Length));
+    }
+
+    private async Task WorkAsync(CancellationToken cancellationToken)
+    {
+        Func<CancellationToken, ValueTask<Piece?>> next = NextAsync; // made once, not a piece
+        using PooledBuffer buffer = _top.Environment.Buffers.Rent(PieceLength);
+        while (await ParallelWalk.TakeTurnAsync(_top.Environment, _turn, next, cancellationToken).ConfigureAwait(false) is { } piece)
+        {
+            Interlocked.Add(ref piece.IsZero ? ref _zeroes : ref _data, piece.Length);
+            if (_base is null)
+            {
+                continue;
+            }
+
+            if (piece.IsZero)
+            {
+                await _base.WriteZeroesAsync(piece.Start, piece.Length, ZeroFlags.MayUnmap, cancellationToken).ConfigureAwait(false);
+                continue;
+            }
+
+            Memory<byte> bytes = buffer.Memory[..(int)piece.Length];
+            await _top.ReadAsync(piece.Start, bytes, cancellationToken: cancellationToken).ConfigureAwait(false);
+            await _base.WriteAsync(piece.Start, bytes, cancellationToken: cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // Pieces of data end where a piece could start, so that two workers do not meet in a cluster of the base.
+    private async ValueTask<Piece?> NextAsync(CancellationToken cancellationToken)
+    {
+        while (_cursor < _top.Length)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            _progress?.Report(new ByteProgress(_cursor, _top.Length));
+            long start = _cursor;
+            if (start >= _runStart + _run.Length)
+            {
+                _run = await BackingChain.GetStatusAsync(_top, _bottom, start, _top.Length - start, cancellationToken).ConfigureAwait(false);
+                _runStart = start;
+            }
+
+            long end = _runStart + _run.Length;
+            bool isData = _run.IsAllocated && !_run.IsZero;
+            _cursor = isData && _base is not null ? Math.Min(end, Alignment.RoundDown(start, PieceLength) + PieceLength) : end;
+            if (_run.IsAllocated)
+            {
+                return new Piece(start, _cursor - start, _run.IsZero);
+            }
+        }
+
+        return null;
+    }
+
+    private readonly record struct Piece(long Start, long Length, bool IsZero);
+}
