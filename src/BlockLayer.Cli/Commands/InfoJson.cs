@@ -1,5 +1,4 @@
 using System.Text.Json;
-using BlockLayer.Graph;
 using BlockLayer.Images;
 
 namespace BlockLayer.Cli.Commands;
