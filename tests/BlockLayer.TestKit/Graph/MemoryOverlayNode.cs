@@ -150,6 +150,20 @@ internal sealed partial class MemoryOverlayNode : BlockNode
 
     private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
     {
+        lock (_gate)
+        {
+            // What lies behind the new end must not come back when the disk grows again.
+            foreach (long index in _clusters.Keys.Where(index => index * _clusterSize >= length).ToList())
+            {
+                _clusters.Remove(index);
+            }
+
+            if (_clusters.TryGetValue(length / _clusterSize, out byte[]? last) && last.Length > 0)
+            {
+                last.AsSpan((int)(length % _clusterSize)).Clear();
+            }
+        }
+
         SetLength(length);
         return ValueTask.CompletedTask;
     }
