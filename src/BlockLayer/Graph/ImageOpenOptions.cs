@@ -12,7 +12,7 @@ public sealed record ImageOpenOptions
     /// </summary>
     public IReadOnlyDictionary<string, string> FormatOptions { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>Whether the top image can be written; its backing files never can.</summary>
+    /// <summary>Whether the top image can be written. Its backing files are opened to be read; where the top can be written, jobs write them when that is their work.</summary>
     public NodeAccess Access { get; init; } = NodeAccess.ReadOnly;
 
     /// <summary>Id, or else name, of an internal snapshot that the top image shows instead of its present state; only for reading. Null for the present state.</summary>

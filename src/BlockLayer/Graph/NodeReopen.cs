@@ -83,22 +83,22 @@ internal sealed class NodeReopen
         }
 
         Debug.Assert(change.Drain.Covers(_image), "access changes while nobody is inside");
-        if (uses.Count == 1)
+        if (uses.Count > 1)
         {
-            ThrowIfWritten(_image);
-            foreach (BlockNode part in uses.Parts.Reverse())
-            {
-                await part.SettleToReadAsync().ConfigureAwait(false);
-            }
-
-            _image.WritableFor = null;
+            uses.Count--;
             _isRestored = true;
-            await EndAsync(uses.Parts).ConfigureAwait(false);
             return;
         }
 
-        uses.Count--;
+        ThrowIfWritten(_image);
+        foreach (BlockNode part in uses.Parts.Reverse()) // the image first: its files are still written by that
+        {
+            await part.SettleToReadAsync().ConfigureAwait(false);
+        }
+
+        _image.WritableFor = null;
         _isRestored = true;
+        await EndAsync(uses.Parts).ConfigureAwait(false);
     }
 
     /// <summary>The image and what it keeps its bytes in, what stands below first. Its backing chain is no part of it.</summary>
