@@ -215,6 +215,17 @@ public sealed class ImageInspectorTests
     }
 
     [Fact]
+    public async Task A_reader_gives_what_its_budget_allows_and_then_nothing()
+    {
+        _files.Put("disk", new byte[10_000]);
+        await using BlockStorage file = await _files.OpenAsync("disk", new StorageOpenOptions(), default);
+        InspectionReader reader = await InspectionReader.StartAsync(file, headLength: 100, budget: 1000, default);
+        Assert.Equal(900, (await reader.ReadAsync(500, 5000, default)).Length);
+        Assert.Equal(0, (await reader.ReadAsync(500, 5000, default)).Length);
+        Assert.Equal((1000, 1000), (reader.BytesRead, _files.BytesRead));
+    }
+
+    [Fact]
     public async Task A_file_that_cannot_be_read_is_an_error_and_no_verdict()
     {
         var missing = new InspectOptions { Environment = _environment };

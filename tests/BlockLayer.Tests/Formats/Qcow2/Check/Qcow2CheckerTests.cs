@@ -141,6 +141,16 @@ public sealed class Qcow2CheckerTests
     }
 
     [Fact]
+    public async Task Every_cluster_of_the_file_whose_refcount_cannot_be_read_is_counted_as_not_checked()
+    {
+        byte[] file = Empty(clusters: 6, l1Entries: 1);
+        BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(65536), (2 * 65536) + 512);
+        ImageCheckReport report = await Check(file, Qcow2Header.Parse(file));
+        Assert.Equal(6, report.CheckErrors);
+        Assert.Contains(report.Findings, static finding => finding.Message == "The refcounts of 6 clusters from cluster 0 on cannot be read.");
+    }
+
+    [Fact]
     public async Task A_file_that_is_an_endless_hole_is_checked_like_a_short_one()
     {
         Qcow2Header header = Qcow2Header.Parse(Empty(clusters: 6, l1Entries: 1)) with { ClusterBits = 9 };

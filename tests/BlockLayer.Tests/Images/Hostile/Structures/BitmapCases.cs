@@ -58,7 +58,8 @@ internal static class BitmapCases
     private static StructureCase ReadOnly(string name, Action<DamagedImage> spoil)
         => Qcow2Case.Of(name, Seed, OpenVerdict.OpenReadOnly, BlockErrorKind.Corrupt, spoil);
 
-    // One bitmap says nothing that can be used: the disk is written, and the bitmap is marked as not kept.
+    // One bitmap says nothing that can be used: the disk is written, and the bitmap is marked as not kept, so that nobody believes it later. The spec wants such a bitmap
+    // left alone and says nothing against the disk; QEMU opens no image that has one.
     private static StructureCase Unusable(string name, Action<DamagedImage> spoil) => Qcow2Case.Of(name, Seed, OpenVerdict.OpenWithWarning, null, spoil);
 
     private static StructureCase Ok(string name, Action<DamagedImage> spoil) => Qcow2Case.Of(name, Seed, OpenVerdict.Ok, null, spoil);

@@ -27,6 +27,8 @@ internal static class RefcountCases
         Reject("2.14 table of 8 MiB that ends past the end", BlockErrorKind.Corrupt, static image => image.Write32(Qcow2Case.RefcountTableClustersAt, 8192)),
 
         Block("2.14 block unaligned", ReadOnly, static image => image.Flip(image.RefcountTable, 512)),
+
+        // The spec says they are 0, and where the block is they do not change: a check tells, and everybody goes on, as QEMU does.
         Block("2.14 block with reserved bits", Warning, static image => image.Flip(image.RefcountTable, 1)),
         Block("2.14 block past the end", ReadOnly, static image => image.Write(image.RefcountTable, 1 << 30)),
         Block("2.14 block at 2^63", ReadOnly, static image => image.Write(image.RefcountTable, 1UL << 63)),
@@ -34,6 +36,8 @@ internal static class RefcountCases
         Block("2.14 block inside the L1 table", ReadOnly, static image => image.Write(image.RefcountTable, (ulong)image.L1)),
         Block("2.14 block that counts itself as free", ReadOnly, static image => Count(image, image.RefcountBlock, 0)),
         Block("2.14 block shared by two entries", ReadOnly, static image => image.Write(image.RefcountTable + 8, image.Read(image.RefcountTable))),
+
+        // Its cluster counts as free, which a check tells. Whoever is about to hand it out finds that it is a block; until then nothing is in danger.
         Block("2.14 block that no block covers", Warning, MoveBlockBehindAll),
         Block("2.14 block dropped", ReadOnly, static image => image.Write(image.RefcountTable, 0)),
 
@@ -42,7 +46,7 @@ internal static class RefcountCases
         Block("2.14 count 0 of an L2 table", ReadOnly, static image => Count(image, image.L2, 0)),
         Block("2.14 count 0 of the refcount table", ReadOnly, static image => Count(image, image.RefcountTable, 0)),
 
-        // Only a check can know before a request meets it, which is then refused: Qcow2DamageTests.
+        // Only a check can know before a request meets it, which is then refused: Qcow2DamageTests. QEMU writes even that.
         Block("2.14 count 0 of data", Warning, static image => Count(image, image.Data, 0)),
         Block("2.14 count 0 of everything", ReadOnly, static image => image.File.AsSpan((int)image.RefcountBlock, image.Geometry.ClusterSize).Clear()),
         Block("2.14 every count as large as can be", Warning, static image => image.File.AsSpan((int)image.RefcountBlock, image.Geometry.ClusterSize).Fill(0xff)),
