@@ -52,6 +52,7 @@ internal static class Comparison
         ("subclusters", SubclusterRows.MeasureAsync),
         ("convert", ConvertRows.MeasureAsync),
         ("pull", PullRows.MeasureAsync),
+        ("chain", ChainRows.MeasureAsync),
         ("compressed", CompressedRows.MeasureAsync),
         ("metadata", MetadataRows.MeasureAsync),
     ];

@@ -16,7 +16,7 @@ namespace BlockLayer.Images;
 /// </remarks>
 public sealed class ImageCommitter
 {
-    private const int PieceLength = 1 << 20;
+    private const int PieceLength = 512 * 1024; // as a conversion: stays in a core's cache between read and write
 
     private readonly BlockNode _top;
     private readonly BlockNode _bottom;
