@@ -148,7 +148,8 @@ internal sealed partial class MemoryOverlayNode : BlockNode
         }
     }
 
-    private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
+    // What is added reads as zeroes, whatever a longer backing node holds there.
+    private protected override async ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
     {
         lock (_gate)
         {
@@ -164,8 +165,17 @@ internal sealed partial class MemoryOverlayNode : BlockNode
             }
         }
 
+        long before = Length;
         SetLength(length);
-        return ValueTask.CompletedTask;
+        try
+        {
+            await WriteZeroesCoreAsync(before, Math.Max(0, length - before), ZeroFlags.None, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            SetLength(before);
+            throw;
+        }
     }
 
     private protected override async ValueTask FlushCoreAsync(CancellationToken cancellationToken)
