@@ -27,11 +27,7 @@ internal static class BackingName
         {
             string target = files.GetRealPath(file.Storage.Name);
             bool wasRelative = overlay.BackingReference is { } old && !Path.IsPathRooted(old.Name);
-            name = wasRelative ? Path.GetRelativePath(files.GetRealPath(ReferenceResolver.DirectoryOf(overlayPath)), target) : target;
-            if (ReferenceResolver.ProtocolOf(name) is not null)
-            {
-                name = "./" + name; // "a:b" alone would be taken for b by the protocol a
-            }
+            name = Plain(wasRelative ? Path.GetRelativePath(files.GetRealPath(ReferenceResolver.DirectoryOf(overlayPath)), target) : target);
         }
         else if (ReferenceResolver.ProtocolOf(name) is { } protocol)
         {
@@ -52,6 +48,22 @@ internal static class BackingName
                 Path = overlay.Path,
             };
     }
+
+    /// <summary>
+    /// The name by which a new overlay is to refer to a file: relative if the file lies in the overlay's directory or below, where both can be moved together; else absolute.
+    /// </summary>
+    /// <param name="files">Where both are.</param>
+    /// <param name="overlayPath">The overlay, which need not exist; its directory does.</param>
+    /// <param name="path">The file to refer to.</param>
+    internal static string ForNewOverlay(StorageProvider files, string overlayPath, string path)
+    {
+        string target = files.GetRealPath(path);
+        string relative = Path.GetRelativePath(files.GetRealPath(ReferenceResolver.DirectoryOf(overlayPath)), target);
+        return relative.StartsWith("..", StringComparison.Ordinal) ? target : Plain(relative);
+    }
+
+    // "a:b" alone would be taken for b by the protocol a.
+    private static string Plain(string name) => ReferenceResolver.ProtocolOf(name) is null ? name : "./" + name;
 
     /// <summary>The file that holds an image's header: of a format with a separate data file, not that one. Null where it is in no file.</summary>
     internal static StorageNode? FileOf(BlockNode node)

@@ -38,6 +38,21 @@ internal sealed class ChainClaim : IDisposable
     /// <exception cref="BlockLayerException">Conflict: another job works on one of them; or somebody keeps the top's backing link as it is.</exception>
     internal static ChainClaim TakeWhole(BlockNode top, BlockNode bottom, string by) => Take(top, bottom, by, isWhole: true);
 
+    /// <summary>Makes sure that no job changes an image.</summary>
+    /// <param name="image">An image, not a filter.</param>
+    /// <param name="by">Who asks, for the message of whoever is refused.</param>
+    /// <exception cref="BlockLayerException">Conflict: one does.</exception>
+    internal static void ThrowIfChanged(BlockNode image, string by)
+    {
+        lock (image.Environment.TopologyLock)
+        {
+            if (image.Claims.Find(claim => claim.Changes(image)) is { } claim)
+            {
+                throw claim.Refusal(image, by);
+            }
+        }
+    }
+
     /// <summary>Freezes the links between the claimed images, once the job has put its filters there.</summary>
     internal void Freeze() => _freeze ??= ChainFreeze.Between(Top, _images[^1], _by);
 
@@ -50,11 +65,7 @@ internal sealed class ChainClaim : IDisposable
             {
                 if (image.Claims.Find(other => isWhole || image == top || other.Changes(image)) is { } refusing)
                 {
-                    throw new BlockLayerException(BlockErrorKind.Conflict, $"{by} needs '{image.NodeName}', which {refusing._by} is working on.")
-                    {
-                        NodeName = image.NodeName,
-                        Path = image.Path,
-                    };
+                    throw refusing.Refusal(image, by);
                 }
 
                 claim._images.Add(image);
@@ -75,6 +86,9 @@ internal sealed class ChainClaim : IDisposable
     }
 
     private bool Changes(BlockNode image) => _isWhole || image == Top;
+
+    private BlockLayerException Refusal(BlockNode image, string by)
+        => new(BlockErrorKind.Conflict, $"{by} needs '{image.NodeName}', which {_by} is working on.") { NodeName = image.NodeName, Path = image.Path };
 
     /// <summary>Lets the links change again; the images stay claimed.</summary>
     internal void Thaw()

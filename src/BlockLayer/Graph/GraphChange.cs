@@ -17,10 +17,13 @@ internal sealed class GraphChange : IDisposable
     internal DrainScope Drain { get; }
 
     /// <summary>Waits for other changes and for the requests inside.</summary>
-    internal static async ValueTask<GraphChange> BeginAsync(BlockNode node, CancellationToken cancellationToken)
+    internal static ValueTask<GraphChange> BeginAsync(BlockNode node, CancellationToken cancellationToken) => BeginAsync([node], cancellationToken);
+
+    /// <summary>The same for several nodes of one environment, drained together.</summary>
+    internal static async ValueTask<GraphChange> BeginAsync(BlockNode[] nodes, CancellationToken cancellationToken)
     {
-        AsyncLock.Releaser turn = await node.Environment.GraphLock.EnterAsync(cancellationToken).ConfigureAwait(false);
-        return new GraphChange(turn, await DrainScope.BeginAsync(node).ConfigureAwait(false));
+        AsyncLock.Releaser turn = await nodes[0].Environment.GraphLock.EnterAsync(cancellationToken).ConfigureAwait(false);
+        return new GraphChange(turn, await DrainScope.BeginAsync(nodes).ConfigureAwait(false));
     }
 
     /// <inheritdoc/>

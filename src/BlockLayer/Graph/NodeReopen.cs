@@ -101,6 +101,36 @@ internal sealed class NodeReopen
         await EndAsync(uses.Parts).ConfigureAwait(false);
     }
 
+    /// <summary>
+    /// Brings everything of an image to disk that is about to become read-only, as a clean close does. It can be written as before until
+    /// <see cref="MakeReadOnlyAsync"/>, which must follow before it is.
+    /// </summary>
+    /// <param name="change">A change that has drained the image.</param>
+    /// <param name="image">The image, not a filter.</param>
+    /// <exception cref="BlockLayerException">NoSpace, Io, Corrupt: something could not be written.</exception>
+    internal static async ValueTask SettleAsync(GraphChange change, BlockNode image)
+    {
+        Debug.Assert(change.Drain.Covers(image), "access changes while nobody is inside");
+        foreach (BlockNode part in PartsOf(image).Reverse())
+        {
+            await part.SettleToReadAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// Makes an image read-only that was opened to be written, or was made writable for good, and is settled: it has become a backing file. Others may lock its files to
+    /// read from then on.
+    /// </summary>
+    /// <param name="change">A change that has drained the image.</param>
+    /// <param name="image">The image, not a filter; nobody above needs to write it.</param>
+    internal static ValueTask MakeReadOnlyAsync(GraphChange change, BlockNode image)
+    {
+        Debug.Assert(change.Drain.Covers(image), "access changes while nobody is inside");
+        ThrowIfWritten(image);
+        image.WritableFor = null;
+        return EndAsync([.. PartsOf(image).Where(static part => !part.IsReadOnly)]);
+    }
+
     /// <summary>The image and what it keeps its bytes in, what stands below first. Its backing chain is no part of it.</summary>
     private static IEnumerable<BlockNode> PartsOf(BlockNode image)
         => image.Children.Where(static edge => edge.Role != EdgeRole.Backing).SelectMany(static edge => PartsOf(edge.Child)).Append(image);

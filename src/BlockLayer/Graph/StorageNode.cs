@@ -238,6 +238,11 @@ internal sealed class StorageNode : BlockNode
     {
         if (_storage == _opened)
         {
+            if (!_opened.IsReadOnly)
+            {
+                await _opened.ChangeLockAsync(ImageLock.Reader).ConfigureAwait(false); // a file that was opened to be written, and will not be any more
+            }
+
             return;
         }
 

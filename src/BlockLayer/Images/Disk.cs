@@ -262,6 +262,17 @@ public sealed partial class Disk : IAsyncDisposable
         await _root.DisposeAsync().ConfigureAwait(false);
     }
 
+    /// <summary>
+    /// Goes on with another image, whose backing file is the disk's newest one. That becomes read-only, and keeps what the disk holds now. For several disks at one
+    /// moment, and for more about it, see <see cref="DiskSnapshot.TakeAsync"/>.
+    /// </summary>
+    /// <param name="path">The overlay's file.</param>
+    /// <param name="options">How it is made, or found; null: a new qcow2 image.</param>
+    /// <param name="cancellationToken">Honoured until guests are held back.</param>
+    /// <exception cref="BlockLayerException">As for <see cref="DiskSnapshot.TakeAsync"/>; the disk is as before.</exception>
+    public ValueTask SwitchAsync(string path, OverlayOptions? options = null, CancellationToken cancellationToken = default)
+        => DiskSnapshot.TakeAsync([new DiskOverlay(this, path, options)], cancellationToken: cancellationToken);
+
     private async ValueTask<T> StartAsync<T>(T job, CancellationToken cancellationToken)
         where T : BlockJob
     {

@@ -1,0 +1,268 @@
+using BlockLayer.Errors;
+using BlockLayer.Filters;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.Jobs;
+using BlockLayer.Simulation;
+using Xunit;
+
+namespace BlockLayer.Tests.Images;
+
+/// <summary>Overlays put on running disks: on all of them or on none, and what becomes of the images below.</summary>
+public sealed class DiskSnapshotTests
+{
+    private const int Length = 1 << 20;
+
+    private readonly SimulatedStorageProvider _files = new();
+    private readonly BlockEnvironment _environment;
+
+    public DiskSnapshotTests()
+    {
+        _environment = SimulatedEnvironment.Inline(_files);
+        _files.AddFile("/vm/base", Filled(1));
+        _files.AddFile("/vm/other", Filled(2));
+    }
+
+    private DiskOptions Raw => new() { Format = "raw", Environment = _environment };
+
+    [Theory]
+    [InlineData("qcow2", "/vm/overlay", "base")]
+    [InlineData("qed", "/vm/overlay", "base")]
+    [InlineData("qcow2", "/snapshots/overlay", "/vm/base")]
+    public async Task The_image_below_keeps_what_the_disk_held_and_the_overlay_takes_what_is_written(string format, string path, string name)
+    {
+        _files.AddFile("/snapshots/marker", []);
+        await using (Disk disk = await Disk.OpenAsync("/vm/base", Raw))
+        {
+            await disk.WriteAsync(0, Filled(3, 512));
+            await disk.SwitchAsync(path, new OverlayOptions { Format = format });
+            await disk.WriteAsync(4096, Filled(4, 512));
+
+            Assert.Equal([path, "/vm/base"], disk.Chain.Select(image => image.Path!));
+            Assert.Equal(name, disk.Chain[0].BackingReference?.Name);
+            Assert.Equal((byte)3, (await ReadAsync(disk, 0))[0]);
+            Assert.Equal((byte)4, (await ReadAsync(disk, 4096))[0]);
+            Assert.Equal((byte)1, (await ReadAsync(disk, 8192))[0]);
+            Assert.True(disk.Chain[1].IsReadOnly);
+            Assert.Equal((byte)3, _files.ReadFile("/vm/base")[0]);
+            Assert.Equal((byte)1, _files.ReadFile("/vm/base")[4096]);
+        }
+
+        var policy = OpenPolicy.Default with { AllowedRoots = ["/vm"] };
+        await using Disk again = await Disk.OpenAsync(path, new DiskOptions { Environment = _environment, Policy = policy });
+        Assert.Equal((byte)4, (await ReadAsync(again, 4096))[0]);
+    }
+
+    [Fact]
+    public async Task Others_may_read_the_image_below_from_then_on_and_nobody_writes_it()
+    {
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw);
+        await Assert.ThrowsAsync<BlockLayerException>(OpenToReadAsync);
+        await disk.SwitchAsync("/vm/overlay");
+        await (await OpenToReadAsync()).DisposeAsync();
+        BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(async () => await Disk.OpenAsync("/vm/base", Raw));
+        Assert.Equal(BlockErrorKind.Conflict, refusal.Kind);
+
+        async Task<Disk> OpenToReadAsync() => await Disk.OpenAsync("/vm/base", Raw with { Access = NodeAccess.ReadOnly });
+    }
+
+    [Fact]
+    public async Task All_disks_are_switched_or_none()
+    {
+        await using Disk one = await Disk.OpenAsync("/vm/base", Raw);
+        await using Disk other = await Disk.OpenAsync("/vm/other", Raw);
+        _files.AddFile("/vm/taken", [1]);
+        BlockLayerException refusal = await RefusedAsync([new DiskOverlay(one, "/vm/first"), new DiskOverlay(other, "/vm/taken")]);
+        Assert.Equal("'/vm/taken' exists; an overlay that is to be used as it is has to be announced as existing.", refusal.Message);
+        Assert.Null(_files.GetInfo("/vm/first"));
+        Assert.Equal(new byte[] { 1 }, _files.ReadFile("/vm/taken"));
+        await AssertUntouchedAsync(one);
+        await AssertUntouchedAsync(other);
+
+        await DiskSnapshot.TakeAsync([new DiskOverlay(one, "/vm/first"), new DiskOverlay(other, "/vm/second")]);
+        Assert.Equal(["/vm/first", "/vm/base"], one.Chain.Select(image => image.Path!));
+        Assert.Equal(["/vm/second", "/vm/other"], other.Chain.Select(image => image.Path!));
+    }
+
+    [Fact]
+    public async Task A_record_that_fails_leaves_every_disk_as_it_was()
+    {
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw);
+        await Assert.ThrowsAsync<InvalidDataException>(async () => await DiskSnapshot.TakeAsync([new DiskOverlay(disk, "/vm/overlay")], _ => throw new InvalidDataException()));
+        Assert.Null(_files.GetInfo("/vm/overlay"));
+        await AssertUntouchedAsync(disk);
+        await disk.SwitchAsync("/vm/overlay");
+    }
+
+    [Fact]
+    public async Task While_it_is_recorded_everything_written_is_durable_and_guests_wait()
+    {
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw);
+        await disk.WriteAsync(0, Filled(3, 512));
+        Task? late = null;
+        await DiskSnapshot.TakeAsync([new DiskOverlay(disk, "/vm/overlay")], _ =>
+        {
+            Assert.Empty(_files.Volume.Names["/vm/base"].Completed); // nothing that a crash could lose
+            late = disk.WriteAsync(4096, Filled(4, 512)).AsTask();
+            Assert.False(late.IsCompleted);
+            return ValueTask.CompletedTask;
+        });
+        await late!;
+        Assert.Equal((byte)1, _files.ReadFile("/vm/base")[4096]);
+        Assert.Equal((byte)4, (await ReadAsync(disk, 4096))[0]);
+    }
+
+    [Fact]
+    public async Task An_existing_overlay_is_taken_if_the_disk_shows_the_same_with_it()
+    {
+        var image = new NewImage { Format = "qcow2", Length = Length, Backing = new BackingReference("base", "raw") };
+        await using (Disk made = await Disk.CreateAsync("/vm/current", image, new DiskOptions { Environment = _environment }))
+        {
+            await made.WriteAsync(65536, Filled(1, 4096)); // the same
+        }
+
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw);
+        await disk.WriteAsync(65536 + 1024, Filled(9, 512));
+        var existing = new OverlayOptions { Source = OverlaySource.Existing };
+        BlockLayerException refusal = await RefusedAsync([new DiskOverlay(disk, "/vm/current", existing)]);
+        Assert.Equal($"'/vm/current' holds something else than the disk at offset {65536 + 1024}.", refusal.Message);
+        await AssertUntouchedAsync(disk);
+
+        await disk.WriteAsync(65536 + 1024, Filled(1, 512));
+        await disk.SwitchAsync("/vm/current", existing);
+        Assert.Equal(["/vm/current", "/vm/base"], disk.Chain.Select(node => node.Path!));
+    }
+
+    [Fact]
+    public async Task An_overlay_of_another_image_or_of_another_length_is_refused()
+    {
+        var existing = new OverlayOptions { Source = OverlaySource.Existing };
+        var options = new DiskOptions { Environment = _environment };
+        await (await Disk.CreateAsync("/vm/elsewhere", new NewImage { Format = "qcow2", Length = Length, Backing = new BackingReference("other", "raw") }, options)).DisposeAsync();
+        await (await Disk.CreateAsync("/vm/longer", new NewImage { Format = "qcow2", Length = 2 * Length, Backing = new BackingReference("base", "raw") }, options)).DisposeAsync();
+        await (await Disk.CreateAsync("/vm/alone", new NewImage { Format = "qcow2", Length = Length }, options)).DisposeAsync();
+        await (await Disk.CreateAsync("/vm/qcow2", new NewImage { Format = "qcow2", Length = Length }, options)).DisposeAsync();
+        var unseen = new NewImage { Format = "qcow2", Length = Length, Backing = new BackingReference("qcow2", "raw"), Verification = BackingVerification.None };
+        await new ImageCreator(BuiltInFormats.All, _environment).CreateAsync("/vm/mistaken", unseen, OpenPolicy.Default);
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw);
+        await using Disk second = await Disk.OpenAsync("/vm/qcow2", options);
+        foreach ((string path, string message) in new[]
+        {
+            ("/vm/elsewhere", "'other' cannot be recorded as the backing file of '/vm/elsewhere': it has to lead to '/vm/base', but '/vm/other' is another file."),
+            ("/vm/longer", $"'/vm/longer' is {2 * Length} bytes long, and the disk {Length}."),
+            ("/vm/alone", "'/vm/alone' has no backing file, and is no overlay of '/vm/base'."),
+        })
+        {
+            Assert.Equal(message, (await RefusedAsync([new DiskOverlay(disk, path, existing)])).Message);
+            Assert.NotNull(_files.GetInfo(path));
+        }
+
+        Assert.Equal(
+            "'/vm/mistaken' records the backing file 'qcow2' (raw), and '/vm/qcow2' is qcow2.",
+            (await RefusedAsync([new DiskOverlay(second, "/vm/mistaken", existing)])).Message);
+        await AssertUntouchedAsync(disk);
+    }
+
+    [Fact]
+    public async Task What_cannot_take_an_overlay_is_refused()
+    {
+        await using Disk readOnly = await Disk.OpenAsync("/vm/base", Raw with { Access = NodeAccess.ReadOnly });
+        Assert.Equal(BlockErrorKind.ReadOnly, (await RefusedAsync([new DiskOverlay(readOnly, "/vm/overlay")])).Kind);
+        await using Disk disk = await Disk.OpenAsync("/vm/other", Raw);
+        await Assert.ThrowsAsync<ArgumentException>(async () => await DiskSnapshot.TakeAsync([]));
+        await Assert.ThrowsAsync<ArgumentException>(async () => await DiskSnapshot.TakeAsync([new DiskOverlay(disk, "/vm/a"), new DiskOverlay(disk, "/vm/b")]));
+        Assert.Null(_files.GetInfo("/vm/a"));
+        await AssertUntouchedAsync(disk);
+    }
+
+    [Fact]
+    public async Task A_job_on_the_newest_image_refuses_it()
+    {
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw);
+        await disk.SwitchAsync("/vm/one");
+        StreamJob pull = new(disk.Root, new StreamOptions());
+        pull.Pause();
+        await pull.StartAsync();
+        BlockLayerException refusal = await RefusedAsync([new DiskOverlay(disk, "/vm/two")]);
+        Assert.Equal("The snapshot '/vm/two' needs '/vm/one', which job 'stream' (stream) is working on.", refusal.Message);
+        Assert.Null(_files.GetInfo("/vm/two"));
+        pull.Cancel();
+        await pull.Completion;
+        await disk.SwitchAsync("/vm/two");
+    }
+
+    // The three steps of management: create, switch, stream.
+    [Fact]
+    public async Task A_disk_that_was_switched_can_be_pulled_and_images_below_it_committed()
+    {
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw);
+        for (byte i = 0; i < 4; i++)
+        {
+            await disk.SwitchAsync($"/vm/overlay{i}");
+            await disk.WriteAsync(i * 65536, Filled((byte)(10 + i), 65536));
+        }
+
+        byte[] before = await ReadAsync(disk, 0, Length);
+        CommitJob commit = await disk.StartCommitAsync(new CommitOptions { TopName = "/vm/overlay1", BaseName = "/vm/overlay0" });
+        JobResult result = await commit.Completion;
+        Assert.True(result.Outcome == JobOutcome.Completed, result.Error?.ToString());
+        Assert.Equal(["/vm/overlay3", "/vm/overlay2", "/vm/overlay0", "/vm/base"], disk.Chain.Select(image => image.Path!));
+        Assert.All(disk.Chain.Skip(1), image => Assert.True(image.IsReadOnly));
+
+        StreamJob pull = await disk.StartPullAsync(new StreamOptions { BaseName = "/vm/base" });
+        Assert.Equal(JobOutcome.Completed, (await pull.Completion).Outcome);
+        Assert.Equal(["/vm/overlay3", "/vm/base"], disk.Chain.Select(image => image.Path!));
+        Assert.Equal(before, await ReadAsync(disk, 0, Length));
+        Assert.Equal("base", disk.Chain[0].BackingReference?.Name);
+    }
+
+    [Fact]
+    public async Task A_snapshot_while_a_commit_works_below_the_newest_image()
+    {
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw);
+        await disk.SwitchAsync("/vm/one");
+        await disk.WriteAsync(0, Filled(5, 65536));
+        await disk.SwitchAsync("/vm/two");
+        CommitJob job = new(disk.Root, new CommitOptions { TopName = "/vm/one" });
+        job.Pause();
+        await job.StartAsync();
+        await disk.SwitchAsync("/vm/three");
+        job.Resume();
+        Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+        Assert.Equal(["/vm/three", "/vm/two", "/vm/base"], disk.Chain.Select(image => image.Path!));
+        Assert.Same(disk.Chain[0], ((RootNode)disk.Root).Filtered.Child);
+        Assert.All(disk.Chain.Skip(1), image => Assert.True(image.IsReadOnly));
+        Assert.Equal((byte)5, (await ReadAsync(disk, 0))[0]);
+        Assert.Equal((byte)5, _files.ReadFile("/vm/base")[0]);
+    }
+
+    [Fact]
+    public async Task A_disk_that_fills_itself_goes_on_with_the_overlay_unless_its_clusters_are_too_large()
+    {
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw with { CopyOnRead = new CopyOnReadOptions() });
+        var large = new OverlayOptions { CreateOptions = new Dictionary<string, string> { ["cluster_size"] = "2M" } };
+        Assert.Equal(BlockErrorKind.Conflict, (await RefusedAsync([new DiskOverlay(disk, "/vm/overlay", large)])).Kind);
+        await disk.SwitchAsync("/vm/overlay");
+        Assert.Equal((byte)1, (await ReadAsync(disk, 8192))[0]);
+    }
+
+    private static byte[] Filled(byte value, int length = Length) => [.. Enumerable.Repeat(value, length)];
+
+    private static async Task<byte[]> ReadAsync(Disk disk, long offset, int length = 512)
+    {
+        byte[] data = new byte[length];
+        await disk.ReadAsync(offset, data);
+        return data;
+    }
+
+    private static async Task<BlockLayerException> RefusedAsync(DiskOverlay[] overlays)
+        => await Assert.ThrowsAsync<BlockLayerException>(async () => await DiskSnapshot.TakeAsync(overlays));
+
+    private static async Task AssertUntouchedAsync(Disk disk)
+    {
+        Assert.Single(disk.Chain);
+        await disk.WriteAsync(0, Filled(7, 512));
+        await disk.FlushAsync();
+        Assert.Equal((byte)7, (await ReadAsync(disk, 0))[0]);
+    }
+}
