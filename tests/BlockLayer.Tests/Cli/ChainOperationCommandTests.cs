@@ -154,6 +154,24 @@ public sealed class ChainOperationCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task An_image_with_a_data_file_is_emptied_with_it()
+    {
+        byte[] content = await MakeChainAsync("qcow2");
+        await _blk.SucceedAsync("create", "-f", "qcow2", "-b", "current", "-F", "qcow2", "-o", "data_file=apart.data", "@apart", "4M");
+        await using (Disk disk = await Disk.OpenAsync(_blk.Folder.File("apart")))
+        {
+            Pattern.Fill(content.AsSpan(500_000, 700_000), 500_000, writer: 9);
+            await disk.WriteAsync(500_000, content.AsMemory(500_000, 700_000));
+        }
+
+        Assert.EndsWith("@apart is empty now.\n", await _blk.SucceedAsync("commit", "@apart"), StringComparison.Ordinal);
+        await AssertContentAsync("@apart", content);
+        await AssertContentAsync("@current", content);
+        Assert.Contains("0 B (0 bytes) as data", await _blk.SucceedAsync("commit", "--dry-run", "@apart"), StringComparison.Ordinal);
+        Assert.StartsWith("No errors were found", await _blk.SucceedAsync("check", "@apart"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_base_in_use_is_not_committed_into()
     {
         byte[] content = await MakeChainAsync("qcow2");
