@@ -28,6 +28,7 @@ internal static class BlkProgram
         new RebaseCommand(),
         new CommitCommand(),
         new MirrorCommand(),
+        new SimulateCommand(),
         new DemoCommand(),
     ];
 

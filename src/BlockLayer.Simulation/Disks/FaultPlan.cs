@@ -27,6 +27,9 @@ public sealed class FaultPlan
         _breakpoints.Clear();
     }
 
+    /// <summary>How many calls the rules that are there have hit.</summary>
+    public long Hits => _entries.Sum(entry => entry.Hits);
+
     /// <summary>How many calls the rule has hit, so that a test can tell that its fault took place.</summary>
     public long CountHits(FaultRule rule) => _entries.Where(entry => ReferenceEquals(entry.Rule, rule)).Sum(entry => entry.Hits);
 

@@ -273,7 +273,7 @@ public sealed partial class Disk : IAsyncDisposable
     public ValueTask SwitchAsync(string path, OverlayOptions? options = null, CancellationToken cancellationToken = default)
         => DiskSnapshot.TakeAsync([new DiskOverlay(this, path, options)], cancellationToken: cancellationToken);
 
-    private async ValueTask<T> StartAsync<T>(T job, CancellationToken cancellationToken)
+    internal async ValueTask<T> StartAsync<T>(T job, CancellationToken cancellationToken)
         where T : BlockJob
     {
         await job.StartAsync(cancellationToken).ConfigureAwait(false);

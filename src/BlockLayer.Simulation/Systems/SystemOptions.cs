@@ -1,0 +1,38 @@
+using BlockLayer.Graph;
+using BlockLayer.Images;
+
+namespace BlockLayer.Simulation;
+
+/// <summary>How large a <see cref="SystemRun"/> is.</summary>
+public sealed record SystemOptions
+{
+    /// <summary>Most disks of a run, each with a chain of one to four images; the seed decides.</summary>
+    public int MaxDisks { get; init; } = 2;
+
+    /// <summary>Guests of each disk.</summary>
+    public int Guests { get; init; } = 2;
+
+    /// <summary>Requests of each guest.</summary>
+    public int Requests { get; init; } = 60;
+
+    /// <summary>Operators of each disk: they start jobs, one after the other, so this many may run at once.</summary>
+    public int Operators { get; init; } = 2;
+
+    /// <summary>Jobs that each operator starts.</summary>
+    public int Jobs { get; init; } = 3;
+
+    /// <summary>Moments at which the power fails, sampled by the seed: each is a crash that is checked, while the run goes on.</summary>
+    public int CrashPoints { get; init; } = 4;
+
+    /// <summary>States that are tried of what such a crash could leave.</summary>
+    public int StatesPerCrash { get; init; } = 4;
+
+    /// <summary>The formats that are known. Tests put broken ones here and see that the runs notice.</summary>
+    internal FormatRegistry Formats { get; init; } = BuiltInFormats.All;
+
+    /// <summary>What else a test breaks, once the disks are open.</summary>
+    internal Action<SystemRun>? Sabotage { get; init; }
+
+    /// <summary>Changes a pull before it is started; for tests that break it.</summary>
+    internal Func<Jobs.StreamJob, Jobs.StreamJob>? SabotagePull { get; init; }
+}

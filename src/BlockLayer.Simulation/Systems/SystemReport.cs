@@ -1,0 +1,58 @@
+using System.Globalization;
+
+namespace BlockLayer.Simulation;
+
+/// <summary>What happened in a run.</summary>
+/// <param name="Seed">What repeats it.</param>
+public sealed record SystemReport(ulong Seed)
+{
+    /// <summary>Requests that guests made.</summary>
+    public long Requests { get; internal set; }
+
+    /// <summary>Of them, those that failed because of a fault.</summary>
+    public long FailedRequests { get; internal set; }
+
+    /// <summary>Jobs that completed.</summary>
+    public int Completed { get; internal set; }
+
+    /// <summary>Jobs that were cancelled.</summary>
+    public int Cancelled { get; internal set; }
+
+    /// <summary>Jobs that failed because of a fault.</summary>
+    public int Failed { get; internal set; }
+
+    /// <summary>Jobs that were refused, because another one works there or the chain does not allow them.</summary>
+    public int Refused { get; internal set; }
+
+    /// <summary>Calls to storage that were made to fail.</summary>
+    public long Faults { get; internal set; }
+
+    /// <summary>Moments at which the power failed.</summary>
+    public int CrashPoints { get; internal set; }
+
+    /// <summary>States that these could leave, each opened and held against what the guests were promised.</summary>
+    public int CrashStates { get; internal set; }
+
+    /// <summary>How long it took on the simulated clock.</summary>
+    public TimeSpan VirtualTime { get; internal set; }
+
+    /// <summary>The sums of two runs, with the seed of the second.</summary>
+    public SystemReport Plus(SystemReport other) => other with
+    {
+        Requests = Requests + other.Requests,
+        FailedRequests = FailedRequests + other.FailedRequests,
+        Completed = Completed + other.Completed,
+        Cancelled = Cancelled + other.Cancelled,
+        Failed = Failed + other.Failed,
+        Refused = Refused + other.Refused,
+        Faults = Faults + other.Faults,
+        CrashPoints = CrashPoints + other.CrashPoints,
+        CrashStates = CrashStates + other.CrashStates,
+        VirtualTime = VirtualTime + other.VirtualTime,
+    };
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused; {Faults} faults, {CrashPoints} crashes in {CrashStates} states");
+}
