@@ -27,7 +27,7 @@ internal sealed class SimulateCommand : Command
 
     internal override string Notes =>
         """
-        Each seed makes disks with chains of images in memory, guests that write and check what they read, and operators that pull, commit, mirror and back up, pause,
+        Each seed makes disks with chains of images in memory, guests that write and check what they read, and operators that pull, commit, mirror, back up and take snapshots, pause,
         limit and cancel; in half of the seeds storage fails now and then. The power fails at sampled moments: what a crash could leave is opened again and held against what
         the guests had been promised. Stops at the first seed that breaks a promise, with exit code 1; --first SEED --seeds 1 repeats it.
         """;

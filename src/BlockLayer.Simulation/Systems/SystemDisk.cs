@@ -10,6 +10,8 @@ internal sealed class SystemDisk
     private const int Cluster = 4096;
     private const int Length = 64 * Cluster;
 
+    private static readonly Dictionary<string, string> s_clusters = new() { ["cluster_size"] = $"{Cluster}" };
+
     private readonly SystemRun _run;
     private readonly SystemOptions _options;
     private readonly SeededRandom _random;
@@ -85,13 +87,20 @@ internal sealed class SystemDisk
         _ => "qcow2",
     };
 
+    /// <summary>An overlay for the disk to go on with.</summary>
+    internal DiskOverlay NewOverlay()
+    {
+        string format = PickFormat(bottom: false);
+        return new DiskOverlay(Disk, NewPath(), new OverlayOptions { Format = format, CreateOptions = s_clusters, Formats = _options.Formats });
+    }
+
     /// <summary>How an image of a format is made here.</summary>
     internal static NewImage NewImage(string format, BackingReference? backing) => new()
     {
         Format = format,
         Length = Length,
         Backing = backing,
-        Options = format == "raw" ? new Dictionary<string, string>() : new Dictionary<string, string> { ["cluster_size"] = $"{Cluster}" },
+        Options = format == "raw" ? new Dictionary<string, string>() : s_clusters,
     };
 
     /// <summary>The guests and operators are done: everything is as it is owed, also after a reopen, and every image passes its check.</summary>

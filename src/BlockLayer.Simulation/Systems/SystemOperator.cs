@@ -37,12 +37,15 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
     private async ValueTask<BlockJob?> StartAsync()
     {
         IReadOnlyList<BlockNode> chain = Disk.Chain;
-        switch (random.Next(5))
+        switch (random.Next(6))
         {
             case 0:
                 return await PullAsync(chain, top: 0).ConfigureAwait(false);
             case 1:
                 return await PullAsync(chain, top: random.Next(chain.Count)).ConfigureAwait(false);
+            case 5:
+                await SnapshotAsync().ConfigureAwait(false);
+                return null;
             case 2 when chain.Count > 2:
                 int top = 1 + random.Next(chain.Count - 2);
                 return await Disk.StartCommitAsync(new CommitOptions
@@ -81,6 +84,14 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
         };
         var job = new StreamJob(Disk.Root, pull);
         return await Disk.StartAsync(options.SabotagePull?.Invoke(job) ?? job, CancellationToken.None).ConfigureAwait(false);
+    }
+
+    // Of this disk, or of all at one moment.
+    private async ValueTask SnapshotAsync()
+    {
+        IEnumerable<SystemDisk> disks = random.Next(2) == 0 ? [disk] : run.Disks;
+        await DiskSnapshot.TakeAsync([.. disks.Select(each => each.NewOverlay())]).ConfigureAwait(false);
+        run.Report.Snapshots++;
     }
 
     private async ValueTask<BlockJob> MirrorAsync()

@@ -24,6 +24,9 @@ public sealed record SystemReport(ulong Seed)
     /// <summary>Jobs that were refused, because another one works there or the chain does not allow them.</summary>
     public int Refused { get; internal set; }
 
+    /// <summary>Live snapshots, of one disk or of all.</summary>
+    public int Snapshots { get; internal set; }
+
     /// <summary>Calls to storage that were made to fail.</summary>
     public long Faults { get; internal set; }
 
@@ -45,6 +48,7 @@ public sealed record SystemReport(ulong Seed)
         Cancelled = Cancelled + other.Cancelled,
         Failed = Failed + other.Failed,
         Refused = Refused + other.Refused,
+        Snapshots = Snapshots + other.Snapshots,
         Faults = Faults + other.Faults,
         CrashPoints = CrashPoints + other.CrashPoints,
         CrashStates = CrashStates + other.CrashStates,
@@ -54,5 +58,5 @@ public sealed record SystemReport(ulong Seed)
     /// <inheritdoc/>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused; {Faults} faults, {CrashPoints} crashes in {CrashStates} states");
+        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused; {Snapshots} snapshots, {Faults} faults, {CrashPoints} crashes in {CrashStates} states");
 }
