@@ -47,6 +47,9 @@ internal sealed class GuestCrowd
         read.Check(all);
     }
 
+    /// <summary>Checks what all of the disk holds at a moment when it is drained.</summary>
+    internal void Check(ReadOnlySpan<byte> all) => _model.BeginRead(new ByteRange(0, all.Length)).Check(all);
+
     private async Task RunGuestAsync()
     {
         for (int i = 0; i < _requestsPerGuest; i++)

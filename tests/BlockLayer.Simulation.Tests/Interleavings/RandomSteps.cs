@@ -12,10 +12,13 @@ internal sealed class RandomSteps(SimulationScheduler scheduler, SeededRandom ra
     /// <summary>Whether steps fail.</summary>
     internal bool Fails { get; set; } = fails;
 
+    /// <summary>One step of how many fails.</summary>
+    internal int Odds { get; set; } = 12;
+
     internal override async ValueTask AtAsync(MemoryOverlayNode node, OverlayStep step, ByteRange range)
     {
         await scheduler.StepAsync();
-        if (Fails && random.Next(12) == 0)
+        if (Fails && random.Next(Odds) == 0)
         {
             throw new BlockLayerException(step == OverlayStep.Store ? BlockErrorKind.NoSpace : BlockErrorKind.Io, Message);
         }
