@@ -1,6 +1,7 @@
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
+using BlockLayer.Primitives;
 using BlockLayer.Requests;
 using BlockLayer.TestKit;
 using Xunit;
@@ -31,7 +32,8 @@ internal sealed class BackupWorld
     {
         _scheduler = scheduler;
         _random = scheduler.CreateRandom(3);
-        _environment = SimulatedEnvironment.Of(scheduler, new SimulatedStorageProvider(scheduler, new SimulatedStorageOptions { Seed = scheduler.Seed }));
+        var storage = new SimulatedStorageProvider(scheduler, new SimulatedStorageOptions { Seed = scheduler.Seed });
+        _environment = SimulatedEnvironment.Of(scheduler, storage) with { Buffers = new BufferPool() }; // counted, and not those of tests beside this one
         _disks = disks;
         _begun = new int[disks, Sectors];
         _acknowledged = new int[disks, Sectors];
