@@ -25,8 +25,13 @@ public abstract partial class LiveCopyJob
             ThrowIfLacking(node);
             if (_ending == Ending.Switch)
             {
-                ThrowIfFrozen(node); // from here on only the target's files can fail, and they fail before anything is switched
+                ThrowIfFrozen(node); // from here on only the target's files and the user can fail, and they fail before anything is switched
                 await node.FlushTargetAsync(Origin.Edge).ConfigureAwait(false);
+                if (_options.BeforeSwitch is { } tell)
+                {
+                    await tell().ConfigureAwait(false);
+                }
+
                 dropped = await SwitchAsync(node).ConfigureAwait(false);
             }
             else

@@ -16,7 +16,7 @@ namespace BlockLayer.Jobs;
 ///                                                            |
 ///        Complete, or Cancel without force:  guests write both sides -> nothing lacking, seen under a drain -> WAITING, PENDING: kept equal
 ///                                                            |
-///             drained:  nothing lacking -> the change of the graph cannot fail -> target flushed -> graph switched, or target let go -> event
+///             drained:  nothing lacking -> graph change cannot fail -> target flushed -> user told -> graph switched (or target let go) -> event
 /// </code>
 /// <para>Until the switch the disk's chain is the old one and complete, and the target's state is nobody's business; from the switch on the target holds, durably, all that
 /// guests were ever promised. So a job that fails, is cancelled, or dies with its process leaves a disk that works.</para>

@@ -24,6 +24,13 @@ public abstract record LiveCopyOptions : JobOptions
     /// <summary>What to do when the target cannot be written; null: as for the source. A guest never sees such an error.</summary>
     public JobErrorPolicy? OnTargetError { get; init; }
 
+    /// <summary>
+    /// Called when the target is durable and equal, right before the disk is changed over to it, with guests held back: the moment to note, for after a crash, that from here
+    /// on the target is the disk. What it throws fails the job and leaves the disk where it is. Null: nothing is called.
+    /// </summary>
+    /// <remarks>The end of the job is too late for that: guests go on before it is told, and what they write and flush then is on the target alone.</remarks>
+    public Func<ValueTask>? BeforeSwitch { get; init; }
+
     /// <summary>The job starts its next step only while fewer guest requests than this are waiting, but at least one step every 100 ms.</summary>
     public int GuestsFirst { get; init; } = 1;
 }

@@ -6,7 +6,7 @@ namespace BlockLayer.Simulation.Tests.Jobs;
 /// <summary>Live copies under guests and an erratic user: whatever happens, nobody ever sees a wrong byte, and a copy that ended well is the disk of that moment.</summary>
 public class LiveCopyInterleavings
 {
-    private const int SeedCount = 60;
+    private const int SeedCount = 40;
 
     [Theory]
     [InlineData(false)]

@@ -114,12 +114,7 @@ public class ActiveCommitTests
     private async Task<ActiveCommitJob> StartReadyAsync(Disk disk, string? basis = null)
     {
         ActiveCommitJob job = await disk.StartCommitAsync(new ActiveCommitOptions { BaseName = basis });
-        while (job.State != JobState.Ready)
-        {
-            Assert.False(job.Completion.IsCompleted, "it never became ready");
-            await Task.Delay(TimeSpan.FromMilliseconds(10), _scheduler.Time);
-        }
-
+        await job.WhenReadyAsync();
         return job;
     }
 
