@@ -263,6 +263,50 @@ public sealed partial class Disk : IAsyncDisposable
     }
 
     /// <summary>
+    /// Starts to give the newest image another backing file, while the guest goes on. What the two chains show differently is copied into the image first, unless the
+    /// options tell that there is no such thing.
+    /// </summary>
+    /// <param name="backing">The new backing file; null: the image is to stand alone.</param>
+    /// <param name="options">How; null: safely, as fast as possible. <see cref="RebaseOptions.Backing"/> is what is opened here.</param>
+    /// <param name="backingOptions">How the backing file is opened: its format, at least, where it is raw.</param>
+    /// <param name="cancellationToken">Honoured until the job runs; the job itself is ended by <see cref="BlockJob.Cancel"/>.</param>
+    /// <returns>The running job.</returns>
+    /// <exception cref="BlockLayerException">
+    /// As for opening the backing file; ReadOnly; Unsupported (the image takes no copies, or cannot record the name); Conflict (another job works on the chain, or the
+    /// present backing file is not open).
+    /// </exception>
+    public async ValueTask<RebaseJob> StartRebaseAsync(
+        string? backing,
+        RebaseOptions? options = null,
+        DiskOptions? backingOptions = null,
+        CancellationToken cancellationToken = default)
+    {
+        backingOptions ??= new DiskOptions();
+        BlockNode? node = null;
+        if (backing is not null)
+        {
+            var how = new ImageOpenOptions
+            {
+                Format = backingOptions.Format,
+                FormatOptions = backingOptions.FormatOptions,
+                Policy = backingOptions.Policy,
+                Secrets = backingOptions.Secrets,
+            };
+            node = await new ImageOpener(backingOptions.Formats, _root.Environment).OpenAsync(backing, how, cancellationToken).ConfigureAwait(false);
+        }
+
+        try
+        {
+            return await StartAsync(new RebaseJob(_root, (options ?? new RebaseOptions()) with { Backing = node }), cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            await (node?.DisposeAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>
     /// Goes on with another image, whose backing file is the disk's newest one. That becomes read-only, and keeps what the disk holds now. For several disks at one
     /// moment, and for more about it, see <see cref="DiskSnapshot.TakeAsync"/>.
     /// </summary>

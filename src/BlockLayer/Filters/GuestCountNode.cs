@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Requests;
 using BlockLayer.Storage;
@@ -8,12 +9,18 @@ namespace BlockLayer.Filters;
 /// <summary>Counts the requests that guests wait for, so that a job that works elsewhere in the chain makes way for them.</summary>
 internal sealed class GuestCountNode : FilterNode
 {
+    private readonly string? _needsLength;
+
     /// <summary>Puts the filter on a disk's newest image, beside its present users, and takes over the caller's ownership of it; <see cref="FilterInsertion"/> then puts it between.</summary>
     /// <param name="image">The image.</param>
     /// <param name="guestsFirst">The job waits while this many guest requests, or more, are waiting.</param>
-    internal GuestCountNode(BlockNode image, int guestsFirst)
+    /// <param name="needsLength">The job, if it needs the image to stay as long as it is; for the message of whoever is refused.</param>
+    internal GuestCountNode(BlockNode image, int guestsFirst, string? needsLength = null)
         : base(image.NodeName, image, ImagePermissions.None, ImagePermissions.All)
-        => Guests = new GuestPriority(image.Environment.Time, guestsFirst);
+    {
+        Guests = new GuestPriority(image.Environment.Time, guestsFirst);
+        _needsLength = needsLength;
+    }
 
     /// <inheritdoc/>
     public override string DriverName => "guest-count";
@@ -34,6 +41,11 @@ internal sealed class GuestCountNode : FilterNode
         => Counted(base.DiscardCoreAsync(offset, length, cancellationToken));
 
     private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken) => Counted(base.FlushCoreAsync(cancellationToken));
+
+    private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
+        => _needsLength is null
+            ? base.ResizeCoreAsync(length, options, cancellationToken)
+            : throw Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot be resized while {_needsLength} works on it.");
 
     // Requests that complete at once never wait, so they hold no job back and are not counted.
     private ValueTask Counted(ValueTask request) => request.IsCompletedSuccessfully ? request : CountedAsync(request);
