@@ -32,6 +32,7 @@ public abstract partial class BlockJob
         _options = options;
         _environment = environment;
         Limiter = new RateLimiter(environment.Time, options.BytesPerSecond);
+        Notified += options.Notify;
     }
 
     /// <summary>

@@ -19,4 +19,7 @@ public abstract record JobOptions
 
     /// <summary>True: a job that is over goes on to <see cref="JobState.Null"/>. False: it stays <see cref="JobState.Concluded"/> until <see cref="BlockJob.Dismiss"/>.</summary>
     public bool AutoDismiss { get; init; } = true;
+
+    /// <summary>Hears every event from the first on, as <see cref="BlockJob.Notified"/> does: for who has the job made and started for him, and would come too late for that.</summary>
+    internal Action<BlockJob, JobEvent>? Notify { get; init; }
 }
