@@ -16,4 +16,9 @@ internal sealed class StubJob(BlockJobType type) : IDiskJob
     public JobReading Read() => new(Type, BytesPerSecond, Current, End, IsReady);
 
     public void SetSpeed(long bytesPerSecond) => BytesPerSecond = bytesPerSecond;
+
+    void IDiskJob.End(JobEnding how) => throw new NotSupportedException("nobody ends a stub");
+
+    public ValueTask<BlockJobEvent> WaitForEndAsync(CancellationToken cancellationToken)
+        => new(new BlockJobEvent(Domain: null!, Target: "", Path: null, type, BlockJobStatus.Canceled));
 }

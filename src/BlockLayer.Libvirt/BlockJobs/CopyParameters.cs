@@ -5,13 +5,16 @@ namespace BlockLayer.Libvirt;
 /// <summary>The typed parameters of BlockCopy. 0 stands for the default, as leaving a parameter out does.</summary>
 public sealed record CopyParameters
 {
+    /// <summary>The finest granularity that jobs have, in bytes; what is finer is taken as this.</summary>
+    internal const int FinestGranularity = 4 * 1024;
+
     /// <summary><c>bandwidth</c> in bytes a second, unlike everywhere else in libvirt; 0 is no limit.</summary>
     public ulong Bandwidth { get; init; }
 
-    /// <summary><c>granularity</c>: bytes that are copied again when one of them changes; a power of two from 512 to 64 MiB.</summary>
+    /// <summary><c>granularity</c>: bytes that are copied again when one of them changes; a power of two from 512 to 64 MiB. Less than 4 KiB is taken as 4 KiB.</summary>
     public uint Granularity { get; init; }
 
-    /// <summary><c>buf-size</c>: bytes that may be on their way at one time.</summary>
+    /// <summary><c>buf-size</c>: bytes that may be on their way at one time. Any is taken, as a wish: a job here keeps no such buffer, and bounds what is on its way by itself.</summary>
     public ulong BufferSize { get; init; }
 
     /// <summary>Reads the parameters as callers of the C function give them.</summary>

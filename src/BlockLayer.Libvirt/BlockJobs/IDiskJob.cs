@@ -12,4 +12,12 @@ internal interface IDiskJob
     /// <summary>Changes its speed at once.</summary>
     /// <param name="bytesPerSecond">0 for no limit.</param>
     void SetSpeed(long bytesPerSecond);
+
+    /// <summary>Makes it end, and returns at once. Whoever asks for it has the disk's turn.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: it is being ended already, or cannot pivot any more.</exception>
+    void End(JobEnding how);
+
+    /// <summary>Waits until it is over: the disk is free, and the end was told.</summary>
+    /// <returns>What was told.</returns>
+    ValueTask<BlockJobEvent> WaitForEndAsync(CancellationToken cancellationToken);
 }

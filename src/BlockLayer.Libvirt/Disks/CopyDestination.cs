@@ -41,17 +41,17 @@ internal sealed record CopyDestination(DiskSource Source, string? Format)
 
     /// <summary>Makes sure that a copy with the effective flags can go there.</summary>
     /// <exception cref="LibvirtException">
-    /// ConfigUnsupported: a shallow copy into a raw file, which records no backing file, or a file that holds something already; SystemError: a file that has to exist does not;
+    /// ConfigUnsupported: a shallow copy into a raw file, which has no backing file, or a file that holds something already; SystemError: a file that has to exist does not;
     /// InvalidArg: a file where a device was promised.
     /// </exception>
     internal void Check(BlockCopyFlags flags, DomainDisk disk, StorageProvider files)
     {
         bool reuses = (flags & BlockCopyFlags.ReuseExternal) != 0;
-        if ((flags & BlockCopyFlags.Shallow) != 0 && !reuses && Format == "raw")
+        if ((flags & BlockCopyFlags.Shallow) != 0 && Format == "raw")
         {
             throw LibvirtException.Refused(
                 LibvirtErrorCode.ConfigUnsupported,
-                $"A shallow copy of '{disk.Target}' cannot be raw: a raw file records no backing file.");
+                $"A shallow copy of '{disk.Target}' cannot be raw: a raw file has no backing file.");
         }
 
         StorageFileInfo? found = files.GetInfo(Source.Path);

@@ -1,21 +1,24 @@
 using BlockLayer.Graph;
 using BlockLayer.Images;
+using BlockLayer.Primitives;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Libvirt;
 
 /// <summary>A disk of a domain: open while the domain runs.</summary>
 /// <remarks>
-/// The chain is read from the graph whenever it is asked for, so it is right the moment a job has changed it. The lock guards which job occupies the disk and how its mirror is described;
-/// nothing is called under it.
+/// The chain is read from the graph whenever it is asked for, so it is right the moment a job has changed it. Calls that start, change or end a job, and the close, take their turn one after the
+/// other; the job itself goes on outside. The lock guards which job occupies the disk and how its mirror is described; nothing is called under it.
 /// </remarks>
 public sealed class DomainDisk
 {
     private readonly Lock _gate = new();
     private readonly StorageProvider _files;
     private readonly string[] _chainAtStart;
+    private readonly AsyncLock _turn = new();
     private IDiskJob? _job;      // guarded by _gate
     private DiskMirror? _mirror; // guarded by _gate
+    private bool _isClosed;      // guarded by _turn
 
     /// <summary>A disk that is open, or is not because nothing is in it or its domain does not run.</summary>
     internal DomainDisk(DiskDefinition definition, Disk? open, StorageProvider files)
@@ -82,14 +85,6 @@ public sealed class DomainDisk
                 return _mirror;
             }
         }
-
-        set
-        {
-            lock (_gate)
-            {
-                _mirror = value;
-            }
-        }
     }
 
     /// <summary>True when its chain is another one than at the start, so that the domain's description has to be written anew.</summary>
@@ -142,6 +137,42 @@ public sealed class DomainDisk
                 $"'{overlay.Path}' cannot record a relative name of '{@base.Path}': not every image between them records a relative one.");
     }
 
+    /// <summary>Waits for the turn of a call that starts, changes or ends a job.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: the domain was stopped meanwhile. ConfigUnsupported: the drive is empty.</exception>
+    internal async ValueTask<AsyncLock.Releaser> EnterTurnAsync(CancellationToken cancellationToken)
+    {
+        AsyncLock.Releaser turn = await _turn.EnterAsync(cancellationToken).ConfigureAwait(false);
+        if (!_isClosed && Open is not null)
+        {
+            return turn;
+        }
+
+        turn.Dispose();
+        throw _isClosed
+            ? LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"The disk '{Target}' was closed: its domain is not running.")
+            : NothingIn();
+    }
+
+    /// <summary>Cancels what runs on the disk, waits until its end was told, and closes it.</summary>
+    /// <exception cref="Errors.BlockLayerException">It could not be closed well; it is closed.</exception>
+    internal async ValueTask CloseAsync()
+    {
+        using AsyncLock.Releaser turn = await _turn.EnterAsync().ConfigureAwait(false);
+        _isClosed = true;
+        IDiskJob? job = Job;
+        try
+        {
+            await (Open?.DisposeAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (job is not null)
+            {
+                await job.WaitForEndAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+    }
+
     /// <summary>Gives the disk to a job.</summary>
     /// <exception cref="LibvirtException">BlockCopyActive: a copy or active commit has it; OperationUnsupported: another job has.</exception>
     internal void Occupy(IDiskJob job)
@@ -160,6 +191,18 @@ public sealed class DomainDisk
         lock (_gate)
         {
             ThrowIfOccupiedLocked();
+        }
+    }
+
+    /// <summary>Puts the second file of the job that has the disk into the description. For another job, does nothing.</summary>
+    internal void Describe(IDiskJob job, DiskMirror mirror)
+    {
+        lock (_gate)
+        {
+            if (ReferenceEquals(_job, job))
+            {
+                _mirror = mirror;
+            }
         }
     }
 
@@ -192,10 +235,10 @@ public sealed class DomainDisk
     private IReadOnlyList<ChainElement> RequireChain()
     {
         IReadOnlyList<ChainElement> chain = Chain;
-        return chain.Count > 0
-            ? chain
-            : throw LibvirtException.Refused(LibvirtErrorCode.ConfigUnsupported, $"There is nothing in the disk '{Target}'.");
+        return chain.Count > 0 ? chain : throw NothingIn();
     }
+
+    private LibvirtException NothingIn() => LibvirtException.Refused(LibvirtErrorCode.ConfigUnsupported, $"There is nothing in the disk '{Target}'.");
 
     private void ThrowIfOccupiedLocked()
     {

@@ -146,8 +146,10 @@ public sealed class Domain
     }
 
     /// <summary>Tells that a job is ready or has ended. The description says it already: the graph is switched, and the disk's job and mirror are what they are now.</summary>
-    internal void TellOfJob(DomainDisk disk, BlockJobType type, BlockJobStatus status)
-        => _host.Events.Raise(new BlockJobEvent(this, disk.Target, disk.Source?.Path, type, status));
+    internal void TellOfJob(DomainDisk disk, BlockJobType type, BlockJobStatus status) => Tell(new BlockJobEvent(this, disk.Target, disk.Source?.Path, type, status));
+
+    /// <summary>The same with an event that is there already.</summary>
+    internal void Tell(BlockJobEvent what) => _host.Events.Raise(what);
 
     /// <summary>Takes another definition for the next start.</summary>
     internal void Redefine(DomainDefinition definition)
@@ -192,7 +194,7 @@ public sealed class Domain
         {
             try
             {
-                await (disk.Open?.DisposeAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false);
+                await disk.CloseAsync().ConfigureAwait(false);
             }
             catch (BlockLayerException error)
             {

@@ -66,6 +66,37 @@ public sealed partial class LibvirtConnection
     internal async ValueTask<int> TryAsync(Func<ValueTask<int>> call)
         => (int)await TryOffsetAsync(async () => await call().ConfigureAwait(false)).ConfigureAwait(false);
 
+    /// <summary>The same for a call whose answer is 0: it starts a job.</summary>
+    internal ValueTask<int> TryStartAsync(Func<ValueTask<DiskJob>> call)
+        => TryAsync(async () =>
+        {
+            await call().ConfigureAwait(false);
+            return 0;
+        });
+
+    /// <summary>The same for a call whose answer is 0.</summary>
+    internal ValueTask<int> TryDoAsync(Func<ValueTask> call)
+        => TryAsync(async () =>
+        {
+            await call().ConfigureAwait(false);
+            return 0;
+        });
+
+    /// <summary>The same for a call that waits for nothing.</summary>
+    internal int Try(Func<int> call)
+    {
+        _lastError = LibvirtError.None;
+        try
+        {
+            return call();
+        }
+        catch (Exception failure) when (LibvirtError.From(failure) is { } error)
+        {
+            _lastError = error;
+            return -1;
+        }
+    }
+
     /// <summary>The same for the first generation, whose answer is an offset.</summary>
     internal async ValueTask<long> TryOffsetAsync(Func<ValueTask<long>> call)
     {

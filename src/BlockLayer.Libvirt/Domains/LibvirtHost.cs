@@ -1,3 +1,5 @@
+using BlockLayer.Storage;
+
 namespace BlockLayer.Libvirt;
 
 /// <summary>
@@ -29,6 +31,9 @@ public sealed class LibvirtHost : IAsyncDisposable
     }
 
     internal DomainEventQueue Events { get; } = new();
+
+    /// <summary>The files that its domains live on.</summary>
+    internal StorageProvider Files => Options.Disks.Environment.Files;
 
     /// <summary>Makes a connection.</summary>
     public LibvirtConnection Connect(ConnectionAccess access = ConnectionAccess.ReadWrite)

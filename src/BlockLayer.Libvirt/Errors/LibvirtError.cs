@@ -1,4 +1,5 @@
 using BlockLayer.Errors;
+using BlockLayer.Jobs;
 
 namespace BlockLayer.Libvirt;
 
@@ -18,10 +19,15 @@ public sealed record LibvirtError(LibvirtErrorCode Code, LibvirtErrorDomain Doma
     {
         LibvirtException libvirt => libvirt.Error,
         OpenDeniedException denied => new(LibvirtErrorCode.AccessDenied, LibvirtErrorDomain.Storage, Describe(denied)),
+        JobVerbException verb => new(LibvirtErrorCode.OperationInvalid, LibvirtErrorDomain.Qemu, verb.Message),
         BlockLayerException block => new(CodeOf(block.Kind), LibvirtErrorDomain.Qemu, Describe(block)),
         OperationCanceledException => new(LibvirtErrorCode.OperationAborted, LibvirtErrorDomain.Qemu, "The operation was cancelled."),
         _ => null,
     };
+
+    /// <summary>How what ended a job is told, be it a mistake in the program or not.</summary>
+    internal static LibvirtError Of(Exception failure)
+        => From(failure) ?? new(LibvirtErrorCode.InternalError, LibvirtErrorDomain.Qemu, $"{failure.GetType().Name}: {failure.Message}");
 
     private static LibvirtErrorCode CodeOf(BlockErrorKind kind) => kind switch
     {

@@ -6,4 +6,10 @@ namespace BlockLayer.Libvirt;
 /// <param name="Path">The disk by the path of its active image, as it is after the job: what <see cref="DomainEventId.BlockJob"/> tells. Null for none.</param>
 /// <param name="Type">What the job did.</param>
 /// <param name="Status">What became of it.</param>
-public sealed record BlockJobEvent(Domain Domain, string Target, string? Path, BlockJobType Type, BlockJobStatus Status) : DomainEvent(Domain);
+public sealed record BlockJobEvent(Domain Domain, string Target, string? Path, BlockJobType Type, BlockJobStatus Status) : DomainEvent(Domain)
+{
+    /// <summary>
+    /// Why the job failed; of one that completed, which of the files could not be deleted that a commit was to delete. Null for neither. libvirt's callbacks are not told this.
+    /// </summary>
+    public LibvirtError? Error { get; init; }
+}

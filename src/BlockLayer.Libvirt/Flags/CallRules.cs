@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace BlockLayer.Libvirt;
 
 /// <summary>
@@ -103,6 +105,16 @@ internal static class CallRules
     /// <summary>The generations whose calls define no flags.</summary>
     internal static void CheckNoFlags(string call, int flags) => RefuseUnknown(call, flags, known: 0);
 
+    /// <summary>The second generation: no flags, and disks have no names but their paths.</summary>
+    internal static void CheckPull(string call, string path, int flags)
+    {
+        CheckNoFlags(call, flags);
+        if (!path.StartsWith('/'))
+        {
+            throw LibvirtException.InvalidArg($"{call} takes the path of the disk's active image; found is '{path}'.");
+        }
+    }
+
     /// <summary>BlockCommit, once its top is known: the active image asks for ACTIVE, and only the active image.</summary>
     internal static void CheckCommitTop(BlockCommitFlags flags, ChainElement top)
     {
@@ -119,6 +131,27 @@ internal static class CallRules
         }
     }
 
+    /// <summary>Calls about a job: there has to be one.</summary>
+    internal static void RequireJob(string target, [NotNull] BlockJobType? job)
+    {
+        if (job is null)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"No job runs on the disk '{target}'.");
+        }
+    }
+
+    /// <summary>Calls about a pull: there has to be one.</summary>
+    internal static void RequirePull(string target, [NotNull] BlockJobType? job)
+    {
+        if (job != BlockJobType.Pull)
+        {
+            throw NoPull(target);
+        }
+    }
+
+    /// <summary>There is no pull.</summary>
+    internal static LibvirtException NoPull(string target) => LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"No pull runs on the disk '{target}'.");
+
     /// <summary>BlockJobAbort, once the job is known: only a ready copy or active commit can pivot.</summary>
     /// <param name="flags">Of the call.</param>
     /// <param name="target">The disk, for messages.</param>
@@ -126,11 +159,7 @@ internal static class CallRules
     /// <param name="isReady">Whether the job has reached its second phase.</param>
     internal static void CheckAbort(BlockJobAbortFlags flags, string target, BlockJobType? job, bool isReady)
     {
-        if (job is null)
-        {
-            throw LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"No job runs on the disk '{target}'.");
-        }
-
+        RequireJob(target, job);
         if ((flags & BlockJobAbortFlags.Pivot) == 0)
         {
             return;

@@ -51,7 +51,7 @@ public class CopyDestinationTests
     [InlineData("/vm/base.img", null, 0, LibvirtErrorCode.ConfigUnsupported)]
     [InlineData("/vm/base.img", null, 2, LibvirtErrorCode.Ok)]
     [InlineData("/vm/new.img", "raw", 1, LibvirtErrorCode.ConfigUnsupported)]
-    [InlineData("/vm/base.img", "raw", 3, LibvirtErrorCode.Ok)]
+    [InlineData("/vm/base.img", "raw", 3, LibvirtErrorCode.ConfigUnsupported)]
     [InlineData("/vm/new.img", "qcow2", 1, LibvirtErrorCode.Ok)]
     [InlineData("block:/vm/new.img", null, 0, LibvirtErrorCode.SystemError)]
     [InlineData("block:/vm/base.img", null, 2, LibvirtErrorCode.InvalidArg)]

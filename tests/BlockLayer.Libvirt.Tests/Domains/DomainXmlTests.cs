@@ -41,7 +41,9 @@ public class DomainXmlTests
     {
         await using var world = new LibvirtWorld();
         Domain domain = await world.StartChainOfThreeAsync();
-        domain.FindDisk("vda").Mirror = new DiskMirror(BlockJobType.Copy, new DiskSource(IsBlockDevice: false, "/vm/copy.img"), "raw", (MirrorStage)stage);
+        var job = new StubJob(BlockJobType.Copy);
+        domain.FindDisk("vda").Occupy(job);
+        domain.FindDisk("vda").Describe(job, new DiskMirror(BlockJobType.Copy, new DiskSource(IsBlockDevice: false, "/vm/copy.img"), "raw", (MirrorStage)stage));
         XElement mirror = DiskOf(domain).Element("mirror")!;
         Assert.Equal("backingStore", ((XElement)mirror.PreviousNode!).Name);
         Assert.Equal(("copy", ready), (mirror.Attribute("job")?.Value, mirror.Attribute("ready")?.Value));
@@ -57,7 +59,7 @@ public class DomainXmlTests
         var job = new StubJob(BlockJobType.ActiveCommit);
         DomainDisk disk = domain.FindDisk("vda");
         disk.Occupy(job);
-        disk.Mirror = new DiskMirror(BlockJobType.ActiveCommit, new DiskSource(IsBlockDevice: false, "/vm/base.img"), "qcow2", MirrorStage.Copying);
+        disk.Describe(job, new DiskMirror(BlockJobType.ActiveCommit, new DiskSource(IsBlockDevice: false, "/vm/base.img"), "qcow2", MirrorStage.Copying));
         Assert.Equal("active-commit", DiskOf(domain).Element("mirror")?.Attribute("job")?.Value);
         disk.Release(job);
         Assert.Null(DiskOf(domain).Element("mirror"));

@@ -41,7 +41,7 @@ public class EventTests
         DomainDisk disk = domain.FindDisk("vda");
         var job = new StubJob(BlockJobType.Copy);
         disk.Occupy(job);
-        disk.Mirror = new DiskMirror(BlockJobType.Copy, new DiskSource(IsBlockDevice: false, "/vm/copy"), "qcow2", MirrorStage.Copying);
+        disk.Describe(job, new DiskMirror(BlockJobType.Copy, new DiskSource(IsBlockDevice: false, "/vm/copy"), "qcow2", MirrorStage.Copying));
         var seen = new List<string?>();
         BlockJobCallback look = (told, _, _, status) =>
         {
@@ -49,7 +49,7 @@ public class EventTests
             seen.Add($"{status} {mirror?.Attribute("ready")?.Value ?? (mirror is null ? "no mirror" : "not ready")}");
         };
         world.Connection.RegisterDomainEvent(domain, DomainEventId.BlockJob2, look);
-        disk.Mirror = disk.Mirror with { State = MirrorStage.Ready };
+        disk.Describe(job, disk.Mirror! with { State = MirrorStage.Ready });
         domain.TellOfJob(disk, BlockJobType.Copy, BlockJobStatus.Ready);
         disk.Release(job);
         domain.TellOfJob(disk, BlockJobType.Copy, BlockJobStatus.Completed);

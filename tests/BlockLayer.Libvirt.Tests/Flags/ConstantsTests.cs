@@ -20,6 +20,7 @@ public class ConstantsTests
         SnapshotCreateFlags Redefine=1 Current=2 NoMetadata=4 Halt=8 DiskOnly=16 ReuseExternal=32 Quiesce=64 Atomic=128 Live=256
         SnapshotDeleteFlags Children=1 MetadataOnly=2 ChildrenOnly=4
         BlockJobType Unknown=0 Pull=1 Copy=2 Commit=3 ActiveCommit=4 Backup=5
+        BlockPullStatus Completed=0 Failed=1
         BlockJobStatus Completed=0 Failed=1 Canceled=2 Ready=3
         DomainEventId BlockJob=8 DiskChange=9 BlockJob2=16 BlockThreshold=24
         DiskChangeReason MissingOnStart=0 DropMissingOnStart=1
