@@ -36,7 +36,10 @@ public abstract partial class BlockNode
         Attach(backing, EdgeRole.Backing, Reads, Reads | ImagePermissions.WriteUnchanged);
     }
 
-    /// <summary>Makes sure that <see cref="RecordBackingAsync"/> will not fail for want of room or support.</summary>
+    /// <summary>
+    /// Makes sure that <see cref="RecordBackingAsync"/> will not fail for want of room or support. Also asked of an image that is open read-only: a job makes it writable
+    /// when it has something to record.
+    /// </summary>
     /// <param name="reference">The reference to record; null to record that there is none.</param>
     /// <exception cref="BlockLayerException">Unsupported or NoSpace: it cannot be recorded, and why.</exception>
     internal virtual void ThrowIfCannotRecordBacking(BackingReference? reference)

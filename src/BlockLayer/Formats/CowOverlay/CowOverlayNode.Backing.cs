@@ -9,7 +9,6 @@ internal sealed partial class CowOverlayNode
 {
     internal override void ThrowIfCannotRecordBacking(BackingReference? reference)
     {
-        ThrowIfReadOnly("record a backing file");
         if (reference is not null && IsAllAllocated)
         {
             throw Error(BlockErrorKind.Unsupported, $"All of '{NodeName}' is in its image file '{_header.ImageName}'; a backing file would never be read.");
@@ -30,6 +29,7 @@ internal sealed partial class CowOverlayNode
     /// </remarks>
     internal override async ValueTask RecordBackingAsync(BackingReference? reference, CancellationToken cancellationToken)
     {
+        ThrowIfReadOnly("record a backing file");
         ThrowIfCannotRecordBacking(reference);
         cancellationToken.ThrowIfCancellationRequested();
         await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);

@@ -8,11 +8,6 @@ internal sealed partial class QedNode
 {
     internal override void ThrowIfCannotRecordBacking(BackingReference? reference)
     {
-        if (IsReadOnly)
-        {
-            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is open read-only and cannot record a backing file.");
-        }
-
         if (reference is not null)
         {
             PlaceBackingName(reference);
@@ -26,6 +21,11 @@ internal sealed partial class QedNode
     /// </remarks>
     internal override async ValueTask RecordBackingAsync(BackingReference? reference, CancellationToken cancellationToken)
     {
+        if (IsReadOnly)
+        {
+            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is open read-only and cannot record a backing file.");
+        }
+
         ThrowIfCannotRecordBacking(reference);
         cancellationToken.ThrowIfCancellationRequested();
         const QedFeatures About = QedFeatures.BackingFile | QedFeatures.BackingIsRaw;

@@ -111,7 +111,8 @@ public sealed class QedBackingNameTests
     {
         await CreateAsync(backing: null);
         await using QedNode node = await _world.OpenAsync("/disk.qed", access: NodeAccess.ReadOnly);
-        BlockLayerException error = Assert.Throws<BlockLayerException>(() => node.ThrowIfCannotRecordBacking(null));
+        node.ThrowIfCannotRecordBacking(null); // a job that asks makes the image writable first
+        BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(() => node.RecordBackingAsync(null, CancellationToken.None).AsTask());
         Assert.Equal(BlockErrorKind.ReadOnly, error.Kind);
     }
 
