@@ -19,6 +19,7 @@ namespace BlockLayer.Jobs;
 public sealed partial class BackupJob : BlockJob
 {
     private readonly BackupOptions _options;
+    private readonly BlockNode _disk;
     private readonly BlockNode _image;
     private readonly BlockNode _target;
     private ChainClaim? _claim;           // from set-up to clean-up
@@ -35,6 +36,7 @@ public sealed partial class BackupJob : BlockJob
         : base(options ??= new BackupOptions(), disk.Environment)
     {
         _options = options;
+        _disk = disk;
         _image = disk.SkipFilters();
         _target = target;
     }
@@ -60,6 +62,7 @@ public sealed partial class BackupJob : BlockJob
         {
             _bitmap = _options.Bitmap is { } name ? await BackupBitmap.TakeAsync(_image, name, _options.BitmapUpdate, ToString(), cancellationToken).ConfigureAwait(false) : null;
             using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
+            NewestImage.Require(_disk, _image);
             await InsertFilterAsync(change, await FindUnsavedAsync(cancellationToken).ConfigureAwait(false)).ConfigureAwait(false);
         }
         catch

@@ -20,6 +20,7 @@ namespace BlockLayer.Jobs;
 public sealed partial class CommitJob : BlockJob
 {
     private readonly CommitOptions _options;
+    private readonly BlockNode _disk;
     private readonly BlockNode _active;
     private BlockNode _top = null!;    // from set-up on
     private BlockNode _base = null!;   // from set-up on
@@ -39,6 +40,7 @@ public sealed partial class CommitJob : BlockJob
         : base(options, disk.Environment)
     {
         _options = options;
+        _disk = disk;
         _active = disk.SkipFilters();
     }
 
@@ -54,7 +56,7 @@ public sealed partial class CommitJob : BlockJob
     {
         (_top, _base) = FindTopAndBase();
         using GraphChange change = await GraphChange.BeginAsync(_base, cancellationToken).ConfigureAwait(false);
-        if (FindTopAndBase() != (_top, _base))
+        if (_disk.SkipFilters() != _active || FindTopAndBase() != (_top, _base))
         {
             throw Refusal(BlockErrorKind.Conflict, _active, $"The backing chain of '{_active.NodeName}' was just changed by another job.");
         }

@@ -19,6 +19,7 @@ namespace BlockLayer.Jobs;
 public sealed partial class RebaseJob : BlockJob
 {
     private readonly RebaseOptions _options;
+    private readonly BlockNode _disk;
     private readonly BlockNode _image;
     private BlockNode? _next;              // ours from set-up to the switch or clean-up
     private BlockNode[] _before = [];      // the chain at the start
@@ -36,6 +37,7 @@ public sealed partial class RebaseJob : BlockJob
         : base(options, disk.Environment)
     {
         _options = options;
+        _disk = disk;
         _image = disk.SkipFilters();
         _next = options.Backing;
     }
@@ -51,6 +53,7 @@ public sealed partial class RebaseJob : BlockJob
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
+        NewestImage.Require(_disk, _image);
         ThrowIfUnfit();
         _before = [.. BackingChain.Images(_image)];
         _claim = ChainClaim.Take(_image, _before[^1], ToString());

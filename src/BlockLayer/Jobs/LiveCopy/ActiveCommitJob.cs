@@ -46,6 +46,7 @@ public sealed class ActiveCommitJob : LiveCopyJob
     {
         _base = FindBase();
         using GraphChange change = await GraphChange.BeginAsync(_base, cancellationToken).ConfigureAwait(false);
+        ThrowIfOvertaken();
         _overlay = BackingChain.OverlayOf(Image, _base)
             ?? throw Refusal(BlockErrorKind.NotFound, _base, $"'{_base.NodeName}' is not in the backing chain of '{Image.NodeName}'.");
         ThrowIfUnfit();

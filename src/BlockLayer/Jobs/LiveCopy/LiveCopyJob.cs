@@ -26,6 +26,7 @@ namespace BlockLayer.Jobs;
 public abstract partial class LiveCopyJob : BlockJob
 {
     private readonly LiveCopyOptions _options;
+    private readonly BlockNode _disk;
     private LiveCopyNode? _node;      // from set-up to the switch or clean-up
     private IReadOnlyList<string> _files = []; // from set-up on; the disk's, before the job
     private int _copyMode;            // volatile; MirrorCopyMode
@@ -41,6 +42,7 @@ public abstract partial class LiveCopyJob : BlockJob
         : base(options, disk.Environment)
     {
         _options = options;
+        _disk = disk;
         _copyMode = (int)options.CopyMode;
         Image = disk.SkipFilters();
     }
@@ -110,6 +112,9 @@ public abstract partial class LiveCopyJob : BlockJob
         _ending = Ending.LetGo;
         return true;
     }
+
+    /// <summary>Makes sure, under the change that sets the job up, that the source is still the disk's newest image.</summary>
+    private protected void ThrowIfOvertaken() => NewestImage.Require(_disk, Image);
 
     /// <summary>The filters of the image that go with it when the disk is changed over: those that fill it. What stands above them stays.</summary>
     private protected static BlockNode TopOf(BlockNode image)

@@ -39,6 +39,7 @@ public sealed class MirrorJob : LiveCopyJob
     {
         ThrowIfUnfit();
         using GraphChange change = await GraphChange.BeginAsync(Image, cancellationToken).ConfigureAwait(false);
+        ThrowIfOvertaken();
         BlockEdge? shared = await PrepareBackingAsync(cancellationToken).ConfigureAwait(false);
         try
         {
@@ -139,11 +140,11 @@ public sealed class MirrorJob : LiveCopyJob
     {
         switch (_options.Scope)
         {
-            case MirrorScope.Top when Target.Backing is null && Target.BackingReference is not null && Image.Backing is { } backing:
+            case MirrorScope.Top when Target.Backing is null && Target.BackingReference is { } recorded:
+                BlockNode backing = Image.Backing ?? throw Refusal(
+                    BlockErrorKind.Conflict, Target, $"'{Target.NodeName}' records the backing file {recorded}, and '{Image.NodeName}' has none: only what that holds itself is to be copied.");
                 ThrowIfNotNamed(backing.SkipFilters());
-                backing.AddReference();
-                Target.AttachBacking(backing);
-                await VerifyBackingAsync(cancellationToken).ConfigureAwait(false);
+                await ShareBackingAsync(backing, cancellationToken).ConfigureAwait(false);
                 return Target.BackingEdge;
             case MirrorScope.Top:
                 ThrowIfOnAnother();
@@ -162,16 +163,22 @@ public sealed class MirrorJob : LiveCopyJob
         }
     }
 
-    private async ValueTask VerifyBackingAsync(CancellationToken cancellationToken)
+    private async ValueTask ShareBackingAsync(BlockNode backing, CancellationToken cancellationToken)
     {
-        if (Target is not IVerifiesBacking verifier)
+        backing.AddReference();
+        try
         {
-            return;
+            Target.AttachBacking(backing);
+        }
+        catch
+        {
+            await backing.DisposeAsync().ConfigureAwait(false); // a job that writes it does not share it
+            throw;
         }
 
         try
         {
-            await verifier.VerifyBackingAsync(cancellationToken).ConfigureAwait(false);
+            await (Target is IVerifiesBacking verifier ? verifier.VerifyBackingAsync(cancellationToken) : ValueTask.CompletedTask).ConfigureAwait(false);
         }
         catch
         {

@@ -1,0 +1,138 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.Jobs;
+using BlockLayer.Simulation;
+using BlockLayer.Storage;
+using Xunit;
+
+namespace BlockLayer.Tests.Jobs;
+
+/// <summary>What jobs find when they start, where files, other jobs and snapshots have prepared it.</summary>
+public class JobStartTests
+{
+    private const long Length = 1 << 20;
+
+    private readonly SimulatedMachine _machine = new();
+
+    [Theory]
+    [InlineData("qcow2")]
+    [InlineData("qed")]
+    [InlineData("add-cow")]
+    public void A_commit_below_an_image_that_is_open_read_only_gives_that_its_new_backing_file(string format)
+        => OnChain(format, async disk =>
+        {
+            CommitJob job = await disk.StartCommitAsync(new CommitOptions { Top = disk.Chain[2], Base = disk.Chain[3] });
+            Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+            AssertChain(disk, "/d", "/c", "/a");
+            Assert.True(disk.Chain[1].IsReadOnly);
+        });
+
+    [Theory]
+    [InlineData("qcow2")]
+    [InlineData("qed")]
+    [InlineData("add-cow")]
+    public void A_pull_into_an_image_that_is_open_read_only_gives_that_its_new_backing_file(string format)
+        => OnChain(format, async disk =>
+        {
+            StreamJob job = await disk.StartPullAsync(new StreamOptions { Top = disk.Chain[1], Base = disk.Chain[3] });
+            Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+            AssertChain(disk, "/d", "/c", "/a");
+            Assert.True(disk.Chain[1].IsReadOnly);
+        });
+
+    [Fact]
+    public void A_copy_of_the_newest_image_is_refused_where_the_backing_file_it_records_was_pulled_away()
+        => OnChain("qcow2", async disk =>
+        {
+            await using BlockNode copy = await CreateOverlayAsync("/copy", "/c");
+            await (await disk.StartPullAsync()).Completion;
+            await RefusedAsync(disk.StartMirrorAsync(copy, new MirrorJobOptions { Scope = MirrorScope.Top }), "'/copy' records the backing file '/c'");
+        });
+
+    [Fact]
+    public void A_copy_that_is_refused_because_a_commit_writes_the_backing_file_holds_nothing_afterwards()
+        => OnChain("qcow2", async disk =>
+        {
+            ActiveCommitJob commit = await disk.StartCommitAsync(new ActiveCommitOptions { Base = disk.Chain[1] });
+            await using (BlockNode copy = await CreateOverlayAsync("/copy", "/c"))
+            {
+                await RefusedAsync(disk.StartMirrorAsync(copy, new MirrorJobOptions { Scope = MirrorScope.Top }), "'/c'");
+            }
+
+            commit.Cancel(force: true);
+            await commit.Completion;
+        });
+
+    [Fact]
+    public void A_job_is_refused_when_the_newest_image_is_another_one_by_now()
+        => OnChain("qcow2", async disk =>
+        {
+            await using Disk target = await Disk.CreateAsync("/target", new NewImage { Format = "raw", Length = Length }, _machine.As("raw"));
+            BlockJob[] jobs =
+            [
+                new MirrorJob(disk.Root, target.Root),
+                new ActiveCommitJob(disk.Root),
+                new BackupJob(disk.Root, target.Root),
+                new CommitJob(disk.Root, new CommitOptions { Top = disk.Chain[1] }),
+                new RebaseJob(disk.Root, new RebaseOptions()),
+            ];
+            await disk.SwitchAsync("/e");
+            foreach (BlockJob job in jobs)
+            {
+                BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => job.StartAsync().AsTask());
+                Assert.Equal(BlockErrorKind.Conflict, refusal.Kind);
+            }
+
+            Assert.All(disk.Chain, static image => Assert.Empty(image.Claims));
+        });
+
+    // On a disk d -> c -> b -> a, after which every file can be opened to be written: nobody was left who holds one.
+    private void OnChain(string format, Func<Disk, Task> test) => _machine.Run(async () =>
+    {
+        string? below = null;
+        foreach (string path in (string[])["/a", "/b", "/c", "/d"])
+        {
+            string own = below is null && format == "add-cow" ? "raw" : format;
+            var image = new NewImage
+            {
+                Format = own,
+                Length = Length,
+                Backing = below is null ? null : new BackingReference(below, below == "/a" && format == "add-cow" ? "raw" : format),
+                Options = own == "add-cow" ? new Dictionary<string, string> { ["image_file"] = $"{path[1..]}.img" } : new Dictionary<string, string>(),
+            };
+            await using Disk made = await Disk.CreateAsync(path, image, _machine.As(own));
+            await made.WriteAsync(path[1] * 4096, new byte[4096]);
+            below = path;
+        }
+
+        string[] files;
+        await using (Disk disk = await Disk.OpenAsync("/d", _machine.As(format)))
+        {
+            files = [.. disk.Chain.Select(static image => image.Path!)];
+            await test(disk);
+        }
+
+        foreach (string file in files)
+        {
+            await using BlockStorage storage = await _machine.Storage.OpenAsync(file, new StorageOpenOptions { Writable = true, Lock = ImageLock.Writer }, CancellationToken.None);
+        }
+    });
+
+    private async ValueTask<BlockNode> CreateOverlayAsync(string path, string backing)
+    {
+        var create = new NewImage { Format = "qcow2", Length = Length, Backing = new BackingReference(backing, "qcow2"), Verification = BackingVerification.None };
+        await new ImageCreator(BuiltInFormats.All, _machine.Environment).CreateAsync(path, create, OpenPolicy.Default, CancellationToken.None);
+        return await new ImageOpener(BuiltInFormats.All, _machine.Environment).OpenAsync(
+            path, new ImageOpenOptions { Format = "qcow2", Access = NodeAccess.ReadWrite, Backing = BackingMode.Ignore }, CancellationToken.None);
+    }
+
+    private static async Task RefusedAsync(ValueTask<MirrorJob> start, string message)
+    {
+        BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => start.AsTask());
+        Assert.Equal(BlockErrorKind.Conflict, refusal.Kind);
+        Assert.Contains(message, refusal.Message, StringComparison.Ordinal);
+    }
+
+    private static void AssertChain(Disk disk, params string[] paths) => Assert.Equal(paths, disk.Chain.Select(static image => image.Path!));
+}
