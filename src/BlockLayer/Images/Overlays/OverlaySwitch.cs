@@ -58,11 +58,6 @@ internal sealed class OverlaySwitch
     /// <summary>Makes sure that the disk can go on with the overlay, while guests are held back.</summary>
     internal async ValueTask ThrowIfUnfitAsync()
     {
-        if (Disk.Root.SkipFilters() != Image)
-        {
-            throw Refusal(BlockErrorKind.Conflict, $"'{Image.NodeName}' is no longer the newest image of its disk.");
-        }
-
         ThrowIfUnfit();
         BlockNode overlay = _overlay!;
         if (overlay.Length != Image.Length)
@@ -129,6 +124,11 @@ internal sealed class OverlaySwitch
 
     private void ThrowIfUnfit()
     {
+        if (Disk.Root.SkipFilters() != Image)
+        {
+            throw Refusal(BlockErrorKind.Conflict, $"'{Image.NodeName}' is no longer the newest image of its disk.");
+        }
+
         if (Image.IsReadOnly)
         {
             throw Refusal(BlockErrorKind.ReadOnly, $"'{Image.NodeName}' is open read-only, and an overlay of it would take nothing.");

@@ -246,6 +246,36 @@ public sealed class DiskSnapshotTests
         Assert.Equal((byte)1, (await ReadAsync(disk, 8192))[0]);
     }
 
+    [Fact]
+    public void Of_two_snapshots_at_once_one_succeeds_and_the_other_is_told_that_the_disk_has_moved_on()
+    {
+        for (ulong seed = 1; seed <= 40; seed++)
+        {
+            var machine = new SimulatedMachine(seed);
+            machine.Run(async () =>
+            {
+                await using Disk one = await machine.CreateAsync("/vm/one", Length);
+                await using Disk other = await machine.CreateAsync("/vm/two", Length);
+                Task<BlockErrorKind?>[] both = [TakeAsync("a"), TakeAsync("b")];
+                Assert.Single(await Task.WhenAll(both), kind => kind is null);
+                Assert.Single(await Task.WhenAll(both), BlockErrorKind.Conflict);
+
+                async Task<BlockErrorKind?> TakeAsync(string name)
+                {
+                    try
+                    {
+                        await DiskSnapshot.TakeAsync([new DiskOverlay(one, $"/vm/one-{name}"), new DiskOverlay(other, $"/vm/two-{name}")]);
+                        return null;
+                    }
+                    catch (BlockLayerException refusal)
+                    {
+                        return refusal.Kind;
+                    }
+                }
+            });
+        }
+    }
+
     private static byte[] Filled(byte value, int length = Length) => [.. Enumerable.Repeat(value, length)];
 
     private static async Task<byte[]> ReadAsync(Disk disk, long offset, int length = 512)
