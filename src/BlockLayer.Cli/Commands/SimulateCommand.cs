@@ -12,6 +12,7 @@ internal sealed class SimulateCommand : Command
     private static readonly Option s_first = Option.Value(null, "first", "SEED", "the first of them (default 1)");
     private static readonly Option s_requests = Option.Value(null, "requests", "N", "requests of each guest (default 60)");
     private static readonly Option s_crashes = Option.Value(null, "crashes", "N", "moments of each run at which the power fails (default 4)");
+    private static readonly Option s_trace = Option.Flag(null, "trace", "print what operators do and what becomes of it");
 
     internal override string Name => "simulate";
 
@@ -21,7 +22,7 @@ internal sealed class SimulateCommand : Command
 
     internal override (int Minimum, int Maximum) OperandCount => (0, 0);
 
-    internal override IReadOnlyList<Option> Options => [s_seeds, s_first, s_requests, s_crashes, CommonOptions.Quiet];
+    internal override IReadOnlyList<Option> Options => [s_seeds, s_first, s_requests, s_crashes, s_trace, CommonOptions.Quiet];
 
     internal override string Example => "blk simulate --seeds 10000 --first 1";
 
@@ -40,6 +41,7 @@ internal sealed class SimulateCommand : Command
         {
             Requests = arguments.GetNumber(s_requests, 0, 1_000_000) ?? 60,
             CrashPoints = arguments.GetNumber(s_crashes, 0, 1000) ?? 4,
+            Trace = arguments.Has(s_trace) ? context.Console.Out.WriteLine : null,
         };
         var total = new SystemReport((ulong)first);
         long started = Stopwatch.GetTimestamp();

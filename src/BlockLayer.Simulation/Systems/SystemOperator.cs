@@ -22,13 +22,24 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
                 BlockJob? job = await StartAsync().ConfigureAwait(false);
                 if (job is not null)
                 {
+                    Trace($"{job} runs");
                     await AttendAsync(job).ConfigureAwait(false);
                 }
             }
             catch (BlockLayerException refusal) when (IsExpected(refusal))
             {
                 run.Report.Refused++;
+                Trace($"refused ({refusal.Kind}): {refusal.Message}");
             }
+        }
+    }
+
+    private void Trace(FormattableString what)
+    {
+        if (options.Trace is { } trace)
+        {
+            string chain = string.Join(" -> ", Disk.Chain.Select(static image => image.NodeName));
+            trace(FormattableString.Invariant($"{run.Machine.Scheduler.Elapsed.TotalMilliseconds,9:0.000} ms  ") + FormattableString.Invariant(what) + $"  [{chain}]");
         }
     }
 
@@ -120,6 +131,7 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
         }
 
         JobResult result = await job.Completion.ConfigureAwait(false);
+        Trace($"{job} ended: {result.Outcome} {result.Error?.Message}");
         switch (result.Outcome)
         {
             case JobOutcome.Completed:

@@ -27,6 +27,9 @@ public sealed record SystemOptions
     /// <summary>States that are tried of what such a crash could leave.</summary>
     public int StatesPerCrash { get; init; } = 4;
 
+    /// <summary>Is told what operators do and what becomes of it, a line each; null: nobody wants to know.</summary>
+    public Action<string>? Trace { get; init; }
+
     /// <summary>The formats that are known. Tests put broken ones here and see that the runs notice.</summary>
     internal FormatRegistry Formats { get; init; } = BuiltInFormats.All;
 
