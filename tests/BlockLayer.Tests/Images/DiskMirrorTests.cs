@@ -63,6 +63,7 @@ public sealed class DiskMirrorTests
         byte[] expected = await ReadAsync(disk);
         JobResult result = await job.CompleteWhenReadyAsync();
         Assert.Equal(["/copy", "/top", "/base"], result.Files.Needed);
+        Assert.True(disk.Chain[1].IsReadOnly);
         Assert.Equal(expected, await ReadAsync(disk));
         await disk.WriteAsync(0, SectorStamp.Of(0, 512, 8));
         Assert.Equal((byte[])[.. SectorStamp.Of(0, 512, 8), .. expected[512..]], await ReadAsync(disk));
@@ -105,7 +106,7 @@ public sealed class DiskMirrorTests
         JobResult result = await job.Completion;
         Assert.Equal((JobOutcome.Failed, "There is nowhere to note it."), (result.Outcome, result.Error?.Message));
         Assert.Equal(["/top", "/base"], result.Files.Needed);
-        Assert.Equal(["/copy"], result.Files.Invalid);
+        Assert.Equal(["/copy"], result.Files.Changed); // a good copy, of that moment
         Assert.Equal(expected, await ReadAsync(disk));
     }
 

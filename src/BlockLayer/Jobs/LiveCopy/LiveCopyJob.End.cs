@@ -18,42 +18,48 @@ public abstract partial class LiveCopyJob
     {
         LiveCopyNode node = _node!;
         BlockNode? dropped = null;
-        using (GraphChange change = await GraphChange.BeginAsync(node, CancellationToken.None).ConfigureAwait(false))
+        try
         {
+            using GraphChange change = await GraphChange.BeginAsync(Image, CancellationToken.None).ConfigureAwait(false);
             await CopyLackingAsync(node, Origin.Edge, CancellationToken.None).ConfigureAwait(false); // what a guest's write that failed has left
             ThrowIfFailed();
             ThrowIfLacking(node);
-            if (_ending == Ending.Switch)
-            {
-                ThrowIfFrozen(node); // from here on only the target's files and the user can fail, and they fail before anything is switched
-                await node.FlushTargetAsync(Origin.Edge).ConfigureAwait(false);
-                if (_options.BeforeSwitch is { } tell)
-                {
-                    await tell().ConfigureAwait(false);
-                }
-
-                dropped = await SwitchAsync(node).ConfigureAwait(false);
-            }
-            else
+            if (_ending == Ending.LetGo)
             {
                 await node.FlushTargetAsync(Origin.Edge).ConfigureAwait(false);
+                IsCopyWhole = true;
                 await RemoveFilterAsync(node).ConfigureAwait(false);
+                return;
             }
 
+            ThrowIfFrozen(node); // from here on only files and the user can fail, and they fail before anything is switched
+            await node.FlushTargetAsync(Origin.Edge).ConfigureAwait(false);
+            await SettleSourceAsync(change).ConfigureAwait(false);
             IsCopyWhole = true;
-        }
+            if (_options.BeforeSwitch is { } tell)
+            {
+                await tell().ConfigureAwait(false);
+            }
 
-        if (dropped is not null)
+            dropped = await node.ShowTargetAsync().ConfigureAwait(false);
+            HasSwitched = true;
+            await StepAsideAsync(node).ConfigureAwait(false);
+            await OnSwitchedAsync(change).ConfigureAwait(false);
+        }
+        finally
         {
-            await dropped.DisposeAsync().ConfigureAwait(false); // after the doors are open again
+            if (dropped is not null)
+            {
+                await dropped.DisposeAsync().ConfigureAwait(false); // after the doors are open again
+            }
         }
     }
 
-    /// <summary>The disk was changed over, and is still drained.</summary>
-    /// <param name="source">What it showed before; closed afterwards, unless somebody else holds it.</param>
-    private protected virtual void OnSwitched(BlockNode source)
-    {
-    }
+    /// <summary>Makes what the disk keeps of its source durable, before it is changed over. Everything is drained.</summary>
+    private protected virtual ValueTask SettleSourceAsync(GraphChange change) => ValueTask.CompletedTask;
+
+    /// <summary>The target has taken the source's place, and everything is still drained.</summary>
+    private protected virtual ValueTask OnSwitchedAsync(GraphChange change) => ValueTask.CompletedTask;
 
     // Guests' writes go to both sides by now, so nothing new is marked: what is left is what those do that began before.
     private async ValueTask<bool> IsEqualAsync(LiveCopyNode node, CancellationToken cancellationToken)
@@ -64,20 +70,15 @@ public abstract partial class LiveCopyJob
         return node.Dirty.IsEmpty && node.IsBlocking;
     }
 
-    // Returns the source, whose ownership passes to the caller.
-    private async ValueTask<BlockNode> SwitchAsync(LiveCopyNode node)
+    // The filter shows the target: its users get the target itself.
+    private async ValueTask StepAsideAsync(LiveCopyNode node)
     {
-        BlockNode source = await node.ShowTargetAsync().ConfigureAwait(false);
         BlockNode target = node.Filtered.Child;
-        OnSwitched(source);
         await RemoveFilterAsync(node).ConfigureAwait(false);
         foreach (BlockEdge edge in target.Parents)
         {
             (edge.Parent as FilterNode)?.TakeOverAgain();
         }
-
-        HasSwitched = true;
-        return source;
     }
 
     private static void ThrowIfFrozen(LiveCopyNode node)

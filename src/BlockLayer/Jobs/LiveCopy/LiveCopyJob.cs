@@ -1,7 +1,6 @@
 using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
-using BlockLayer.Primitives;
 using BlockLayer.Requests;
 using BlockLayer.Storage;
 

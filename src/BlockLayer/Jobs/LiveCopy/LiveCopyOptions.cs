@@ -1,5 +1,3 @@
-using BlockLayer.Graph;
-
 namespace BlockLayer.Jobs;
 
 /// <summary>How a job makes a target equal to a disk that guests go on using.</summary>
@@ -26,7 +24,7 @@ public abstract record LiveCopyOptions : JobOptions
 
     /// <summary>
     /// Called when the target is durable and equal, right before the disk is changed over to it, with guests held back: the moment to note, for after a crash, that from here
-    /// on the target is the disk. What it throws fails the job and leaves the disk where it is. Null: nothing is called.
+    /// on the target is the disk. It must not use the disk. What it throws fails the job and leaves the disk where it is. Null: nothing is called.
     /// </summary>
     /// <remarks>The end of the job is too late for that: guests go on before it is told, and what they write and flush then is on the target alone.</remarks>
     public Func<ValueTask>? BeforeSwitch { get; init; }

@@ -66,13 +66,18 @@ public sealed class MirrorJob : LiveCopyJob
         _ => ValueTask.CompletedTask,
     };
 
-    private protected override void OnSwitched(BlockNode source)
+    // What guests wrote there they will flush in the target, which knows nothing of it.
+    private protected override ValueTask SettleSourceAsync(GraphChange change)
+        => _isOverlay ? NodeReopen.SettleAsync(change, Image) : ValueTask.CompletedTask;
+
+    private protected override async ValueTask OnSwitchedAsync(GraphChange change)
     {
         LetClaimsGo();
         if (_isOverlay)
         {
-            source.AddReference();
-            Target.AttachBacking(source);
+            Image.AddReference();
+            Target.AttachBacking(Image);
+            await NodeReopen.MakeReadOnlyAsync(change, Image).ConfigureAwait(false);
         }
     }
 
@@ -150,7 +155,7 @@ public sealed class MirrorJob : LiveCopyJob
                 ThrowIfOnAnother();
                 return null;
             case MirrorScope.None when Target.Backing is null && Target.BackingReference is not null:
-                ThrowIfNotNamed(Image);
+                ThrowIfNoOverlay();
                 _isOverlay = true;
                 return null;
             default:
@@ -187,6 +192,20 @@ public sealed class MirrorJob : LiveCopyJob
         }
     }
 
+    private void ThrowIfNoOverlay()
+    {
+        ThrowIfNotNamed(Image);
+        if (Target is IVerifiesBacking)
+        {
+            throw Refusal(BlockErrorKind.Unsupported, Target, $"'{Target.NodeName}' ({Target.DriverName}) notes what its backing file holds, which a guest is changing.");
+        }
+
+        if (TopOf(Image) != Image)
+        {
+            throw Refusal(BlockErrorKind.Conflict, Image, $"'{Image.NodeName}' is filled as it is read, and cannot become the backing file of '{Target.NodeName}' meanwhile.");
+        }
+    }
+
     private void ThrowIfNotNamed(BlockNode backing) => BackingName.ReferenceTo(Target, backing, Target.BackingReference!.Name);
 
     private void ThrowIfOnAnother()
@@ -203,5 +222,5 @@ public sealed class MirrorJob : LiveCopyJob
             BlockErrorKind.Conflict, Target, $"Only what '{Image.NodeName}' holds itself is to be copied, so '{Target.NodeName}' has to stand on {what} too; it stands on {(found is null ? "none" : $"'{found.NodeName}'")}.");
     }
 
-    private StorageIdentity? IdentityOf(BlockNode image) => image.Path is { } path ? image.Environment.Files.GetInfo(path)?.Identity : null;
+    private static StorageIdentity? IdentityOf(BlockNode image) => image.Path is { } path ? image.Environment.Files.GetInfo(path)?.Identity : null;
 }

@@ -1,7 +1,7 @@
 namespace BlockLayer.Simulation.Tests.Crashes.LiveCopies;
 
 /// <summary>What is copied, and how.</summary>
-/// <param name="Kind"><c>full</c>, <c>top</c> or <c>commit</c>; with <c>-cancelled</c>, softly cancelled instead of completed.</param>
+/// <param name="Kind"><c>full</c>, <c>top</c>, <c>none</c> or <c>commit</c>; with <c>-cancelled</c>, softly cancelled instead of completed.</param>
 /// <param name="Format">Of the target, or the base.</param>
 /// <param name="IsBlocking">Whether guests' writes go to both sides from the beginning.</param>
 internal sealed record LiveCopyCrashPlan(string Kind, string Format, bool IsBlocking)

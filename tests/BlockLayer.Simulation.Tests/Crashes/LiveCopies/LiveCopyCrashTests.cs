@@ -18,6 +18,8 @@ public sealed class LiveCopyCrashTests
     [InlineData("mirror: qcow2 to raw, in the background", "full", "raw", false)]
     [InlineData("mirror: newest image to qcow2, blocking", "top", "qcow2", true)]
     [InlineData("mirror: newest image to qed, in the background", "top", "qed", false)]
+    [InlineData("mirror: only what is written, into a qcow2 overlay", "none", "qcow2", false)]
+    [InlineData("mirror: only what is written, blocking, overlay", "none", "qcow2", true)]
     [InlineData("mirror: soft cancel, qcow2", "full-cancelled", "qcow2", false)]
     [InlineData("commit: newest image to raw, in the background", "commit", "raw", false)]
     [InlineData("commit: newest image to qcow2, blocking", "commit", "qcow2", true)]

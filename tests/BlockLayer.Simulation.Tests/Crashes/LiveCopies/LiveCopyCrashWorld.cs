@@ -102,7 +102,12 @@ internal sealed class LiveCopyCrashWorld
         }
 
         var create = new NewImage { Format = _plan.Format, Options = Clusters(_plan.Format) };
-        MirrorScope scope = _plan.Kind == "top" ? MirrorScope.Top : MirrorScope.Full;
+        MirrorScope scope = _plan.Kind switch
+        {
+            "top" => MirrorScope.Top,
+            "none" => MirrorScope.None,
+            _ => MirrorScope.Full,
+        };
         return await disk.StartMirrorAsync(
             _plan.TargetPath, new MirrorJobOptions { Scope = scope, CopyMode = mode, Granularity = 4096, BeforeSwitch = beforeSwitch }, create);
     }
