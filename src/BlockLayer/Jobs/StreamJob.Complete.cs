@@ -2,6 +2,7 @@ using System.Runtime.ExceptionServices;
 using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Jobs;
 
@@ -12,18 +13,24 @@ public sealed partial class StreamJob
 
     private protected override async Task WorkAsync(CancellationToken cancellationToken)
     {
+        if (_options.Cursor is { } cursor)
+        {
+            await FillNextAsync(cursor, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
         for (int round = 1; ; round++)
         {
-            await CopyPassAsync(Origin.Door, cancellationToken).ConfigureAwait(false);
+            await CopyPassAsync(Origin.Door, All, cancellationToken).ConfigureAwait(false);
             ThrowIfIgnored();
             if (round <= OpenRounds)
             {
-                if (await IsCompleteAsync(Origin.Door, cancellationToken).ConfigureAwait(false))
+                if (await FindLackingAsync(Origin.Door, All, cancellationToken).ConfigureAwait(false) is null)
                 {
                     return;
                 }
             }
-            else if (await CopyWhatIsBusyAsync(cancellationToken).ConfigureAwait(false))
+            else if (await CopyWhatIsBusyAsync(All, cancellationToken).ConfigureAwait(false))
             {
                 return;
             }
@@ -31,15 +38,25 @@ public sealed partial class StreamJob
     }
 
     // So that the flush with guests held back is short.
-    private protected override ValueTask PrepareAsync() => _filter!.FlushAsync(CancellationToken.None);
+    private protected override ValueTask PrepareAsync() => EndsEarly ? ValueTask.CompletedTask : _filter!.FlushAsync(CancellationToken.None);
 
     private protected override async ValueTask CommitAsync()
+    {
+        if (!EndsEarly)
+        {
+            await CompleteAsync().ConfigureAwait(false);
+        }
+
+        Interlocked.Exchange(ref _cursor, _next ?? Length);
+    }
+
+    private async ValueTask CompleteAsync()
     {
         BlockNode? dropped = null;
         try
         {
             using GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false);
-            if (!await IsCompleteAsync(Origin.Edge, CancellationToken.None).ConfigureAwait(false))
+            if (await FindLackingAsync(Origin.Edge, All, CancellationToken.None).ConfigureAwait(false) is not null)
             {
                 throw Refusal(BlockErrorKind.Io, $"'{_image.NodeName}' lacks content that was copied into it before.");
             }
@@ -57,11 +74,11 @@ public sealed partial class StreamJob
     }
 
     // Guests have kept it busy for several passes: it is copied while they are held back. True: nothing is lacking now; false: a copy failed, and the job decides.
-    private async ValueTask<bool> CopyWhatIsBusyAsync(CancellationToken cancellationToken)
+    private async ValueTask<bool> CopyWhatIsBusyAsync(ByteRange range, CancellationToken cancellationToken)
     {
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
-        await CopyPassAsync(Origin.Edge, cancellationToken).ConfigureAwait(false);
-        bool complete = await IsCompleteAsync(Origin.Edge, cancellationToken).ConfigureAwait(false);
+        await CopyPassAsync(Origin.Edge, range, cancellationToken).ConfigureAwait(false);
+        bool complete = await FindLackingAsync(Origin.Edge, range, cancellationToken).ConfigureAwait(false) is null;
         return complete || _ignored is not null || IsToPause
             ? complete
             : throw Refusal(BlockErrorKind.Io, $"'{_image.NodeName}' still lacks content that was copied into it while nobody else used it.");
@@ -76,21 +93,21 @@ public sealed partial class StreamJob
         }
     }
 
-    // What is copied stays copied: a discard leaves zeroes, or the data. So only "no" may be out of date, where guests are inside.
-    private async ValueTask<bool> IsCompleteAsync(Origin origin, CancellationToken cancellationToken)
+    // Where the first lacking byte is; null for nowhere. What is copied stays copied: a discard leaves zeroes, or the data. So only a place may be out of date, where guests are inside.
+    private async ValueTask<long?> FindLackingAsync(Origin origin, ByteRange range, CancellationToken cancellationToken)
     {
-        for (long at = 0; at < End;)
+        for (long at = range.Offset; at < range.End;)
         {
-            BlockStatus status = await BackingChain.GetStatusAsync(origin, _image, _bottom, at, End - at, cancellationToken).ConfigureAwait(false);
+            BlockStatus status = await BackingChain.GetStatusAsync(origin, _image, _bottom, at, range.End - at, cancellationToken).ConfigureAwait(false);
             if (CopyPlan.IsLacking(status))
             {
-                return false;
+                return at;
             }
 
             at += status.Length;
         }
 
-        return true;
+        return null;
     }
 
     /// <summary>Makes the base the image's backing node, in its file and in the graph. Returns the ownership of the previous one; null if nothing changed.</summary>

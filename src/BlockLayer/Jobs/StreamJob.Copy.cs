@@ -12,20 +12,21 @@ public sealed partial class StreamJob
     private const long ZeroStep = 2L * CopyQueue.ZeroStoreLength; // bytes of zeroes copied in one step
     private const int OverlappingSteps = 4;                       // steps under way at once while no guest waits: reads and stores overlap
 
-    /// <summary>Goes once over the disk and copies what is lacking, except what guests are writing just then.</summary>
+    /// <summary>Goes once over a range and copies what is lacking, except what guests are writing just then.</summary>
     /// <param name="origin">
     /// From the door, the pass makes way for pauses, the rate limit and guests. From an edge, the job itself holds guests back: it waits for nobody, and an
     /// error that stops the job ends the pass.
     /// </param>
+    /// <param name="range">Where; a unit that it touches is copied whole.</param>
     /// <param name="cancellationToken">Ends the pass after the steps under way.</param>
-    private async ValueTask CopyPassAsync(Origin origin, CancellationToken cancellationToken)
+    private async ValueTask CopyPassAsync(Origin origin, ByteRange range, CancellationToken cancellationToken)
     {
         var underWay = new Queue<Step>();
         try
         {
-            for (long at = 0; at < End || underWay.Count > 0;)
+            for (long at = range.Offset; at < range.End || underWay.Count > 0;)
             {
-                if (underWay.Count > 0 && (at >= End || underWay.Count >= StepsAllowed(origin) || IsToPause))
+                if (underWay.Count > 0 && (at >= range.End || underWay.Count >= StepsAllowed(origin) || IsToPause))
                 {
                     Step first = underWay.Dequeue();
                     await first.Task.ConfigureAwait(false);
@@ -137,24 +138,24 @@ public sealed partial class StreamJob
         Interlocked.Add(ref _copied, outcome.StoredBytes);
     }
 
-    // Zeroes need no memory and go far. Data goes as far as a guest may have to wait for, and where guests do wait, one unit.
+    // Zeroes need no memory and go far. Data goes as far as a guest may have to wait for, and where guests do wait, or an increment is all that is wanted, one unit.
     private Step NextStep(long at, BlockStatus status)
     {
         int unit = _filter!.CopyUnit;
         long first = Alignment.RoundDown(at, unit);
         if (at < _carefulUntil || TakesSmallSteps)
         {
-            return new Step(new ByteRange(first, unit).ClampTo(End), unit);
+            return new Step(new ByteRange(first, unit).ClampTo(Length), unit);
         }
 
-        long end = at + status.Length == End ? End : Alignment.RoundDown(at + status.Length, unit);
+        long end = at + status.Length == Length ? Length : Alignment.RoundDown(at + status.Length, unit);
         if (status.IsZero && at == first && end > first)
         {
             return new Step(new ByteRange(first, Math.Min(ZeroStep, end - first)), memory: 0);
         }
 
-        long most = Math.Min(_filter.Guests.IsQuiet ? Math.Max(CopyQueue.StoreLength, unit) : unit, Alignment.RoundDown(_filter.Queue.Memory.Limit, unit));
-        ByteRange range = new ByteRange(first, most).ClampTo(End);
+        int wanted = _options.Cursor is null && _filter.Guests.IsQuiet ? Math.Max(CopyQueue.StoreLength, unit) : unit;
+        ByteRange range = new ByteRange(first, Math.Min(wanted, Alignment.RoundDown(_filter.Queue.Memory.Limit, unit))).ClampTo(Length);
         return new Step(range, Alignment.RoundUp(range.Length, unit));
     }
 

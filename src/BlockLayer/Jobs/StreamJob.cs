@@ -1,6 +1,7 @@
 using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
+using BlockLayer.Primitives;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Jobs;
@@ -16,6 +17,7 @@ namespace BlockLayer.Jobs;
 /// nothing. At every moment the old chain reads right; at the moment of the switch both do.</para>
 /// <para>The job holds <i>bottom</i>, the last image that is copied. The base is bottom's backing node at the moment of completion: another job may have
 /// put another one there meanwhile.</para>
+/// <para>With a <see cref="StreamOptions.Cursor"/> the job is one increment: it ends after one unit, and only the increment after which nothing is lacking goes on to the switch.</para>
 /// <para>Success is told only after, in this order: nothing is lacking (checked while nobody else is inside); the change of the graph cannot fail any
 /// more; what was copied is durable; the image's header names the base, durably; the graph is switched.</para>
 /// </remarks>
@@ -31,6 +33,9 @@ public sealed partial class StreamJob : BlockJob
     private NodeReopen? _writable;    // from set-up to the switch or clean-up
     private Exception? _ignored;      // the first error that was ignored
     private long _copied;             // interlocked
+    private long _cursor;             // interlocked; what Cursor says
+    private long _reached = -1;       // interlocked; where an increment has ended, -1 before
+    private long? _next;              // where the next increment continues; null for a pull that runs to its end, and before
     private long _carefulUntil;       // up to here units are copied one by one, because a larger step failed and errors are ignored
 
     /// <summary>A job to fill an image.</summary>
@@ -40,6 +45,7 @@ public sealed partial class StreamJob : BlockJob
         : base(options ??= new StreamOptions(), disk.Environment)
     {
         _options = options;
+        _cursor = options.Cursor ?? 0;
         _disk = disk;
         _image = disk.SkipFilters();
         _bottom = _image;
@@ -57,7 +63,11 @@ public sealed partial class StreamJob : BlockJob
     /// </summary>
     public long CopiedBytes => Interlocked.Read(ref _copied);
 
-    private protected override long End => _image.Length;
+    private protected override long End => Interlocked.Read(ref _reached) is >= 0 and var reached ? reached : Length;
+
+    private long Length => _image.Length;
+
+    private ByteRange All => new(0, Length);
 
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
@@ -138,6 +148,11 @@ public sealed partial class StreamJob : BlockJob
         if (!_image.Limits.SupportsPopulate)
         {
             throw Refusal(BlockErrorKind.Unsupported, $"'{_image.NodeName}' ({_image.DriverName}) takes no copies from a backing file.");
+        }
+
+        if (_options.Cursor is { } cursor && (cursor < 0 || cursor > Length))
+        {
+            throw Refusal(BlockErrorKind.OutOfRange, $"The cursor is {cursor}; '{_image.NodeName}' has the positions 0 to {Length}.");
         }
     }
 

@@ -35,6 +35,12 @@ public sealed record StreamOptions : JobOptions
     /// </summary>
     public string? BackingName { get; init; }
 
+    /// <summary>
+    /// Null: the job runs until nothing is lacking. Otherwise it is one increment from this guest offset in bytes, rounded down to a copy unit: it passes over what needs no data, copies the
+    /// first unit that does, and ends; <see cref="StreamJob.Cursor"/> tells where the next one continues. Any number from 0 to the disk's length is right, also one that is out of date.
+    /// </summary>
+    public long? Cursor { get; init; }
+
     /// <summary>How guests and copies make way for each other.</summary>
     public CopyStrategy Strategy { get; init; } = CopyStrategy.Cancel;
 

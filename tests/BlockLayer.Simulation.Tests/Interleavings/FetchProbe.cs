@@ -27,6 +27,9 @@ internal sealed class FetchProbe : FilterNode
     /// <summary>How often the unit that holds <paramref name="offset"/> was fetched.</summary>
     internal int FetchesAt(long offset) => _fetches.GetValueOrDefault(offset / _unit);
 
+    /// <summary>The units that were fetched, in ascending order.</summary>
+    internal IReadOnlyList<long> FetchedUnits => [.. _fetches.Keys.Order()];
+
     /// <summary>The most that any unit was fetched.</summary>
     internal int MostFetches => _fetches.Count == 0 ? 0 : _fetches.Values.Max();
 
