@@ -1,20 +1,26 @@
 namespace BlockLayer.KillHost;
 
-/// <summary>Where a pull stops to be killed.</summary>
+/// <summary>
+/// Where a job stops to be killed. <em>The switch</em> is what makes the new chain the disk's: of a pull and a commit below the newest image the write of a header, of a change
+/// over to another image the program's own record (<see cref="SwitchRecord"/>).
+/// </summary>
 internal enum KillPoint
 {
-    /// <summary>Before a write of the image that is filled, counted from 0.</summary>
+    /// <summary>Before a write of the image that is copied into, counted from 0.</summary>
     Copying,
 
-    /// <summary>All data is flushed, and the header's change is asked for but not made.</summary>
-    BeforeHeader,
+    /// <summary>All is copied: before a write or a flush of the images that the job changes, counted from 0. Guests' are among them until they are held back.</summary>
+    Finishing,
 
-    /// <summary>The header is changed and not flushed.</summary>
-    AfterHeader,
+    /// <summary>All data is flushed, and the switch is asked for but not made.</summary>
+    BeforeSwitch,
 
-    /// <summary>The header is changed and flushed, and nobody has been told.</summary>
-    AfterHeaderFlush,
+    /// <summary>The switch is made and, where it is a header, not flushed.</summary>
+    AfterSwitch,
 
-    /// <summary>Success is printed, and the image still open.</summary>
+    /// <summary>The header is flushed, or the first flush of a guest is in the image that the disk was changed over to. Nobody has been told of the end.</summary>
+    AfterSwitchFlush,
+
+    /// <summary>Success is told, and the images still open.</summary>
     AfterSuccess,
 }

@@ -6,18 +6,28 @@ using BlockLayer.Storage;
 using BlockLayer.TestKit;
 
 // POINT COUNT FILE blk ARGUMENT...        one run of blk, stopped at POINT of what it does to FILE
-// POINT COUNT FILE guest SEED [BASE]      guests of FILE while it is pulled down to BASE
+// POINT COUNT FILE guest SEED JOB...      guests of FILE while a job works on it (HostJob.Parse)
 KillPoint point = Enum.Parse<KillPoint>(args[0]);
 string path = args[2];
 var report = new Report();
-var hook = new KillPointHook(point, int.Parse(args[1], CultureInfo.InvariantCulture), report);
-BlockEnvironment environment = BlockEnvironment.Default with { Files = new HookedStorageProvider(LocalStorageProvider.Instance, path, hook) };
+var stage = new KillStage(point, int.Parse(args[1], CultureInfo.InvariantCulture), report);
+var record = new SwitchRecord(stage, report);
+HostJob? job = args[3] == "guest" ? HostJob.Parse(path, args[5..], record) : null;
+string copiesInto = job?.CopiesInto ?? path;
+StorageProvider files = new HookedStorageProvider(LocalStorageProvider.Instance, path, new HeaderHook(stage));
+files = new HookedStorageProvider(files, copiesInto, new CopyHook(stage, record));
+foreach (string changed in new HashSet<string> { path, copiesInto })
+{
+    files = new HookedStorageProvider(files, changed, new CallHook(stage));
+}
 
-if (args[3] == "guest")
+BlockEnvironment environment = BlockEnvironment.Default with { Files = files };
+
+if (job is not null)
 {
     long bytesPerSecond = point == KillPoint.Copying ? 1 << 20 : 16 << 20; // the kill at a write comes long before the end
     var guests = new GuestRun(environment, report, ulong.Parse(args[4], CultureInfo.InvariantCulture), bytesPerSecond);
-    await guests.RunAsync(path, args.Length > 5 ? args[5] : null).ConfigureAwait(false);
+    await guests.RunAsync(path, job, stage).ConfigureAwait(false);
     report.Stop();
 }
 
@@ -26,8 +36,5 @@ return await BlkProgram.RunAsync(args[4..], new HostConsole(OnResult), environme
 void OnResult(string line)
 {
     report.Send(line);
-    if (point == KillPoint.AfterSuccess)
-    {
-        report.Stop();
-    }
+    stage.On(KillPoint.AfterSuccess);
 }

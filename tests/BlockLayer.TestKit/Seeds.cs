@@ -15,22 +15,42 @@ public static class Seeds
     /// <param name="body">Throws if the seed fails.</param>
     public static void Check(string test, int count, Action<ulong> body)
     {
-        if (Environment.GetEnvironmentVariable("BLK_SEED") is { Length: > 0 } chosen)
-        {
-            body(ulong.Parse(chosen, CultureInfo.InvariantCulture));
-            return;
-        }
-
-        for (ulong seed = 1; seed <= (ulong)Effort.Times(count); seed++)
+        foreach (ulong seed in Chosen(count))
         {
             try
             {
                 body(seed);
             }
-            catch (Exception error)
+            catch (Exception error) when (!IsAlone)
             {
-                throw new XunitException($"BLK_SEED={seed} bash tests/run.sh -method '*{test}'   fails with: {error.Message}", error);
+                throw Failure(test, seed, error);
             }
         }
     }
+
+    /// <inheritdoc cref="Check"/>
+    public static async Task CheckAsync(string test, int count, Func<ulong, Task> body)
+    {
+        foreach (ulong seed in Chosen(count))
+        {
+            try
+            {
+                await body(seed).ConfigureAwait(false);
+            }
+            catch (Exception error) when (!IsAlone)
+            {
+                throw Failure(test, seed, error);
+            }
+        }
+    }
+
+    private static bool IsAlone => Environment.GetEnvironmentVariable("BLK_SEED") is { Length: > 0 };
+
+    private static IEnumerable<ulong> Chosen(int count)
+        => Environment.GetEnvironmentVariable("BLK_SEED") is { Length: > 0 } chosen
+            ? [ulong.Parse(chosen, CultureInfo.InvariantCulture)]
+            : Enumerable.Range(1, Effort.Times(count)).Select(static seed => (ulong)seed);
+
+    private static XunitException Failure(string test, ulong seed, Exception error)
+        => new($"BLK_SEED={seed} bash tests/run.sh -method '*{test}'   fails with: {error.Message}", error);
 }

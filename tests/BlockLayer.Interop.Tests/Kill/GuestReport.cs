@@ -50,7 +50,7 @@ internal sealed class GuestReport
                 _oracle.CompleteFlush(_flushes[number]);
                 Flushes++;
                 break;
-            case [Report.Stopped] or [GuestRun.Pulled]:
+            case [Report.Stopped] or [GuestRun.Told] or [SwitchRecord.Line]:
                 break;
             default:
                 throw new FormatException($"\"{string.Join(' ', words)}\" is no line of a guest.");

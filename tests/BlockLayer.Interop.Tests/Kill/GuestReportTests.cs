@@ -9,7 +9,7 @@ public sealed class GuestReportTests
 {
     private const int Length = 4096;
 
-    private static readonly string[] s_lines = ["write 1 512 1024", "done 1", "flush 2", "flushed 2", "write 3 512 512", GuestRun.Pulled, Report.Stopped];
+    private static readonly string[] s_lines = ["write 1 512 1024", "done 1", "flush 2", "flushed 2", "write 3 512 512", GuestRun.Told, Report.Stopped];
 
     [Fact]
     public void A_flushed_write_that_is_there_is_accepted() => new GuestReport(new byte[Length], s_lines).Check(DiskWith(firstSectorBy: 1, secondSectorBy: 1));

@@ -4,15 +4,16 @@ using BlockLayer.TestKit;
 
 namespace BlockLayer.Interop.Tests.Kill;
 
-/// <summary>Real files to be pulled: template (raw) &lt;- intermediate &lt;- current, in a folder of their own, and what the disk reads.</summary>
+/// <summary>Real files for jobs to work on: template &lt;- intermediate &lt;- current, in a folder of their own, and what the disk reads.</summary>
 internal sealed class KillChain : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
     private readonly int _reduction;
 
-    private KillChain(string format, int reduction)
+    private KillChain(string format, string templateFormat, int reduction)
     {
         Format = format;
+        TemplateFormat = templateFormat;
         _reduction = reduction;
         Content = new byte[(6 << 20) / reduction];
     }
@@ -20,7 +21,11 @@ internal sealed class KillChain : IDisposable
     /// <summary>Of the images above the template.</summary>
     internal string Format { get; }
 
+    internal string TemplateFormat { get; }
+
     internal string Current => _folder.File("current");
+
+    internal string Intermediate => _folder.File("intermediate");
 
     internal string Template => _folder.File("template");
 
@@ -29,19 +34,20 @@ internal sealed class KillChain : IDisposable
 
     internal byte[] Content { get; }
 
-    /// <summary>The names of the images when nothing was pulled, newest first.</summary>
+    /// <summary>The names of the images before any job, newest first.</summary>
     internal static IReadOnlyList<string> Before => ["current", "intermediate", "template"];
 
     /// <param name="format">Of the images above the template.</param>
+    /// <param name="templateFormat">Of the template, which is shorter than the disk.</param>
     /// <param name="reduction">1 for a disk of 6 MiB, 8 for an eighth of it in every way.</param>
-    internal static async Task<KillChain> CreateAsync(string format, int reduction = 1)
+    internal static async Task<KillChain> CreateAsync(string format, string templateFormat = "raw", int reduction = 1)
     {
-        var chain = new KillChain(format, reduction);
-        byte[] template = Pattern.Of(0, (5 << 20) / reduction, writer: 1); // shorter than the disk
-        template.CopyTo(chain.Content, 0);
-        await File.WriteAllBytesAsync(chain.Template, template);
-        await chain.AddAsync("intermediate", new BackingReference("template", "raw"), writer: 2, (0, 700_000), (2_000_000, 900_000), (4_900_000, 1_000_000));
-        await chain.AddAsync("current", new BackingReference("intermediate", format), writer: 3, (1_000_000, 300_000), (5_500_000, 4096));
+        var chain = new KillChain(format, templateFormat, reduction);
+        int templateLength = (5 << 20) / reduction;
+        await chain.AddAsync("template", new NewImage { Format = templateFormat, Length = templateLength }, writer: 1, (0, 5 << 20));
+        NewImage On(string below, string belowFormat) => new() { Format = format, Length = chain.Content.Length, Backing = new BackingReference(below, belowFormat) };
+        await chain.AddAsync("intermediate", On("template", templateFormat), writer: 2, (0, 700_000), (2_000_000, 900_000), (4_900_000, 1_000_000));
+        await chain.AddAsync("current", On("intermediate", format), writer: 3, (1_000_000, 300_000), (5_500_000, 4096));
         await File.WriteAllBytesAsync(chain.Expected, chain.Content);
         return chain;
     }
@@ -51,9 +57,9 @@ internal sealed class KillChain : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private async Task AddAsync(string name, BackingReference backing, int writer, params (int Offset, int Length)[] runs)
+    private async Task AddAsync(string name, NewImage image, int writer, params (int Offset, int Length)[] runs)
     {
-        await using Disk disk = await Disk.CreateAsync(_folder.File(name), new NewImage { Format = Format, Length = Content.Length, Backing = backing });
+        await using Disk disk = await Disk.CreateAsync(_folder.File(name), image);
         foreach ((int offset, int length) in runs.Select(run => (run.Offset / _reduction, run.Length / _reduction)))
         {
             byte[] data = Pattern.Of(offset, length, writer);
