@@ -237,7 +237,7 @@ public class StreamIncrementTests
             Assert.Equal(0, disk.Top.AllocatedClusters); // the unit is his
             leaves.Complete();
             await guest;
-            Assert.Equal(new StreamIncrement(Unit, Unit - 4096, IsComplete: false), await increment);
+            Assert.Equal(Unit, (await increment).Next);
             Assert.True((await disk.StatusAsync(0, Unit)) is { IsAllocated: true, Length: Unit });
         });
         disk.AssertClean();
