@@ -1,6 +1,3 @@
-using BlockLayer.Graph;
-using BlockLayer.Images;
-
 namespace BlockLayer.Simulation;
 
 /// <summary>

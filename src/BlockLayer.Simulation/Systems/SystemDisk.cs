@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
@@ -119,7 +120,8 @@ internal sealed class SystemDisk
             // What a fault kept from being written is not owed: the reopened disk is held to what was flushed.
         }
 
-        await using Disk reopened = await Disk.OpenAsync(promise.Path, As(promise.Format)).ConfigureAwait(false);
+        Disk reopened = await Disk.OpenAsync(promise.Path, As(promise.Format)).ConfigureAwait(false);
+        await using ConfiguredAsyncDisposable closing = reopened.ConfigureAwait(false);
         promise.Oracle.Check(await OracleGuest.ReadAllAsync(reopened.Root).ConfigureAwait(false));
         if (!reopened.Chain.Select(image => image.Path!).SequenceEqual(chain))
         {
@@ -161,7 +163,8 @@ internal sealed class SystemDisk
 
     private async Task CreateImageAsync(string path, string format, BackingReference? backing, byte[] content)
     {
-        await using Disk disk = await Disk.CreateAsync(path, NewImage(format, backing), As(format)).ConfigureAwait(false);
+        Disk disk = await Disk.CreateAsync(path, NewImage(format, backing), As(format)).ConfigureAwait(false);
+        await using ConfiguredAsyncDisposable closing = disk.ConfigureAwait(false);
         int writes = _random.Next(12);
         for (int i = 0; i < writes; i++)
         {

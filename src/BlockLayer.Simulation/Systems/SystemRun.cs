@@ -1,6 +1,4 @@
 using BlockLayer.Errors;
-using BlockLayer.Graph;
-using BlockLayer.Images;
 
 namespace BlockLayer.Simulation;
 

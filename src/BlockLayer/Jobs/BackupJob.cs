@@ -1,8 +1,6 @@
-using System.Runtime.ExceptionServices;
 using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
-using BlockLayer.Primitives;
 using BlockLayer.Requests;
 using BlockLayer.Storage;
 

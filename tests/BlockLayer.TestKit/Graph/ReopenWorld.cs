@@ -1,6 +1,5 @@
 using BlockLayer.Graph;
 using BlockLayer.Images;
-using BlockLayer.Storage;
 
 namespace BlockLayer.TestKit.Graph;
 

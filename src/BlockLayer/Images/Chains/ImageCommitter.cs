@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
-using BlockLayer.Jobs;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Images;

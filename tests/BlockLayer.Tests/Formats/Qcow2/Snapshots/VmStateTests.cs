@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
+using BlockLayer.Primitives;
 using BlockLayer.TestKit;
 using Xunit;
 
@@ -38,7 +39,7 @@ public sealed class VmStateTests
             await AssertSoundAsync(node);
         }
 
-        Assert.Equal(_state, await ReadStateAsync());
+        Assert.Equal(_state, await ReadStateAsync("running", 2 * TableReach, StateLength));
     }
 
     [Fact]
@@ -56,7 +57,28 @@ public sealed class VmStateTests
             await AssertSoundAsync(node);
         }
 
-        Assert.Equal(_state, await ReadStateAsync());
+        Assert.Equal(_state, await ReadStateAsync("running", 2 * TableReach, StateLength));
+    }
+
+    [Fact]
+    public async Task The_state_that_a_machine_saved_is_kept()
+    {
+        const int State = 2 << 20; // behind the disk of 1 MiB, where the next L2 table begins
+        await WriteFileAsync("disk", await File.ReadAllBytesAsync(Path.Combine(GoldenImages.Folder, "q7-vm-state.qcow2"), TestContext.Current.CancellationToken));
+        byte[] saved = await ReadStateAsync("one", State, length: 765);
+        Assert.Equal("QEVM"u8, saved.AsSpan(0, 4)); // QEMU's migration stream
+        await using (Qcow2Node node = await _world.OpenAsync("disk"))
+        {
+            await node.WriteAsync(0, Pattern.Of(0, 1 << 20, writer: 3));
+            await node.CreateSnapshotAsync("other", CancellationToken.None);
+            await node.ApplySnapshotAsync("one", CancellationToken.None);
+            await node.DeleteSnapshotAsync("other", CancellationToken.None);
+            await node.ResizeAsync(3 << 20);
+            await node.WriteAsync(State, Pattern.Of(State, 1 << 20, writer: 4));
+            await AssertSoundAsync(node);
+        }
+
+        Assert.Equal(saved, await ReadStateAsync("one", State, length: 765));
     }
 
     [Fact]
@@ -90,7 +112,7 @@ public sealed class VmStateTests
     }
 
     /// <summary>The state, through a copy of the image whose snapshot claims a disk that includes it.</summary>
-    private async Task<byte[]> ReadStateAsync()
+    private async Task<byte[]> ReadStateAsync(string snapshot, long position, int length)
     {
         byte[] image;
         HostOffset table;
@@ -102,17 +124,19 @@ public sealed class VmStateTests
             await node.File.ReadAsync(0, image);
         }
 
-        BinaryPrimitives.WriteInt64BigEndian(image.AsSpan((int)table.Value + 48), 3 * TableReach);
-        await using (StorageNode copy = await _world.OpenFileAsync("copy", BlockLayer.Storage.StorageOpenMode.CreateOrTruncate))
-        {
-            await copy.ResizeAsync(image.Length);
-            await copy.WriteAsync(0, image);
-        }
-
-        await using Qcow2Node shown = await _world.OpenSnapshotAsync("copy", "running");
-        byte[] state = new byte[StateLength];
-        await shown.ReadAsync(2 * TableReach, state);
+        BinaryPrimitives.WriteInt64BigEndian(image.AsSpan((int)table.Value + 48), position + Alignment.RoundUp(length, 512));
+        await WriteFileAsync("copy", image);
+        await using Qcow2Node shown = await _world.OpenSnapshotAsync("copy", snapshot);
+        byte[] state = new byte[length];
+        await shown.ReadAsync(position, state);
         return state;
+    }
+
+    private async Task WriteFileAsync(string name, byte[] content)
+    {
+        await using StorageNode file = await _world.OpenFileAsync(name, BlockLayer.Storage.StorageOpenMode.CreateOrTruncate);
+        await file.ResizeAsync(content.Length);
+        await file.WriteAsync(0, content);
     }
 
     private async Task PatchAsync(long position, byte[] bytes)
