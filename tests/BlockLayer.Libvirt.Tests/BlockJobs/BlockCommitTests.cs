@@ -84,7 +84,7 @@ public class BlockCommitTests
         Assert.Equal((isActive ? BlockJobType.ActiveCommit : BlockJobType.Commit, has(Bytes) ? 5UL : 5UL << 20), (info.Type, info.Bandwidth));
         Assert.Equal(isActive, world.Describe().Contains($"active-commit {(intoBase ? "base" : "mid")}.img qcow2 ready=no", StringComparison.Ordinal));
         await world.Api.SetSpeedAsync(world.Domain, "vda", 0);
-        await world.WriteAsync(60, 9);
+        await world.WriteAsync(29, 9);
         Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(job));
         Assert.Null((await job.Completion).Error);
         string chain = !isActive ? "top.img base.img" : intoBase ? "base.img" : "mid.img base.img";
@@ -101,7 +101,7 @@ public class BlockCommitTests
             Assert.Equal(has(Relative) ? "base.img" : "/vm/base.img", world.Recorded());
         }
 
-        await world.WriteAsync(61, 9);
+        await world.WriteAsync(30, 9);
         await world.AssertContentAsync();
     }
 }

@@ -107,9 +107,9 @@ public class BlockCopyTests
             return;
         }
 
-        await world.WriteAsync(60, 9);
+        await world.WriteAsync(29, 9);
         Assert.True(await job.WaitForReadyAsync());
-        await world.WriteAsync(61, 9);
+        await world.WriteAsync(30, 9);
         Assert.Equal("top.img mid.img base.img | copy copy.img qcow2 ready=yes", world.Describe());
         await world.Api.AbortAsync(world.Domain, "vda", end);
         bool pivots = end == BlockJobAbortFlags.Pivot;

@@ -9,14 +9,14 @@ namespace BlockLayer.Libvirt.Tests.BlockJobs;
 
 /// <summary>
 /// A domain "vm" on a simulated machine, in virtual time, whose disk vda is base.img &lt;- mid.img &lt;- top.img in /vm, which record each other by relative names. Of its units of 64 KiB, writer 1 wrote
-/// 0 to 31 in the base, writer 2 16 to 47 in the middle, writer 3 24 to 55 in the top; the rest is zero. All events are heard.
+/// 0 to 15 in the base, writer 2 8 to 23 in the middle, writer 3 12 to 27 in the top; the rest is zero. All events are heard.
 /// </summary>
 internal sealed class BlockJobWorld
 {
     internal const int Unit = 64 * 1024;
-    internal const int Units = 64;
+    internal const int Units = 32;
 
-    private readonly int[] _content = [.. Enumerable.Range(0, Units).Select(unit => unit switch { < 16 => 1, < 24 => 2, < 56 => 3, _ => 0 })];
+    private readonly int[] _content = [.. Enumerable.Range(0, Units).Select(unit => unit switch { < 8 => 1, < 12 => 2, < 28 => 3, _ => 0 })];
 
     private BlockJobWorld(ulong seed)
     {
@@ -166,9 +166,9 @@ internal sealed class BlockJobWorld
 
     private async Task StartAsync(DomainLifetime lifetime)
     {
-        await FillAsync("/vm/base.img", null, 0, 32, writer: 1);
-        await FillAsync("/vm/mid.img", "base.img", 16, 32, writer: 2);
-        await FillAsync("/vm/top.img", "mid.img", 24, 32, writer: 3);
+        await FillAsync("/vm/base.img", null, 0, 16, writer: 1);
+        await FillAsync("/vm/mid.img", "base.img", 8, 16, writer: 2);
+        await FillAsync("/vm/top.img", "mid.img", 12, 16, writer: 3);
         string xml = LibvirtWorld.DomainXml("vm", LibvirtWorld.DiskXml("vda", "/vm/top.img"));
         if (lifetime == DomainLifetime.Transient)
         {

@@ -20,7 +20,7 @@ public class BlockRebaseTests
     {
         DiskJob job = await world.Api.PullAsync(world.Domain, name, bandwidth, flags);
         Assert.Equal((BlockJobType.Pull, told), (world.Api.GetInfo(world.Domain, name)!.Value.Type, world.Api.GetInfo(world.Domain, name)!.Value.Bandwidth));
-        await world.WriteAsync(60, 9);
+        await world.WriteAsync(29, 9);
         Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(job));
         Assert.Equal("top.img", world.Describe());
         Assert.Equal(["8 /vm/top.img Pull Completed", "16 vda Pull Completed"], world.Heard);
@@ -121,7 +121,7 @@ public class BlockRebaseTests
                 BlockJobInfo info = world.Api.GetInfo(world.Domain, "vda", BlockJobInfoFlags.BandwidthBytes)!.Value;
                 Assert.Equal((BlockJobType.Copy, has(Bytes) ? 7UL : 7UL << 20), (info.Type, info.Bandwidth));
                 await world.Api.SetSpeedAsync(world.Domain, "vda", 0);
-                await world.WriteAsync(60, 9);
+                await world.WriteAsync(29, 9);
                 Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(job));
                 Assert.Equal(isShallow ? "copy.img mid.img base.img" : "copy.img", world.Describe());
                 Assert.Equal(format, world.Disk.Format);
