@@ -1,4 +1,3 @@
-using BlockLayer.Errors;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Libvirt;

@@ -1,6 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Jobs;
-using BlockLayer.Primitives;
 using BlockLayer.Simulation;
 using BlockLayer.TestKit;
 using Xunit;
