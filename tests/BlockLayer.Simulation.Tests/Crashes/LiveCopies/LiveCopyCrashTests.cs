@@ -43,6 +43,12 @@ public sealed class LiveCopyCrashTests
         Assert.Equal(kind.EndsWith("cancelled", StringComparison.Ordinal) ? 0 : Seeds, switched);
     }
 
+    [Theory]
+    [InlineData("none")]
+    [InlineData("top")]
+    public async Task What_was_written_before_the_job_and_flushed_after_it_is_durable(string kind)
+        => await CheckAsync(new LiveCopyCrashPlan(kind, "qcow2", IsBlocking: false) { RequestsPerGuest = 0 });
+
     // Nobody flushes but the job, so what a lost flush loses is noticed.
     [Theory]
     [InlineData("full", "qcow2")]

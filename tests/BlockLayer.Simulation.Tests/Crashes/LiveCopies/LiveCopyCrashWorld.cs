@@ -54,7 +54,7 @@ internal sealed class LiveCopyCrashWorld
             });
         }
 
-        _scheduler.Spawn("copy", () => CopyAsync(disk));
+        _scheduler.Spawn("copy", () => CopyAsync(disk, new OracleGuest(disk.Root, oracle)));
         _scheduler.Run();
         _scheduler.Run(() => disk.DisposeAsync().AsTask());
         _recorder.Dispose();
@@ -62,8 +62,9 @@ internal sealed class LiveCopyCrashWorld
 
     internal Task<long> CheckCrashesAsync(CrashEnumeration enumeration) => CrashCheck.RunAsync(_recorder!, CheckAsync, enumeration);
 
-    private async Task CopyAsync(Disk disk)
+    private async Task CopyAsync(Disk disk, OracleGuest guest)
     {
+        await guest.WriteAsync(DiskLength - 8192, 4096); // nobody flushes it before the job begins
         LiveCopyJob job = await StartAsync(disk, () =>
         {
             _isTold = true;
@@ -87,6 +88,7 @@ internal sealed class LiveCopyCrashWorld
         JobResult result = await job.Completion;
         Assert.True(result.Outcome == JobOutcome.Completed, result.Error?.ToString());
         HasSwitched = job.HasSwitched;
+        await guest.FlushAsync();
         if (_plan.IsCancelled)
         {
             _kept = await OracleGuest.ReadAllAsync(disk.Root); // flushed or not, the job has made it durable
