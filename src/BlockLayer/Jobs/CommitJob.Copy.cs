@@ -122,7 +122,7 @@ public sealed partial class CommitJob
     }
 
     // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
-    private int StepsAllowed() => BytesPerSecond == 0 && _guests!.Guests.IsQuiet ? OverlappingSteps : 1;
+    private int StepsAllowed() => BytesPerSecond == 0 && _guests!.Guests.IsQuiet && !TakesSmallSteps ? OverlappingSteps : 1;
 
     // Waits for steps that are under way. What fails in them is met again where it stands.
     private async ValueTask EndAsync(Queue<Step> underWay)

@@ -142,13 +142,13 @@ public abstract partial class LiveCopyJob
 
     // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
     private int StepsAllowed(LiveCopyNode node, Origin origin)
-        => origin == Origin.Edge || (BytesPerSecond == 0 && node.Guests.IsQuiet) ? MostUnderWay : 1;
+        => origin == Origin.Edge || (BytesPerSecond == 0 && node.Guests.IsQuiet && !TakesSmallSteps) ? MostUnderWay : 1;
 
     // Whole units. Zeroes go far, data as far as a guest may have to wait for.
     private async ValueTask<ByteRange> NextRangeAsync(LiveCopyNode node, Origin origin, ByteRange run, CancellationToken cancellationToken)
     {
         long unit = node.Dirty.Granularity;
-        if (_isCareful)
+        if (_isCareful || TakesSmallSteps)
         {
             return run with { Length = Math.Min(run.Length, unit) };
         }
