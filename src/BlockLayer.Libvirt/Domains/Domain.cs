@@ -9,7 +9,7 @@ namespace BlockLayer.Libvirt;
 /// <remarks>
 /// The lifecycle lock is held across a start and a stop, one at a time; the gate guards what is known about the domain, and nothing is called under it.
 /// </remarks>
-public sealed class Domain
+public sealed partial class Domain
 {
     private readonly AsyncLock _lifecycle = new();
     private readonly Lock _gate = new();
@@ -182,13 +182,40 @@ public sealed class Domain
     internal async ValueTask ShutOffAsync(CancellationToken cancellationToken)
     {
         using AsyncLock.Releaser turn = await _lifecycle.EnterAsync(cancellationToken).ConfigureAwait(false);
-        IReadOnlyList<DomainDisk> disks;
+        RequireRunning();
+        using IDisposable? quiet = await StopSnapshotsAsync(cancellationToken).ConfigureAwait(false);
+        IReadOnlyList<DomainDisk> disks = Disks;
+        List<Exception> failures = await CloseAsync(disks).ConfigureAwait(false);
         lock (_gate)
         {
-            disks = _disks;
+            _definition = _running = Followed(_definition, disks);
+            (_disks, _id) = (Closed(_definition), null);
         }
 
-        RequireRunning();
+        ThrowIfAny(failures);
+    }
+
+    private async ValueTask<IReadOnlyList<MissingSource>> OpenAsync(CancellationToken cancellationToken)
+    {
+        using AsyncLock.Releaser turn = await _lifecycle.EnterAsync(cancellationToken).ConfigureAwait(false);
+        if (Id is not null)
+        {
+            throw LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"The domain '{Name}' runs already.");
+        }
+
+        DomainDefinition definition = await SettleSnapshotsAsync(cancellationToken).ConfigureAwait(false);
+        var opener = new DiskOpener(_host.Options.Disks);
+        IReadOnlyList<DomainDisk> opened = await opener.OpenAllAsync(definition.Disks, cancellationToken).ConfigureAwait(false);
+        lock (_gate)
+        {
+            (_running, _disks, _id) = (definition, opened, _host.NextId());
+        }
+
+        return opener.Missing;
+    }
+
+    private static async ValueTask<List<Exception>> CloseAsync(IReadOnlyList<DomainDisk> disks)
+    {
         var failures = new List<Exception>();
         foreach (DomainDisk disk in disks)
         {
@@ -202,40 +229,15 @@ public sealed class Domain
             }
         }
 
-        lock (_gate)
-        {
-            _definition = _running = Followed(_definition, disks);
-            (_disks, _id) = (Closed(_definition), null);
-        }
+        return failures;
+    }
 
+    private static void ThrowIfAny(List<Exception> failures)
+    {
         if (failures.Count > 0)
         {
             throw new LibvirtException(LibvirtError.From(failures[0])!, failures.Count == 1 ? failures[0] : new AggregateException(failures));
         }
-    }
-
-    private async ValueTask<IReadOnlyList<MissingSource>> OpenAsync(CancellationToken cancellationToken)
-    {
-        using AsyncLock.Releaser turn = await _lifecycle.EnterAsync(cancellationToken).ConfigureAwait(false);
-        DomainDefinition definition;
-        lock (_gate)
-        {
-            if (_id is not null)
-            {
-                throw LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"The domain '{Name}' runs already.");
-            }
-
-            definition = _definition;
-        }
-
-        var opener = new DiskOpener(_host.Options.Disks);
-        IReadOnlyList<DomainDisk> opened = await opener.OpenAllAsync(definition.Disks, cancellationToken).ConfigureAwait(false);
-        lock (_gate)
-        {
-            (_running, _disks, _id) = (definition, opened, _host.NextId());
-        }
-
-        return opener.Missing;
     }
 
     private static DomainDefinition Followed(DomainDefinition definition, IReadOnlyList<DomainDisk> disks)

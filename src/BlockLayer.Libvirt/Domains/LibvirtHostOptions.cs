@@ -10,6 +10,15 @@ public sealed record LibvirtHostOptions
     /// </summary>
     public DiskOptions Disks { get; init; } = new();
 
+    /// <summary>
+    /// The folder in which the snapshots of domains are remembered, one file a domain; it exists. With it, a start finishes or takes back what a crash has left of a deletion, and opens
+    /// the images that the disks really went on with. Null: nothing is remembered, and snapshots of domains cannot be made.
+    /// </summary>
+    public string? SnapshotFolder { get; init; }
+
+    /// <summary>Where, besides the folders of a snapshot's own images, other images may lie that stand on them.</summary>
+    public IReadOnlyList<string> ImageFolders { get; init; } = [];
+
     /// <summary>How wide an <c>unsigned long</c> the callers have; bandwidths that do not fit are refused as libvirt would.</summary>
     public ClientLong ClientLong { get; init; } = ClientLong.Bits64;
 }

@@ -7,7 +7,7 @@ public enum DeletionStage
     Copying,
 
     /// <summary>
-    /// All disks were ready, and this one may be switching: the staying file has all of the data, and the going one is needed until the switch is known to have happened.
+    /// All disks were ready, and this one may be switching. Guests are held back until that is over, so both chains show the same, and doing it again is right.
     /// </summary>
     Switching,
 

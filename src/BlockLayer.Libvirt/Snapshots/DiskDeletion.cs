@@ -17,6 +17,14 @@ public sealed record DiskDeletion
     /// <summary>The file that is not needed in the end.</summary>
     public required string GoingPath { get; init; }
 
+    /// <summary>
+    /// The disk's active image when it began: what has to be opened to do it again, until it has <see cref="DeletionStage.Switched"/>.
+    /// </summary>
+    public required string ActivePath { get; init; }
+
+    /// <summary>Its format.</summary>
+    public required string ActiveFormat { get; init; }
+
     /// <summary>How far it is.</summary>
     public DeletionStage Stage { get; init; }
 
@@ -32,6 +40,8 @@ public sealed record DiskDeletion
         Merge = SnapshotDiskDefinition.ReadMerge(disk),
         StayingPath = disk.RequiredText("stays"),
         GoingPath = disk.RequiredText("goes"),
+        ActivePath = disk.RequiredChild("active").RequiredText("file"),
+        ActiveFormat = disk.RequiredChild("active").RequiredText("type"),
         Stage = disk.Choice("stage", ("copying", DeletionStage.Copying), ("switching", DeletionStage.Switching), ("switched", DeletionStage.Switched))
             ?? throw XmlText.Invalid(disk, "the attribute stage is missing."),
         Relink = [.. disk.Elements("relink").Select(each => each.RequiredText("file"))],
@@ -45,6 +55,7 @@ public sealed record DiskDeletion
         new XAttribute("stage", Stage.ToString().ToLowerInvariant()),
         new XAttribute("stays", StayingPath),
         new XAttribute("goes", GoingPath),
+        new XElement("active", new XAttribute("type", ActiveFormat), new XAttribute("file", ActivePath)),
         Relink.Select(path => new XElement("relink", new XAttribute("file", path))),
         Remove.Select(path => new XElement("remove", new XAttribute("file", path))));
 }

@@ -29,6 +29,12 @@ public sealed record SnapshotDiskRecord
     /// </summary>
     public bool IsDeleteInProgress { get; init; }
 
+    /// <summary>
+    /// True after a backward merge was taken back: part of what is newer lies in the frozen file, so that the file by itself is not the disk as it was. The disk reads right, and
+    /// the snapshot can still be deleted.
+    /// </summary>
+    public bool IsFrozenChanged { get; init; }
+
     internal static SnapshotDiskRecord Read(XElement disk)
     {
         XElement frozen = disk.RequiredChild("frozen");
@@ -41,6 +47,7 @@ public sealed record SnapshotDiskRecord
             OverlayFormat = disk.RequiredChild("driver").RequiredText("type"),
             OnDelete = SnapshotDiskDefinition.ReadMerge(disk.Child("on_delete")),
             IsDeleteInProgress = disk.Child("snapshotDeleteInProgress") is not null,
+            IsFrozenChanged = frozen.Choice("changed", ("yes", true), ("no", false)) ?? false,
         };
     }
 
@@ -52,6 +59,11 @@ public sealed record SnapshotDiskRecord
         new XElement("driver", new XAttribute("type", OverlayFormat)),
         Overlay.ToXml(),
         new XElement("on_delete", new XAttribute("merge", OnDelete == MergeDirection.Forward ? "forward" : "backward")),
-        new XElement("frozen", new XAttribute("type", Frozen.TypeName), new XElement("driver", new XAttribute("type", FrozenFormat)), Frozen.ToXml()),
+        new XElement(
+            "frozen",
+            new XAttribute("type", Frozen.TypeName),
+            IsFrozenChanged ? new XAttribute("changed", "yes") : null,
+            new XElement("driver", new XAttribute("type", FrozenFormat)),
+            Frozen.ToXml()),
         IsDeleteInProgress ? new XElement("snapshotDeleteInProgress") : null);
 }

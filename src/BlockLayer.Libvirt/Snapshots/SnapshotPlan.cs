@@ -9,9 +9,10 @@ internal static class SnapshotPlan
     /// <param name="definition">What the caller asks for.</param>
     /// <param name="flags">Of the call: whether new files exist already.</param>
     /// <param name="domain">Whose disks.</param>
+    /// <param name="disks">The disks, open.</param>
     /// <param name="current">The snapshot that becomes its parent; null for none.</param>
     /// <exception cref="LibvirtException">ConfigUnsupported: a disk cannot take part as asked, no disk does, or a new file cannot be where it is to be.</exception>
-    internal static SnapshotRecord Make(SnapshotDefinition definition, SnapshotCreateFlags flags, Domain domain, string? current)
+    internal static SnapshotRecord Make(SnapshotDefinition definition, SnapshotCreateFlags flags, Domain domain, IReadOnlyList<DomainDisk> disks, string? current)
     {
         BlockLayer.Graph.BlockEnvironment environment = domain.Host.Options.Disks.Environment;
         DateTimeOffset now = DateTimeOffset.FromUnixTimeSeconds(environment.Time.GetUtcNow().ToUnixTimeSeconds());
@@ -27,7 +28,7 @@ internal static class SnapshotPlan
         }
 
         var records = new List<SnapshotDiskRecord>();
-        foreach (DomainDisk disk in domain.Disks)
+        foreach (DomainDisk disk in disks)
         {
             SnapshotDiskDefinition wanted = asked.GetValueOrDefault(disk.Target) ?? new SnapshotDiskDefinition { Name = disk.Target };
             bool canTakePart = disk.Source is not null && !disk.Definition.IsReadOnly;

@@ -7,7 +7,7 @@ using BlockLayer.Storage;
 namespace BlockLayer.Libvirt;
 
 /// <summary>
-/// The snapshots of one domain, kept in one file of a folder: what exists, which is current, and which deletion has begun.
+/// The snapshots of one domain, kept in one file of a folder: what exists, which is current, which deletion has begun, and which images the disks go on with.
 /// </summary>
 /// <remarks>
 /// Every change writes the whole file beside the old one, makes it durable, renames it over the old one and makes that durable. So a crash leaves the old state or the new, and a change is
@@ -35,6 +35,9 @@ public sealed class SnapshotStore
     /// <summary>The deletion that has begun and not ended; null for none. After a crash it has to be finished or taken back before anything else.</summary>
     public SnapshotDeletion? Deletion => _state.Deletion;
 
+    /// <summary>The images that disks go on with since they were last changed by a snapshot or its deletion; of a disk that never was, nothing is known.</summary>
+    public IReadOnlyList<ActiveImage> Active => _state.Active;
+
     /// <summary>Opens the store of a domain; a file that does not exist is one without snapshots, and is made by the first change.</summary>
     /// <param name="folder">Where the file is, by the name of the domain; it exists.</param>
     /// <param name="domain">The domain's name.</param>
@@ -51,14 +54,20 @@ public sealed class SnapshotStore
 
         var file = new WholeFile(files, $"{folder.TrimEnd('/')}/{domain}.snapshots.xml");
         byte[]? bytes = await file.ReadAsync(XmlLimits.MaxStoreCharacters, cancellationToken).ConfigureAwait(false);
-        return new SnapshotStore(file, domain, bytes is null ? new State(SnapshotTree.Empty, Deletion: null) : Parse(bytes, file.Path, domain));
+        return new SnapshotStore(file, domain, bytes is null ? new State(SnapshotTree.Empty, Deletion: null, Active: []) : Parse(bytes, file.Path, domain));
     }
 
-    /// <summary>Adds a snapshot that was made; it is current then.</summary>
+    /// <summary>Adds a snapshot that was made; it is current then, and the disks go on with its overlays.</summary>
     /// <exception cref="LibvirtException">OperationInvalid: its name is taken, its parent is not current, or a deletion has not ended.</exception>
     /// <exception cref="BlockLayerException">The file cannot be written.</exception>
     public ValueTask AddAsync(SnapshotRecord record, CancellationToken cancellationToken = default)
-        => ChangeAsync(state => RequireNoDeletion(state) with { Tree = state.Tree.Add(record) }, cancellationToken);
+        => ChangeAsync(state => RequireNoDeletion(state) with { Tree = state.Tree.Add(record), Active = ActiveImage.After(state.Active, record) }, cancellationToken);
+
+    /// <summary>Notes that the disks go on with the overlays of a snapshot which nobody is to remember.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: a deletion has not ended.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    public ValueTask FollowAsync(SnapshotRecord record, CancellationToken cancellationToken = default)
+        => ChangeAsync(state => RequireNoDeletion(state) with { Active = ActiveImage.After(state.Active, record) }, cancellationToken);
 
     /// <summary>Makes another snapshot current, or none.</summary>
     /// <exception cref="LibvirtException">NoDomainSnapshot; OperationInvalid: a deletion has not ended.</exception>
@@ -85,15 +94,21 @@ public sealed class SnapshotStore
                     $"The snapshot '{record.Name}' is of {Targets(record.Disks.Select(disk => disk.Target))}, and the deletion is of {Targets(deletion.Disks.Select(disk => disk.Target))}.");
             }
 
-            return new State(Marked(state.Tree, record, isDeleteInProgress: true), deletion);
+            return state with { Tree = Marked(state.Tree, record, isDeleteInProgress: true), Deletion = deletion };
         },
         cancellationToken);
 
-    /// <summary>Writes down how far the deletion is.</summary>
+    /// <summary>Writes down how far the deletion is. Disks whose active image went have switched to the one that stays, which is then noted with it.</summary>
     /// <exception cref="LibvirtException">OperationInvalid: it is not the one that has begun.</exception>
     /// <exception cref="BlockLayerException">The file cannot be written.</exception>
     public ValueTask AdvanceDeletionAsync(SnapshotDeletion deletion, CancellationToken cancellationToken = default)
-        => ChangeAsync(state => state with { Deletion = RequireDeletion(state, deletion.Snapshot) with { Disks = deletion.Disks } }, cancellationToken);
+        => ChangeAsync(
+            state => state with
+            {
+                Deletion = RequireDeletion(state, deletion.Snapshot) with { Disks = deletion.Disks },
+                Active = ActiveImage.After(state.Active, deletion, state.Tree.Find(deletion.Snapshot)),
+            },
+            cancellationToken);
 
     /// <summary>The deletion has done all it had to: the snapshot is gone, and what others say of the merged files follows.</summary>
     /// <exception cref="LibvirtException">OperationInvalid: it is not the one that has begun, or a disk has not switched.</exception>
@@ -104,21 +119,29 @@ public sealed class SnapshotStore
             SnapshotDeletion deletion = RequireDeletion(state, snapshot);
             return deletion.Disks.FirstOrDefault(disk => disk.Stage != DeletionStage.Switched) is { } late
                 ? throw Invalid($"The deletion of '{snapshot}' is not finished: '{late.Target}' has not switched.")
-                : new State(state.Tree.Remove(snapshot, SnapshotMerge.Merged), Deletion: null);
+                : state with { Tree = state.Tree.Remove(snapshot, SnapshotMerge.Merged), Deletion = null };
         },
         cancellationToken);
 
-    /// <summary>The deletion was taken back before any disk switched: the snapshot is as it was.</summary>
+    /// <summary>
+    /// The deletion was taken back before any disk switched: the disks and their chains are as they were. A frozen file that a backward merge may have written is no longer what it was,
+    /// and is marked so.
+    /// </summary>
     /// <exception cref="LibvirtException">OperationInvalid: it is not the one that has begun, or can only be finished.</exception>
     /// <exception cref="BlockLayerException">The file cannot be written.</exception>
     public ValueTask AbandonDeletionAsync(string snapshot, CancellationToken cancellationToken = default) => ChangeAsync(
         state => RequireDeletion(state, snapshot).MustFinish
             ? throw Invalid($"The deletion of '{snapshot}' cannot be taken back: a disk may have switched.")
-            : new State(Marked(state.Tree, state.Tree.Find(snapshot), isDeleteInProgress: false), Deletion: null),
+            : state with { Tree = Marked(state.Tree, TakenBack(state.Tree.Find(snapshot), state.Deletion!), isDeleteInProgress: false), Deletion = null },
         cancellationToken);
 
     private static SnapshotTree Marked(SnapshotTree tree, SnapshotRecord record, bool isDeleteInProgress)
         => tree.Replace(record with { Disks = [.. record.Disks.Select(disk => disk with { IsDeleteInProgress = isDeleteInProgress })] });
+
+    private static SnapshotRecord TakenBack(SnapshotRecord record, SnapshotDeletion deletion) => record with
+    {
+        Disks = [.. record.Disks.Zip(deletion.Disks, static (disk, begun) => disk with { IsFrozenChanged = disk.IsFrozenChanged || begun.Merge == MergeDirection.Backward })],
+    };
 
     private static string Targets(IEnumerable<string> targets) => string.Join(", ", targets);
 
@@ -151,7 +174,7 @@ public sealed class SnapshotStore
             var tree = SnapshotTree.Of(root.Elements("domainsnapshot").Select(SnapshotRecord.Read), root.Text("current"));
             SnapshotDeletion? deletion = root.Child("deletion") is { } begun ? SnapshotDeletion.Read(begun) : null;
             return deletion is null || tree.TryFind(deletion.Snapshot) is not null
-                ? new State(tree, deletion)
+                ? new State(tree, deletion, [.. root.Elements("active").Select(ActiveImage.Read)])
                 : throw XmlText.Invalid(root.Child("deletion")!, $"there is no snapshot '{deletion.Snapshot}'.");
         }
         catch (LibvirtException error)
@@ -166,7 +189,7 @@ public sealed class SnapshotStore
         State next = change(_state);
         var root = new XElement("domainsnapshots", new XAttribute("version", Version), new XAttribute("domain", _domain));
         root.SetAttributeValue("current", next.Tree.CurrentName);
-        root.Add(next.Tree.All.Select(record => record.ToXml()), next.Deletion?.ToXml());
+        root.Add(next.Tree.All.Select(record => record.ToXml()), next.Deletion?.ToXml(), next.Active.Select(image => image.ToXml()));
         byte[] bytes = Encoding.UTF8.GetBytes(root.ToString() + "\n");
         if (bytes.Length > XmlLimits.MaxStoreCharacters)
         {
@@ -177,5 +200,5 @@ public sealed class SnapshotStore
         _state = next;
     }
 
-    private sealed record State(SnapshotTree Tree, SnapshotDeletion? Deletion);
+    private sealed record State(SnapshotTree Tree, SnapshotDeletion? Deletion, IReadOnlyList<ActiveImage> Active);
 }

@@ -74,7 +74,7 @@ public class SnapshotPlanTests
     }
 
     private static SnapshotRecord Plan(Domain domain, string inner, SnapshotCreateFlags flags = SnapshotCreateFlags.None)
-        => SnapshotPlan.Make(SnapshotDefinition.Parse($"<domainsnapshot>{inner}</domainsnapshot>"), flags, domain, current: "parent");
+        => SnapshotPlan.Make(SnapshotDefinition.Parse($"<domainsnapshot>{inner}</domainsnapshot>"), flags, domain, domain.Disks, current: "parent");
 
     private static async Task<Domain> StartFourDisksAsync(LibvirtWorld world)
     {

@@ -24,6 +24,8 @@ internal static class SnapshotSamples
                 Merge = disk.OnDelete,
                 StayingPath = disk.Frozen.Path,
                 GoingPath = disk.Overlay.Path,
+                ActivePath = "/vm/active",
+                ActiveFormat = "qcow2",
                 Relink = ["/vm/sibling one", "/vm/two"],
                 Remove = [disk.Overlay.Path],
             }),

@@ -1,0 +1,69 @@
+namespace BlockLayer.Libvirt;
+
+/// <summary>Which flags the calls about snapshots take, and which snapshots they refuse, before any file is looked at; after libvirt's QEMU driver.</summary>
+internal static class SnapshotRules
+{
+    private const SnapshotCreateFlags Impossible = SnapshotCreateFlags.Redefine | SnapshotCreateFlags.Current | SnapshotCreateFlags.Quiesce;
+
+    private const SnapshotCreateFlags AllOfCreate = Impossible | SnapshotCreateFlags.NoMetadata | SnapshotCreateFlags.Halt | SnapshotCreateFlags.DiskOnly
+        | SnapshotCreateFlags.ReuseExternal | SnapshotCreateFlags.Atomic | SnapshotCreateFlags.Live;
+
+    private const SnapshotDeleteFlags AllOfDelete = SnapshotDeleteFlags.Children | SnapshotDeleteFlags.MetadataOnly | SnapshotDeleteFlags.ChildrenOnly;
+
+    /// <summary>SnapshotCreateXML.</summary>
+    /// <exception cref="LibvirtException">InvalidArg; ArgumentUnsupported: what needs libvirt's own store of descriptions, or an agent in a guest.</exception>
+    internal static void Check(SnapshotCreateFlags flags)
+    {
+        if ((flags & ~AllOfCreate) != 0)
+        {
+            throw InvalidFlags("SnapshotCreateXML", (int)(flags & ~AllOfCreate));
+        }
+
+        if ((flags & Impossible) != 0)
+        {
+            throw new LibvirtException(
+                LibvirtErrorCode.ArgumentUnsupported,
+                LibvirtErrorDomain.DomainSnapshot,
+                $"{(flags & Impossible).ToString().ToUpperInvariant()} is not supported: snapshots are remembered by what made them, and there is no agent in a guest.");
+        }
+    }
+
+    /// <summary>SnapshotDelete.</summary>
+    /// <exception cref="LibvirtException">InvalidArg: an unknown flag, or both of those that exclude each other.</exception>
+    internal static void Check(SnapshotDeleteFlags flags)
+    {
+        const SnapshotDeleteFlags Both = SnapshotDeleteFlags.Children | SnapshotDeleteFlags.ChildrenOnly;
+        if ((flags & ~AllOfDelete) != 0)
+        {
+            throw InvalidFlags("SnapshotDelete", (int)(flags & ~AllOfDelete));
+        }
+
+        if ((flags & Both) == Both)
+        {
+            throw LibvirtException.InvalidArg("CHILDREN and CHILDREN_ONLY exclude each other.");
+        }
+    }
+
+    /// <summary>SnapshotDelete of files, once the snapshot is known.</summary>
+    /// <exception cref="LibvirtException">OperationUnsupported: with children; OperationInvalid: a disk is marked by a deletion that has not ended.</exception>
+    internal static void CheckDelete(SnapshotRecord record, SnapshotDeleteFlags flags)
+    {
+        if ((flags & (SnapshotDeleteFlags.Children | SnapshotDeleteFlags.ChildrenOnly)) != 0)
+        {
+            throw new LibvirtException(
+                LibvirtErrorCode.OperationUnsupported,
+                LibvirtErrorDomain.DomainSnapshot,
+                "Snapshots in files of their own are not deleted together with their children: delete them one by one.");
+        }
+
+        if (record.Disks.FirstOrDefault(static disk => disk.IsDeleteInProgress) is { } marked)
+        {
+            throw new LibvirtException(
+                LibvirtErrorCode.OperationInvalid,
+                LibvirtErrorDomain.DomainSnapshot,
+                $"The disk '{marked.Target}' of the snapshot '{record.Name}' was the target of a deletion that has not ended; finish that first.");
+        }
+    }
+
+    private static LibvirtException InvalidFlags(string call, int flags) => LibvirtException.InvalidArg($"{call} has no flag 0x{flags:x}.");
+}
