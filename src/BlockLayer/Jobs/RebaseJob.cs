@@ -22,7 +22,7 @@ public sealed partial class RebaseJob : BlockJob
     private readonly BlockNode _disk;
     private readonly BlockNode _image;
     private BlockNode? _next;              // ours from set-up to the switch or clean-up
-    private BlockNode[] _before = [];      // the chain at the start
+    private OldImage[] _before = [];       // the chain at the start
     private ChainClaim? _claim;            // from set-up until everything is given back
     private ChainFreeze? _freeze;          // of the new chain; from set-up until everything is given back
     private GuestCountNode? _guests;       // from set-up until everything is given back
@@ -55,8 +55,8 @@ public sealed partial class RebaseJob : BlockJob
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
         NewestImage.Require(_disk, _image);
         ThrowIfUnfit();
-        _before = [.. BackingChain.Images(_image)];
-        _claim = ChainClaim.Take(_image, _before[^1], ToString());
+        _before = [.. BackingChain.Images(_image).Select(static image => new OldImage(JobFiles.NameOf(image), FileOf(image)))];
+        _claim = ChainClaim.Take(_image, BackingChain.Images(_image).Last(), ToString());
         try
         {
             _freeze = _next is null ? null : ChainFreeze.Between(_next, BackingChain.Images(_next).Last(), ToString());
@@ -115,8 +115,16 @@ public sealed partial class RebaseJob : BlockJob
     private protected override JobFiles DescribeFiles()
     {
         BlockNode[] chain = [.. BackingChain.Images(_image)];
-        return new JobFiles { Needed = JobFiles.NamesOf(chain), Unneeded = JobFiles.NamesOf(_before.Except(chain)) };
+        IReadOnlyList<string> needed = JobFiles.NamesOf(chain);
+        StorageIdentity?[] files = [.. chain.Select(FileOf)];
+        return new JobFiles
+        {
+            Needed = needed,
+            Unneeded = [.. _before.Where(old => old.File is { } file ? !files.Contains(file) : !needed.Contains(old.Name)).Select(static old => old.Name)],
+        };
     }
+
+    private static StorageIdentity? FileOf(BlockNode image) => BackingName.FileOf(image)?.Storage.Identity;
 
     // The caller holds a change that has drained the image.
     private async ValueTask GiveBackAsync()
@@ -161,4 +169,7 @@ public sealed partial class RebaseJob : BlockJob
     private BackingReference? ReferenceToNext() => _next is null ? null : BackingName.ReferenceTo(_image, _next.SkipFilters(), _options.BackingName);
 
     private BlockLayerException Refusal(BlockErrorKind kind, string message) => new(kind, message) { NodeName = _image.NodeName, Path = _image.Path };
+
+    /// <summary>An image of the chain at the start. The new chain may have opened its file once more, whatever it is called there.</summary>
+    private readonly record struct OldImage(string Name, StorageIdentity? File);
 }

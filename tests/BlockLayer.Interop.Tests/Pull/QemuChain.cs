@@ -35,6 +35,9 @@ internal sealed class QemuChain
 
     private QemuImage Top => _images[^1];
 
+    /// <summary>Gives what the disk reads another name, where another chain of the folder does not replace it.</summary>
+    internal void KeepFlattenedAs(string name) => File.Move(Flattened, _folder.File(name));
+
     /// <summary>qemu-img finds nothing wrong with current, not even a leak, and reads from it what it has to hold.</summary>
     internal void AssertCheckedAndIdentical()
     {
@@ -44,14 +47,17 @@ internal sealed class QemuChain
     }
 
     /// <summary>What qemu-img finds when it follows the chain by the names and formats in the headers, newest first: path and format.</summary>
-    internal string[] FollowWithQemu()
+    internal string[] FollowWithQemu() => FollowWithQemu(Current, Top.Format);
+
+    /// <summary>The same from another image.</summary>
+    internal string[] FollowWithQemu(string path, string format)
     {
-        using JsonDocument chain = JsonDocument.Parse(_qemuImg.RunOk("info", "--backing-chain", "--output=json", "-f", Top.Format, Current));
+        using JsonDocument chain = JsonDocument.Parse(_qemuImg.RunOk("info", "--backing-chain", "--output=json", "-f", format, path));
         return [.. chain.RootElement.EnumerateArray().Select(static image =>
             $"{Path.GetFullPath(image.GetProperty("filename").GetString()!)} {image.GetProperty("format").GetString()}")];
     }
 
-    /// <summary>What <see cref="FollowWithQemu"/> answers for these images.</summary>
+    /// <summary>What <see cref="FollowWithQemu()"/> answers for these images.</summary>
     internal string[] Expect(params QemuImage[] newestFirst) => [.. newestFirst.Select(image => $"{PathOf(image)} {image.Format}")];
 
     /// <summary>Writes something with qemu-io, both to current and to what it is compared with.</summary>
