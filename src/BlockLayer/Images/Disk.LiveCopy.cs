@@ -54,7 +54,7 @@ public sealed partial class Disk
         }
         catch when (create is not null)
         {
-            await _root.Environment.Files.DeleteAsync(path, CancellationToken.None).ConfigureAwait(false);
+            await BegunFile.RemoveAsync(_root.Environment.Files, path).ConfigureAwait(false);
             throw;
         }
     }

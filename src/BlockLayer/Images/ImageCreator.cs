@@ -60,7 +60,7 @@ public sealed class ImageCreator
                 }
                 catch
                 {
-                    await _environment.Files.DeleteAsync(dataFile, CancellationToken.None).ConfigureAwait(false);
+                    await BegunFile.RemoveAsync(_environment.Files, dataFile).ConfigureAwait(false);
                     throw;
                 }
             }
@@ -132,7 +132,7 @@ public sealed class ImageCreator
         }
         catch
         {
-            await _environment.Files.DeleteAsync(dataFile, CancellationToken.None).ConfigureAwait(false);
+            await BegunFile.RemoveAsync(_environment.Files, dataFile).ConfigureAwait(false);
             throw;
         }
 
@@ -153,7 +153,7 @@ public sealed class ImageCreator
         }
         catch
         {
-            await _environment.Files.DeleteAsync(path, CancellationToken.None).ConfigureAwait(false);
+            await BegunFile.RemoveAsync(_environment.Files, path).ConfigureAwait(false);
             throw;
         }
 

@@ -66,10 +66,10 @@ public sealed class ImageWriter
         }
         catch
         {
-            await _environment.Files.DeleteAsync(path, CancellationToken.None).ConfigureAwait(false);
+            await BegunFile.RemoveAsync(_environment.Files, path).ConfigureAwait(false);
             if (ImageCreator.DataFilePath(path, _formats.Get(image.Format), created, _policy) is { } dataFile)
             {
-                await _environment.Files.DeleteAsync(dataFile, CancellationToken.None).ConfigureAwait(false);
+                await BegunFile.RemoveAsync(_environment.Files, dataFile).ConfigureAwait(false);
             }
 
             throw;
