@@ -35,6 +35,26 @@ public class ReadmeTests
     }
 
     [Fact]
+    public async Task The_example_of_the_calls_works()
+    {
+        using var folder = new TemporaryFolder();
+        await CreateChainAsync(folder);
+        await using var host = new LibvirtHost();
+        LibvirtConnection connection = host.Connect();
+        Domain domain = await connection.CreateAsync(LibvirtWorld.DomainXml("vm", LibvirtWorld.DiskXml("vda", folder.File("top.qcow2"))));
+        var api = new BlockJobApi(connection);
+        DiskJob job = await api.CommitAsync(domain, "vda", flags: BlockCommitFlags.Active | BlockCommitFlags.Delete);
+        if (await job.WaitForReadyAsync())
+        {
+            await api.AbortAsync(domain, "vda", BlockJobAbortFlags.Pivot);
+        }
+
+        BlockJobEvent end = await job.Completion;
+        Assert.Equal((BlockJobStatus.Completed, folder.File("base.qcow2")), (end.Status, end.Path));
+        Assert.Equal([folder.File("base.qcow2")], Directory.GetFiles(folder.Path));
+    }
+
+    [Fact]
     public async Task An_image_is_found_by_a_link_that_leads_to_it()
     {
         using var folder = new TemporaryFolder();

@@ -53,14 +53,12 @@ internal static class DiskJobs
         using AsyncLock.Releaser turn = await EnterAsync(disk, cancellationToken).ConfigureAwait(false);
         domain.RequireTransient(flags);
         flags = CopyDestination.Effective(flags, disk);
-        bool reuses = (flags & BlockCopyFlags.ReuseExternal) != 0;
-        if (!reuses)
+        if ((flags & BlockCopyFlags.ReuseExternal) == 0)
         {
             destination = destination with { Format = destination.Format ?? disk.Format };
         }
 
-        destination.Check(flags, disk, domain.Host.Files);
-        bool isThere = reuses || destination is { Source.IsBlockDevice: true, Format: "raw" }; // there is nothing to write into a device before its content
+        bool isThere = destination.Check(flags, disk, domain.Host.Files);
         NewImage? create = isThere ? null : new NewImage { Format = destination.Format! };
         var options = new MirrorJobOptions
         {

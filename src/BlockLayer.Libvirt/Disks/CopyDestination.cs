@@ -41,10 +41,12 @@ internal sealed record CopyDestination(DiskSource Source, string? Format)
 
     /// <summary>Makes sure that a copy with the effective flags can go there.</summary>
     /// <exception cref="LibvirtException">
-    /// ConfigUnsupported: a shallow copy into a raw file, which has no backing file, or a file that holds something already; SystemError: a file that has to exist does not;
+    /// ConfigUnsupported: a shallow copy into a raw file, which has no backing file, a file that holds something already, or another format than raw that
+    /// would have to be made on a device; SystemError: a file that has to exist does not;
     /// InvalidArg: a file where a device was promised.
     /// </exception>
-    internal void Check(BlockCopyFlags flags, DomainDisk disk, StorageProvider files)
+    /// <returns>Whether it is there, and nothing is created.</returns>
+    internal bool Check(BlockCopyFlags flags, DomainDisk disk, StorageProvider files)
     {
         bool reuses = (flags & BlockCopyFlags.ReuseExternal) != 0;
         if ((flags & BlockCopyFlags.Shallow) != 0 && Format == "raw")
@@ -62,7 +64,7 @@ internal sealed record CopyDestination(DiskSource Source, string? Format)
                 throw LibvirtException.Refused(LibvirtErrorCode.SystemError, $"There is nothing at '{Source.Path}' for the copy of '{disk.Target}' to go to.");
             }
 
-            return;
+            return false;
         }
 
         bool isDevice = found.Kind == StorageFileKind.BlockDevice;
@@ -71,11 +73,20 @@ internal sealed record CopyDestination(DiskSource Source, string? Format)
             throw LibvirtException.Refused(LibvirtErrorCode.InvalidArg, $"'{Source.Path}' is no block device, as the copy of '{disk.Target}' was said to be.");
         }
 
+        if (isDevice && !reuses && Format != "raw")
+        {
+            throw LibvirtException.Refused(
+                LibvirtErrorCode.ConfigUnsupported,
+                $"'{Source.Path}' is a block device, and no {Format} image is made on a device here; to copy '{disk.Target}' to it, copy raw, or make the image there first and say so (REUSE_EXT).");
+        }
+
         if (!isDevice && found.Length > 0 && !reuses)
         {
             throw LibvirtException.Refused(
                 LibvirtErrorCode.ConfigUnsupported,
                 $"'{Source.Path}' exists and is not empty; to copy '{disk.Target}' to it all the same, say so (REUSE_EXT).");
         }
+
+        return reuses || isDevice;
     }
 }

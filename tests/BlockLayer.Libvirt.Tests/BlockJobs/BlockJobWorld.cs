@@ -2,6 +2,7 @@ using System.Xml.Linq;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Simulation;
+using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using Xunit;
 
@@ -18,10 +19,11 @@ internal sealed class BlockJobWorld
 
     private readonly int[] _content = [.. Enumerable.Range(0, Units).Select(unit => unit switch { < 8 => 1, < 12 => 2, < 28 => 3, _ => 0 })];
 
-    private BlockJobWorld(ulong seed)
+    private BlockJobWorld(ulong seed, Func<SimulatedMachine, StorageProvider>? files)
     {
         Machine = new SimulatedMachine(seed);
-        Host = new LibvirtHost(new LibvirtHostOptions { Disks = new DiskOptions { Environment = Machine.Environment } });
+        BlockEnvironment environment = files is null ? Machine.Environment : Machine.Environment with { Files = files(Machine) };
+        Host = new LibvirtHost(new LibvirtHostOptions { Disks = new DiskOptions { Environment = environment } });
         Connection = Host.Connect();
         Api = new BlockJobApi(Connection);
         Calls = new BlockJobCalls(Connection);
@@ -56,11 +58,19 @@ internal sealed class BlockJobWorld
     /// <param name="test">It begins with the domain running.</param>
     /// <param name="lifetime">Of the domain.</param>
     /// <param name="seed">Of the machine.</param>
-    internal static void Run(Func<BlockJobWorld, Task> test, DomainLifetime lifetime = DomainLifetime.Transient, ulong seed = 1)
+    /// <param name="files">What the host sees of the machine's storage; null for the storage itself.</param>
+    /// <param name="before">What is to be there before the domain starts.</param>
+    internal static void Run(
+        Func<BlockJobWorld, Task> test,
+        DomainLifetime lifetime = DomainLifetime.Transient,
+        ulong seed = 1,
+        Func<SimulatedMachine, StorageProvider>? files = null,
+        Func<SimulatedMachine, Task>? before = null)
     {
-        var world = new BlockJobWorld(seed);
+        var world = new BlockJobWorld(seed, files);
         world.Machine.Run(async () =>
         {
+            await (before?.Invoke(world.Machine) ?? Task.CompletedTask);
             await world.StartAsync(lifetime);
             await test(world);
             await world.Host.DisposeAsync();
@@ -96,6 +106,9 @@ internal sealed class BlockJobWorld
 
         return (await job.Completion).Status;
     }
+
+    /// <summary>Starts a domain in the place of the one that was stopped.</summary>
+    internal async Task RestartAsync(string xml) => Domain = await Connection.CreateAsync(xml);
 
     /// <summary>What a guest does: it writes a unit.</summary>
     internal async Task WriteAsync(int unit, int writer)
