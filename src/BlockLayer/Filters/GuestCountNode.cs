@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Requests;
@@ -29,38 +28,21 @@ internal sealed class GuestCountNode : FilterNode
     internal GuestPriority Guests { get; }
 
     private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
-        => Counted(base.ReadCoreAsync(offset, buffer, flags, cancellationToken));
+        => Guests.Counted(base.ReadCoreAsync(offset, buffer, flags, cancellationToken));
 
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
-        => Counted(base.WriteCoreAsync(offset, buffer, flags, cancellationToken));
+        => Guests.Counted(base.WriteCoreAsync(offset, buffer, flags, cancellationToken));
 
     private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => Counted(base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken));
+        => Guests.Counted(base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken));
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => Counted(base.DiscardCoreAsync(offset, length, cancellationToken));
+        => Guests.Counted(base.DiscardCoreAsync(offset, length, cancellationToken));
 
-    private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken) => Counted(base.FlushCoreAsync(cancellationToken));
+    private protected override ValueTask FlushCoreAsync(CancellationToken cancellationToken) => Guests.Counted(base.FlushCoreAsync(cancellationToken));
 
     private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
         => _needsLength is null
             ? base.ResizeCoreAsync(length, options, cancellationToken)
             : throw Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot be resized while {_needsLength} works on it.");
-
-    // Requests that complete at once never wait, so they hold no job back and are not counted.
-    private ValueTask Counted(ValueTask request) => request.IsCompletedSuccessfully ? request : CountedAsync(request);
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask CountedAsync(ValueTask request)
-    {
-        Guests.Enter();
-        try
-        {
-            await request.ConfigureAwait(false);
-        }
-        finally
-        {
-            Guests.Leave();
-        }
-    }
 }

@@ -34,7 +34,7 @@ public sealed partial class BackupJob
     private async ValueTask CopyAsync(CancellationToken cancellationToken)
     {
         CopyBeforeWriteNode filter = _filter!;
-        var underWay = new Queue<Step>();
+        var underWay = new CopySteps(_image.Environment, Limiter, _ => ReportProgress(filter.SavedBytes));
         try
         {
             for (long at = 0; ;)
@@ -42,15 +42,13 @@ public sealed partial class BackupJob
                 ByteRange? next = NextStep(at);
                 if (underWay.Count > 0 && (next is null || underWay.Count >= StepsAllowed() || IsToPause))
                 {
-                    Step first = underWay.Dequeue();
-                    await first.Task.ConfigureAwait(false);
-                    if (!IsSettled(first))
+                    (ByteRange saved, CopyOutcome outcome, _) = await underWay.EndFirstAsync().ConfigureAwait(false);
+                    if (!IsSettled(saved, outcome))
                     {
-                        await EndAsync(underWay).ConfigureAwait(false);
-                        at = first.Range.Offset;
+                        await underWay.EndAllAsync().ConfigureAwait(false);
+                        at = saved.Offset;
                     }
 
-                    ReportProgress(filter.SavedBytes);
                     continue;
                 }
 
@@ -63,15 +61,13 @@ public sealed partial class BackupJob
 
                 await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
                 await filter.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
-                var step = new Step(range);
-                step.Task = _image.Environment.Work.StartAsync(async () => step.Outcome = await filter.SaveAsync(range, cancellationToken).ConfigureAwait(false));
-                underWay.Enqueue(step);
+                underWay.Start(range, () => filter.SaveAsync(range, cancellationToken));
                 at = range.End;
             }
         }
         finally
         {
-            await EndAsync(underWay).ConfigureAwait(false);
+            await underWay.EndAllAsync().ConfigureAwait(false);
         }
     }
 
@@ -91,22 +87,21 @@ public sealed partial class BackupJob
     private int StepsAllowed() => BytesPerSecond == 0 && _filter!.Guests.IsQuiet && !TakesSmallSteps ? OverlappingSteps : 1;
 
     // Decides about a step that is over. False: its place is tried again, after the job was stopped.
-    private bool IsSettled(Step step)
+    private bool IsSettled(ByteRange range, CopyOutcome outcome)
     {
-        Limiter.Account(step.Outcome.StoredBytes);
-        if (step.Outcome.Error is not { } error)
+        if (outcome.Error is not { } error)
         {
             return true;
         }
 
-        JobErrorPolicy policy = step.Outcome.FailedStep == CopyStep.Read ? _options.OnError : _options.OnTargetError;
-        if (policy == JobErrorPolicy.Ignore && step.Range.Length > _filter!.Unsaved.Granularity)
+        JobErrorPolicy policy = outcome.FailedStep == CopyStep.Read ? _options.OnError : _options.OnTargetError;
+        if (policy == JobErrorPolicy.Ignore && range.Length > _filter!.Unsaved.Granularity)
         {
-            _carefulUntil = step.Range.End; // only what really fails is left out
+            _carefulUntil = range.End; // only what really fails is left out
             return false;
         }
 
-        switch (HandleError(step.Outcome.FailedStep, error, policy))
+        switch (HandleError(outcome.FailedStep, error, policy))
         {
             case JobErrorAction.Ignore:
                 _ignored ??= error;
@@ -117,25 +112,5 @@ public sealed partial class BackupJob
                 ExceptionDispatchInfo.Throw(error);
                 throw error;
         }
-    }
-
-    // Waits for steps that are under way. What fails in them is met again where it stands.
-    private async ValueTask EndAsync(Queue<Step> underWay)
-    {
-        while (underWay.TryDequeue(out Step? step))
-        {
-            await step.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            Limiter.Account(step.Outcome.StoredBytes);
-        }
-    }
-
-    /// <summary>A range that is being saved.</summary>
-    private sealed class Step(ByteRange range)
-    {
-        internal ByteRange Range => range;
-
-        internal Task Task { get; set; } = Task.CompletedTask;
-
-        internal CopyOutcome Outcome { get; set; }
     }
 }

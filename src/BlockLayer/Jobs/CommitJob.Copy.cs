@@ -11,29 +11,28 @@ public sealed partial class CommitJob
 {
     private const int DataStep = 512 * 1024;         // bytes of data copied in one step
     private const long ZeroStep = 64L * 1024 * 1024; // bytes of zeroes written in one step
+    private const int SmallStep = 64 * 1024;         // bytes of either where a simulation wants to stop it at a place
     private const int OverlappingSteps = 4;          // steps under way at once while no guest waits: reads and stores overlap
 
     private protected override async Task WorkAsync(CancellationToken cancellationToken)
     {
-        var underWay = new Queue<Step>();
+        var underWay = new CopySteps(_base.Environment, Limiter, bytes => Interlocked.Add(ref _copied, bytes));
         try
         {
             for (long at = 0; at < End || underWay.Count > 0;)
             {
                 if (underWay.Count > 0 && (at >= End || underWay.Count >= StepsAllowed() || IsToPause))
                 {
-                    Step first = underWay.Dequeue();
-                    await first.Task.ConfigureAwait(false);
-                    Account(first.Outcome);
-                    if (first.Outcome.Error is { } error)
+                    (ByteRange copied, CopyOutcome outcome, _) = await underWay.EndFirstAsync().ConfigureAwait(false);
+                    if (outcome.Error is { } error)
                     {
-                        await EndAsync(underWay).ConfigureAwait(false);
-                        await DecideAsync(first.Outcome.FailedStep, error, cancellationToken).ConfigureAwait(false);
-                        at = first.Range.Offset;
+                        await underWay.EndAllAsync().ConfigureAwait(false);
+                        await DecideAsync(outcome.FailedStep, error, cancellationToken).ConfigureAwait(false);
+                        at = copied.Offset;
                     }
                     else
                     {
-                        ReportProgress(underWay.Count == 0 ? at : first.Range.End);
+                        ReportProgress(underWay.Count == 0 ? at : copied.End);
                     }
 
                     continue;
@@ -45,12 +44,12 @@ public sealed partial class CommitJob
         }
         finally
         {
-            await EndAsync(underWay).ConfigureAwait(false);
+            await underWay.EndAllAsync().ConfigureAwait(false);
         }
     }
 
     // Skips a run that the base provides already, or starts a step on one that it does not. Returns where to go on.
-    private async ValueTask<long> AdvanceAsync(long at, Queue<Step> underWay, CancellationToken cancellationToken)
+    private async ValueTask<long> AdvanceAsync(long at, CopySteps underWay, CancellationToken cancellationToken)
     {
         BlockStatus status = await GetCopyStatusAsync(at, cancellationToken).ConfigureAwait(false);
         if (!status.IsAllocated)
@@ -65,10 +64,11 @@ public sealed partial class CommitJob
 
         await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
         await _guests!.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
-        var step = new Step(new ByteRange(at, Math.Min(status.Length, status.IsZero ? ZeroStep : DataStep)), status.IsZero);
-        step.Task = _base.Environment.Work.StartAsync(async () => step.Outcome = await CopyAsync(step, cancellationToken).ConfigureAwait(false));
-        underWay.Enqueue(step);
-        return step.Range.End;
+        long most = TakesSmallSteps ? SmallStep : status.IsZero ? ZeroStep : DataStep;
+        var step = new ByteRange(at, Math.Min(status.Length, most));
+        bool isZero = status.IsZero;
+        underWay.Start(step, () => CopyAsync(step, isZero, cancellationToken));
+        return step.End;
     }
 
     // Past the end of the top there are zeroes, whatever a longer base holds there.
@@ -77,14 +77,13 @@ public sealed partial class CommitJob
             ? BlockStatus.Zeroes(End - at, _top)
             : await BackingChain.GetStatusAsync(_top, _images[^1], at, _top.Length - at, cancellationToken).ConfigureAwait(false);
 
-    private async Task<CopyOutcome> CopyAsync(Step step, CancellationToken cancellationToken)
+    private async ValueTask<CopyOutcome> CopyAsync(ByteRange range, bool isZero, CancellationToken cancellationToken)
     {
-        ByteRange range = step.Range;
         _isBaseChanged = true;
         CopyStep half = CopyStep.Read;
         try
         {
-            if (step.IsZero)
+            if (isZero)
             {
                 half = CopyStep.Write;
                 await _filter!.StoreZeroesAsync(range.Offset, range.Length, cancellationToken).ConfigureAwait(false);
@@ -123,32 +122,4 @@ public sealed partial class CommitJob
 
     // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
     private int StepsAllowed() => BytesPerSecond == 0 && _guests!.Guests.IsQuiet && !TakesSmallSteps ? OverlappingSteps : 1;
-
-    // Waits for steps that are under way. What fails in them is met again where it stands.
-    private async ValueTask EndAsync(Queue<Step> underWay)
-    {
-        while (underWay.TryDequeue(out Step? step))
-        {
-            await step.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            Account(step.Outcome);
-        }
-    }
-
-    private void Account(CopyOutcome outcome)
-    {
-        Limiter.Account(outcome.StoredBytes);
-        Interlocked.Add(ref _copied, outcome.StoredBytes);
-    }
-
-    /// <summary>A copy of a range that the loop has started.</summary>
-    private sealed class Step(ByteRange range, bool isZero)
-    {
-        internal ByteRange Range => range;
-
-        internal bool IsZero => isZero;
-
-        internal Task Task { get; set; } = Task.CompletedTask;
-
-        internal CopyOutcome Outcome { get; set; }
-    }
 }

@@ -21,23 +21,22 @@ public sealed partial class StreamJob
     /// <param name="cancellationToken">Ends the pass after the steps under way.</param>
     private async ValueTask CopyPassAsync(Origin origin, ByteRange range, CancellationToken cancellationToken)
     {
-        var underWay = new Queue<Step>();
+        CopySteps underWay = NewSteps();
         try
         {
             for (long at = range.Offset; at < range.End || underWay.Count > 0;)
             {
                 if (underWay.Count > 0 && (at >= range.End || underWay.Count >= StepsAllowed(origin) || IsToPause))
                 {
-                    Step first = underWay.Dequeue();
-                    await first.Task.ConfigureAwait(false);
-                    if (IsSettled(first))
+                    (ByteRange copied, CopyOutcome outcome, _) = await underWay.EndFirstAsync().ConfigureAwait(false);
+                    if (IsSettled(copied, outcome))
                     {
-                        ReportProgress(underWay.Count == 0 ? at : first.Range.End);
+                        ReportProgress(underWay.Count == 0 ? at : copied.End);
                     }
                     else
                     {
-                        await EndAsync(underWay).ConfigureAwait(false);
-                        at = first.Range.Offset;
+                        await underWay.EndAllAsync().ConfigureAwait(false);
+                        at = copied.Offset;
                         if (origin == Origin.Edge && at >= _carefulUntil)
                         {
                             return;
@@ -58,12 +57,12 @@ public sealed partial class StreamJob
         }
         finally
         {
-            await EndAsync(underWay).ConfigureAwait(false);
+            await underWay.EndAllAsync().ConfigureAwait(false);
         }
     }
 
     // Skips a run that lacks nothing, or starts a step on one that does. Returns where to go on.
-    private async ValueTask<long> AdvanceAsync(Origin origin, long at, Queue<Step> underWay, CancellationToken cancellationToken)
+    private async ValueTask<long> AdvanceAsync(Origin origin, long at, CopySteps underWay, CancellationToken cancellationToken)
     {
         CopyOnReadNode filter = _filter!;
         BlockStatus status = await filter.GetCopyStatusAsync(origin, at, cancellationToken).ConfigureAwait(false);
@@ -83,33 +82,32 @@ public sealed partial class StreamJob
             await filter.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        Step step = NextStep(at, status);
-        step.Task = _image.Environment.Work.StartAsync(async () =>
-            step.Outcome = await filter.CopyUpAsync(origin, step.Range, step.Memory, cancellationToken).ConfigureAwait(false));
-        underWay.Enqueue(step);
-        return step.Range.End;
+        (ByteRange step, long memory) = NextStep(at, status);
+        underWay.Start(step, () => filter.CopyUpAsync(origin, step, memory, cancellationToken), isZero: memory == 0);
+        return step.End;
     }
 
     // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
     private int StepsAllowed(Origin origin)
         => origin == Origin.Door && BytesPerSecond == 0 && _filter!.Guests.IsQuiet && _carefulUntil == 0 && !TakesSmallSteps ? OverlappingSteps : 1;
 
+    private CopySteps NewSteps() => new(_image.Environment, Limiter, bytes => Interlocked.Add(ref _copied, bytes));
+
     // Decides about a step that is over. False: its place is tried again, after the job was stopped or in smaller steps.
-    private bool IsSettled(Step step)
+    private bool IsSettled(ByteRange range, CopyOutcome outcome)
     {
-        Account(step.Outcome);
-        if (step.Outcome.Error is not { } error)
+        if (outcome.Error is not { } error)
         {
             return true;
         }
 
-        if (_options.OnError == JobErrorPolicy.Ignore && step.Range.Length > _filter!.CopyUnit)
+        if (_options.OnError == JobErrorPolicy.Ignore && range.Length > _filter!.CopyUnit)
         {
-            _carefulUntil = step.Range.End; // only what really fails is left out
+            _carefulUntil = range.End; // only what really fails is left out
             return false;
         }
 
-        switch (HandleError(step.Outcome.FailedStep, error))
+        switch (HandleError(outcome.FailedStep, error))
         {
             case JobErrorAction.Ignore:
                 _ignored ??= error;
@@ -122,52 +120,24 @@ public sealed partial class StreamJob
         }
     }
 
-    // Waits for steps that are under way. What fails in them is met again where it stands.
-    private async ValueTask EndAsync(Queue<Step> underWay)
-    {
-        while (underWay.TryDequeue(out Step? step))
-        {
-            await step.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            Account(step.Outcome);
-        }
-    }
-
-    private void Account(CopyOutcome outcome)
-    {
-        Limiter.Account(outcome.StoredBytes);
-        Interlocked.Add(ref _copied, outcome.StoredBytes);
-    }
-
     // Zeroes need no memory and go far. Data goes as far as a guest may have to wait for, and where guests do wait, or an increment is all that is wanted, one unit.
-    private Step NextStep(long at, BlockStatus status)
+    private (ByteRange Range, long Memory) NextStep(long at, BlockStatus status)
     {
         int unit = _filter!.CopyUnit;
         long first = Alignment.RoundDown(at, unit);
         if (at < _carefulUntil || TakesSmallSteps)
         {
-            return new Step(new ByteRange(first, unit).ClampTo(Length), unit);
+            return (new ByteRange(first, unit).ClampTo(Length), unit);
         }
 
         long end = at + status.Length == Length ? Length : Alignment.RoundDown(at + status.Length, unit);
         if (status.IsZero && at == first && end > first)
         {
-            return new Step(new ByteRange(first, Math.Min(ZeroStep, end - first)), memory: 0);
+            return (new ByteRange(first, Math.Min(ZeroStep, end - first)), 0);
         }
 
         int wanted = _options.Cursor is null && _filter.Guests.IsQuiet ? Math.Max(CopyQueue.StoreLength, unit) : unit;
         ByteRange range = new ByteRange(first, Math.Min(wanted, Alignment.RoundDown(_filter.Queue.Memory.Limit, unit))).ClampTo(Length);
-        return new Step(range, Alignment.RoundUp(range.Length, unit));
-    }
-
-    /// <summary>A copy of a range that the loop has started.</summary>
-    private sealed class Step(ByteRange range, long memory)
-    {
-        internal ByteRange Range => range;
-
-        internal long Memory => memory;
-
-        internal Task Task { get; set; } = Task.CompletedTask;
-
-        internal CopyOutcome Outcome { get; set; }
+        return (range, Alignment.RoundUp(range.Length, unit));
     }
 }

@@ -1,3 +1,4 @@
+using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
@@ -18,7 +19,7 @@ public sealed partial class StreamJob
     // A unit is filled entirely before the cursor moves past it, also where guests are busy, so that increments come to their end.
     private async ValueTask FillNextAsync(long cursor, CancellationToken cancellationToken)
     {
-        var underWay = new Queue<Step>();
+        CopySteps underWay = NewSteps();
         long at = cursor == Length ? cursor : Alignment.RoundDown(cursor, _filter!.CopyUnit);
         int tries = 0;
         bool isFilled = false;
@@ -27,23 +28,23 @@ public sealed partial class StreamJob
         {
             await CheckpointAsync(cancellationToken).ConfigureAwait(false);
             at = await AdvanceAsync(Origin.Door, at, underWay, cancellationToken).ConfigureAwait(false);
-            if (!underWay.TryDequeue(out Step? step))
+            if (underWay.Count == 0)
             {
                 continue;
             }
 
-            await step.Task.ConfigureAwait(false);
-            bool isSettled = IsSettled(step);
+            (ByteRange step, CopyOutcome outcome, bool isZero) = await underWay.EndFirstAsync().ConfigureAwait(false);
+            bool isSettled = IsSettled(step, outcome);
             ThrowIfIgnored();
-            if (isSettled && await IsFilledAsync(step.Range, ++tries, cancellationToken).ConfigureAwait(false))
+            if (isSettled && await IsFilledAsync(step, ++tries, cancellationToken).ConfigureAwait(false))
             {
                 tries = 0;
-                isFilled = step.Memory > 0; // zeroes cost no data, and the increment goes on behind them
+                isFilled = !isZero; // zeroes cost no data, and the increment goes on behind them
                 ReportProgress(at);
             }
             else
             {
-                at = step.Range.Offset;
+                at = step.Offset;
             }
         }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Requests;
@@ -50,6 +51,9 @@ internal sealed class GuestPriority
         Volatile.Write(ref _lastDepth, Interlocked.Decrement(ref _guests) + 1);
     }
 
+    /// <summary>Counts a request as long as it waits. One that completes at once never does: it holds no job back and is not counted.</summary>
+    internal ValueTask Counted(ValueTask request) => request.IsCompletedSuccessfully ? request : CountedAsync(request);
+
     /// <summary>Waits for the job's turn. One job at a time.</summary>
     /// <exception cref="OperationCanceledException">The token fired first.</exception>
     internal async ValueTask WaitForTurnAsync(CancellationToken cancellationToken)
@@ -60,6 +64,20 @@ internal sealed class GuestPriority
         }
 
         _lastStep = _time.GetTimestamp();
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask CountedAsync(ValueTask request)
+    {
+        Enter();
+        try
+        {
+            await request.ConfigureAwait(false);
+        }
+        finally
+        {
+            Leave();
+        }
     }
 
     private int Waiting()

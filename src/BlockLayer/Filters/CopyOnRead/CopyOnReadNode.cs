@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -114,8 +113,8 @@ public sealed partial class CopyOnReadNode : FilterNode
 
         ValueTask<bool> allocated = IsAllocatedAsync(new ByteRange(offset, buffer.Length), cancellationToken);
         return allocated.IsCompletedSuccessfully && allocated.Result
-            ? Counted(base.ReadCoreAsync(offset, buffer, flags, cancellationToken))
-            : Counted(ReadLackingAsync(allocated.IsCompletedSuccessfully ? new ValueTask<bool>(false) : allocated, offset, buffer, cancellationToken));
+            ? _guests.Counted(base.ReadCoreAsync(offset, buffer, flags, cancellationToken))
+            : _guests.Counted(ReadLackingAsync(allocated.IsCompletedSuccessfully ? new ValueTask<bool>(false) : allocated, offset, buffer, cancellationToken));
     }
 
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
@@ -127,15 +126,15 @@ public sealed partial class CopyOnReadNode : FilterNode
 
         ValueTask<bool> allocated = IsAllocatedAsync(new ByteRange(offset, buffer.Length), cancellationToken);
         return allocated.IsCompletedSuccessfully && allocated.Result
-            ? Counted(base.WriteCoreAsync(offset, buffer, flags, cancellationToken))
-            : Counted(WriteClaimedAsync(allocated.IsCompletedSuccessfully ? new ValueTask<bool>(false) : allocated, offset, buffer, flags, cancellationToken));
+            ? _guests.Counted(base.WriteCoreAsync(offset, buffer, flags, cancellationToken))
+            : _guests.Counted(WriteClaimedAsync(allocated.IsCompletedSuccessfully ? new ValueTask<bool>(false) : allocated, offset, buffer, flags, cancellationToken));
     }
 
     private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => IsActive ? Counted(ZeroClaimedAsync(offset, length, flags, cancellationToken)) : base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken);
+        => IsActive ? _guests.Counted(ZeroClaimedAsync(offset, length, flags, cancellationToken)) : base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken);
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => IsActive ? Counted(DiscardClaimedAsync(offset, length, cancellationToken)) : base.DiscardCoreAsync(offset, length, cancellationToken);
+        => IsActive ? _guests.Counted(DiscardClaimedAsync(offset, length, cancellationToken)) : base.DiscardCoreAsync(offset, length, cancellationToken);
 
     private protected override async ValueTask FlushCoreAsync(CancellationToken cancellationToken)
     {
@@ -211,22 +210,5 @@ public sealed partial class CopyOnReadNode : FilterNode
         }
 
         return true;
-    }
-
-    // Requests that complete at once never wait, so they hold no job back and are not counted.
-    private ValueTask Counted(ValueTask request) => request.IsCompletedSuccessfully ? request : CountedAsync(request);
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask CountedAsync(ValueTask request)
-    {
-        _guests.Enter();
-        try
-        {
-            await request.ConfigureAwait(false);
-        }
-        finally
-        {
-            _guests.Leave();
-        }
     }
 }

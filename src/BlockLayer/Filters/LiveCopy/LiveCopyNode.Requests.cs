@@ -10,30 +10,30 @@ namespace BlockLayer.Filters;
 internal partial class LiveCopyNode
 {
     private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
-        => Counted(base.ReadCoreAsync(offset, buffer, flags, cancellationToken));
+        => Guests.Counted(base.ReadCoreAsync(offset, buffer, flags, cancellationToken));
 
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
     {
         var range = new ByteRange(offset, buffer.Length);
         return IsBlocking
-            ? Counted(ChangeBothAsync(new Change(range) { Data = buffer, Flags = flags }, cancellationToken))
-            : Counted(Marking(base.WriteCoreAsync(offset, buffer, flags, cancellationToken), range));
+            ? Guests.Counted(ChangeBothAsync(new Change(range) { Data = buffer, Flags = flags }, cancellationToken))
+            : Guests.Counted(Marking(base.WriteCoreAsync(offset, buffer, flags, cancellationToken), range));
     }
 
     private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
         var range = new ByteRange(offset, length);
         return IsBlocking
-            ? Counted(ChangeBothAsync(new Change(range) { Zeroes = flags }, cancellationToken))
-            : Counted(Marking(base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken), range));
+            ? Guests.Counted(ChangeBothAsync(new Change(range) { Zeroes = flags }, cancellationToken))
+            : Guests.Counted(Marking(base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken), range));
     }
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
     {
         var range = new ByteRange(offset, length);
         return IsBlocking
-            ? Counted(ChangeBothAsync(new Change(range) { Zeroes = ZeroFlags.MayUnmap }, cancellationToken))
-            : Counted(Marking(base.DiscardCoreAsync(offset, length, cancellationToken), range));
+            ? Guests.Counted(ChangeBothAsync(new Change(range) { Zeroes = ZeroFlags.MayUnmap }, cancellationToken))
+            : Guests.Counted(Marking(base.DiscardCoreAsync(offset, length, cancellationToken), range));
     }
 
     private ValueTask Marking(ValueTask change, ByteRange range)

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -134,23 +133,6 @@ internal partial class LiveCopyNode : FilterNode
         if (edge == Filtered)
         {
             base.OnChildLengthChanged(edge);
-        }
-    }
-
-    // Requests that complete at once never wait, so they hold no job back and are not counted.
-    private ValueTask Counted(ValueTask request) => request.IsCompletedSuccessfully ? request : CountedAsync(request);
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask CountedAsync(ValueTask request)
-    {
-        Guests.Enter();
-        try
-        {
-            await request.ConfigureAwait(false);
-        }
-        finally
-        {
-            Guests.Leave();
         }
     }
 }

@@ -102,7 +102,7 @@ public abstract partial class LiveCopyJob
     /// <param name="cancellationToken">Ends it after the steps under way.</param>
     private async ValueTask CopyLackingAsync(LiveCopyNode node, Origin origin, CancellationToken cancellationToken)
     {
-        var underWay = new Queue<Step>();
+        var underWay = new CopySteps(node.Environment, Limiter, bytes => ReportProgress(Interlocked.Add(ref _copied, bytes)));
         try
         {
             for (long at = 0; ;)
@@ -110,7 +110,8 @@ public abstract partial class LiveCopyJob
                 ByteRange? lacking = node.Dirty.NextDirty(at);
                 if (underWay.Count > 0 && (lacking is null || underWay.Count >= StepsAllowed(node, origin) || IsToPause))
                 {
-                    Settle(node, await underWay.Dequeue().EndAsync().ConfigureAwait(false));
+                    (ByteRange copied, CopyOutcome outcome, _) = await underWay.EndFirstAsync().ConfigureAwait(false);
+                    Settle(node, copied, outcome);
                     continue;
                 }
 
@@ -127,16 +128,13 @@ public abstract partial class LiveCopyJob
                 }
 
                 ByteRange range = await NextRangeAsync(node, origin, run, cancellationToken).ConfigureAwait(false);
-                underWay.Enqueue(new Step(node, origin, range, cancellationToken));
+                underWay.Start(range, () => node.CopyAsync(origin, range, cancellationToken));
                 at = range.End;
             }
         }
         finally
         {
-            while (underWay.TryDequeue(out Step? step))
-            {
-                await step.WhenOverAsync().ConfigureAwait(false); // what failed in it is marked, and met again
-            }
+            await underWay.EndAllAsync().ConfigureAwait(false); // what failed is marked
         }
     }
 
@@ -181,25 +179,23 @@ public abstract partial class LiveCopyJob
     }
 
     // Decides about a step that is over. What failed is marked already.
-    private void Settle(LiveCopyNode node, (ByteRange Range, CopyOutcome Outcome) step)
+    private void Settle(LiveCopyNode node, ByteRange range, CopyOutcome outcome)
     {
-        Limiter.Account(step.Outcome.StoredBytes);
-        ReportProgress(Interlocked.Add(ref _copied, step.Outcome.StoredBytes));
-        if (step.Outcome.Error is not { } error)
+        if (outcome.Error is not { } error)
         {
             return;
         }
 
-        switch (DecideAbout(step.Outcome.FailedStep, error))
+        switch (DecideAbout(outcome.FailedStep, error))
         {
             case JobErrorAction.Stop:
                 return;
-            case JobErrorAction.Ignore when step.Range.Length > node.Dirty.Granularity:
+            case JobErrorAction.Ignore when range.Length > node.Dirty.Granularity:
                 _isCareful = true; // only what really fails is left out
                 return;
             case JobErrorAction.Ignore:
                 _ignored ??= error;
-                node.Dirty.Clear(step.Range.Offset, step.Range.Length);
+                node.Dirty.Clear(range.Offset, range.Length);
                 return;
             default:
                 ExceptionDispatchInfo.Throw(error);
@@ -250,28 +246,5 @@ public abstract partial class LiveCopyJob
         {
             ExceptionDispatchInfo.Throw(error);
         }
-    }
-
-    /// <summary>A copy of a range that the loop has started.</summary>
-    private sealed class Step
-    {
-        private readonly ByteRange _range;
-        private readonly Task _task;
-        private CopyOutcome _outcome;
-
-        internal Step(LiveCopyNode node, Origin origin, ByteRange range, CancellationToken cancellationToken)
-        {
-            _range = range;
-            _task = node.Environment.Work.StartAsync(async () =>
-                _outcome = await node.CopyAsync(origin, range, cancellationToken).ConfigureAwait(false));
-        }
-
-        internal async ValueTask<(ByteRange Range, CopyOutcome Outcome)> EndAsync()
-        {
-            await _task.ConfigureAwait(false);
-            return (_range, _outcome);
-        }
-
-        internal async ValueTask WhenOverAsync() => await _task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 }
