@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Text;
 
 namespace BlockLayer.Libvirt;
 
@@ -99,6 +100,52 @@ internal static class CallRules
         if (flags == BlockStreamFlags.None && !hasCursor)
         {
             throw LibvirtException.InvalidArg("cursor is missing: only CONTINUOUS goes without.");
+        }
+    }
+
+    /// <summary>StreamDisk with what its flags go with: a device is named by its alias, and only a sector has an offset.</summary>
+    internal static void CheckStreamDisk(StreamDiskFlags flags, string device, ulong offset)
+    {
+        Check(flags);
+        if (device.StartsWith('/'))
+        {
+            throw LibvirtException.InvalidArg($"StreamDisk takes the target of the disk; found is '{device}'.");
+        }
+
+        if (flags != StreamDiskFlags.One && offset != 0)
+        {
+            throw LibvirtException.InvalidArg($"offset is {offset}; {Spell(flags)} is about the whole device, and takes 0.");
+        }
+
+        CheckCursor("offset", offset);
+    }
+
+    /// <summary>BlockStream with what its flags go with.</summary>
+    internal static void CheckBlockStream(BlockStreamFlags flags, string path, bool hasCursor)
+    {
+        Check(flags, hasCursor);
+        CheckStreamPath("BlockStream", path, flags: 0);
+    }
+
+    /// <summary>The third generation: disks have no names but their paths, and those have a place of fixed length.</summary>
+    internal static void CheckStreamPath(string call, string path, int flags)
+    {
+        CheckPull(call, path, flags);
+        if (!FitsStreamPath(path))
+        {
+            throw LibvirtException.InvalidArg($"{call} takes paths of at most {BlockStreamApi.PathMax - 1} bytes; found are {Encoding.UTF8.GetByteCount(path)}.");
+        }
+    }
+
+    /// <summary>Whether a path fits the place that the third generation has for it, with its terminating zero.</summary>
+    internal static bool FitsStreamPath(string path) => Encoding.UTF8.GetByteCount(path) < BlockStreamApi.PathMax;
+
+    /// <summary>Offsets and cursors are positions in a disk, which are signed everywhere else; -1 means a failure.</summary>
+    internal static void CheckCursor(string name, ulong position)
+    {
+        if (position > long.MaxValue)
+        {
+            throw LibvirtException.InvalidArg($"{name} is {position}; allowed are positions in the disk.");
         }
     }
 
