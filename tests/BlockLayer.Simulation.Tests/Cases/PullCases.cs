@@ -19,6 +19,8 @@ public class PullCases
     public void Cancel_in_the_middle() => _machine.Run(async () =>
     {
         await using Disk disk = await CreateChainAsync();
+
+        // README begins
         var job = new StreamJob(disk.Root);
         JobBreakpoint middle = JobBreakpoint.After(job, Length / 2);
         await job.StartAsync();
@@ -32,7 +34,8 @@ public class PullCases
 
         StreamJob again = await disk.StartPullAsync();
         await again.Completion;
-        Assert.Equal(Length / 2, again.CopiedBytes);
+        Assert.Equal(Length / 2, again.CopiedBytes); // nothing twice
+        // README ends
     });
 
     [Fact]
