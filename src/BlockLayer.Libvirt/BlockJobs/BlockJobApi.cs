@@ -5,8 +5,8 @@ namespace BlockLayer.Libvirt;
 /// <see cref="BlockJobCalls"/> has the same calls with libvirt's return values.
 /// </summary>
 /// <remarks>
-/// <para><c>disk</c> is the path of the active image or the target (<c>vda</c>); <c>base</c> and <c>top</c> are a path in the disk's chain or <c>vda[N]</c>. A call that starts a job returns when it runs; one disk
-/// has one job at a time, whose number of bytes a second is limited where a bandwidth other than 0 is given.</para>
+/// <para><c>disk</c> is the path of the active image or the target (<c>vda</c>); <c>base</c> and <c>top</c> are a path in the disk's chain or <c>vda[N]</c>. A call that starts a job returns when it
+/// runs. A disk has one job at a time. A bandwidth of 0 is no limit.</para>
 /// <para>What every call throws: <see cref="LibvirtException"/> with InvalidConnection, InvalidDomain; OperationDenied on a read-only connection; InvalidArg: no such disk, flags that do not go together; OperationInvalid: the
 /// domain does not run; ConfigUnsupported: the drive is empty. A call that starts a job besides: BlockCopyActive, OperationUnsupported: the disk has a job; Overflow: the bandwidth; and with the block
 /// layer's exception inside, as that refuses the job. Nothing has changed then.</para>
@@ -58,7 +58,7 @@ public sealed class BlockJobApi
 
     /// <summary>
     /// Copies the disk to another file, and keeps it equal until <see cref="AbortAsync"/> goes over to it or back (<c>virDomainBlockCopy</c>). The file is created unless the flags say that it exists, and
-    /// stays when the job is aborted or fails.
+    /// stays when the job is aborted or fails. A file that is created is not encrypted, whatever the disk is: make it before, and say so.
     /// </summary>
     /// <param name="domain">Whose disk.</param>
     /// <param name="disk">The disk.</param>
