@@ -13,8 +13,6 @@ namespace BlockLayer.Interop.Tests.Libvirt;
 public sealed class BlockJobInteropTests : IDisposable
 {
     private const int MiB = 1 << 20;
-    private const string ToCopy = "<disk type='file'><driver name='qemu' type='{0}'/><source file='{1}'/></disk>";
-
     private readonly TemporaryFolder _folder = new();
     private readonly QemuTool _qemuImg = QemuTool.Require("qemu-img");
     private readonly QemuTool _qemuIo = QemuTool.Require("qemu-io");
@@ -67,7 +65,7 @@ public sealed class BlockJobInteropTests : IDisposable
             calls: async (api, domain) => await api.CopyAsync(
                 domain,
                 "vda",
-                string.Format(null, ToCopy, format, _folder.File("copy")),
+                $"<disk type='file'><driver name='qemu' type='{format}'/><source file='{_folder.File("copy")}'/></disk>",
                 flags: BlockCopyFlags.ReuseExternal | BlockCopyFlags.SynchronousWrites),
             expected: ["copy"],
             unneeded: ["current.qcow2", "second.qcow2", "first.qcow2", "template.raw"],
