@@ -53,6 +53,8 @@ internal static class Comparison
         ("convert", ConvertRows.MeasureAsync),
         ("pull", PullRows.MeasureAsync),
         ("chain", ChainRows.MeasureAsync),
+        ("jobs", JobRows.MeasureAsync),
+        ("simulation", SimulationRows.MeasureAsync),
         ("compressed", CompressedRows.MeasureAsync),
         ("metadata", MetadataRows.MeasureAsync),
     ];
@@ -75,11 +77,14 @@ internal static class Comparison
         }
 
         Console.WriteLine();
-        Console.WriteLine($"{rows.Count(row => row.Holds)} of {rows.Count} rows meet their target.");
+        Console.WriteLine($"{rows.Count(row => row is { Target: not null, Holds: true })} of {rows.Count(row => row.Target is not null)} rows with a target meet it.");
     }
 
     private static string Format(Row row)
-        => string.Create(
-            CultureInfo.InvariantCulture,
-            $"| {row.Work} | {row.Ours} | {row.Peer} | {row.Ratio:0.00}x | {row.Target:0.00}x | {(row.Holds ? "holds" : "MISS")} |");
+    {
+        string aim = row.Target is { } target
+            ? string.Create(CultureInfo.InvariantCulture, $"{target:0.00}x | {(row.Holds ? "holds" : "MISS")}")
+            : "|";
+        return string.Create(CultureInfo.InvariantCulture, $"| {row.Work} | {row.Ours} | {row.Peer} | {row.Ratio:0.00}x | {aim} |");
+    }
 }

@@ -38,7 +38,16 @@ internal static class Measure
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    private static double Median(List<double> values)
+    /// <summary>Seconds that <paramref name="work"/> takes on this thread.</summary>
+    internal static double Time(Action work)
+    {
+        long start = Stopwatch.GetTimestamp();
+        work();
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    /// <summary>The middle of them; sorts the list.</summary>
+    internal static double Median(List<double> values)
     {
         values.Sort();
         int middle = values.Count / 2;

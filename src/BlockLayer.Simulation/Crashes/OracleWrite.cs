@@ -12,6 +12,7 @@ public sealed class OracleWrite
         Data = data;
         IssuedAt = issuedAt;
         IsCertain = isCertain;
+        Alone = [this];
     }
 
     /// <summary>Position among the writes of the oracle, from 1; 0 is the initial content.</summary>
@@ -19,6 +20,9 @@ public sealed class OracleWrite
 
     /// <summary>The bytes written.</summary>
     public ByteRange Range { get; }
+
+    /// <summary>This write as all that a sector may hold: one array for all its sectors.</summary>
+    internal OracleWrite[] Alone { get; }
 
     /// <summary>Empty for zeroes.</summary>
     internal ReadOnlyMemory<byte> Data { get; }

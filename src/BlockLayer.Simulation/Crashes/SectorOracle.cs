@@ -35,7 +35,7 @@ public sealed class SectorOracle
         Length = length;
         _initial = initial;
         _sectors = sectors;
-        _initialOnly = [new OracleWrite(0, new ByteRange(0, length), initial, issuedAt: -1, isCertain: true) { SettledAt = -1 }];
+        _initialOnly = new OracleWrite(0, new ByteRange(0, length), initial, issuedAt: -1, isCertain: true) { SettledAt = -1 }.Alone;
     }
 
     /// <summary>Raised just before zeroes or a discard is noted: a value that repeats, so that a crash image taken later could excuse too much.</summary>
@@ -93,7 +93,12 @@ public sealed class SectorOracle
             write.SettledAt = ++_clock;
             for (long sector = FirstSector(write.Range.Offset); sector < FirstSector(write.Range.End); sector++)
             {
-                Decide(sector, point: _clock, candidate => candidate == write);
+                OracleWrite[] left = Last(CandidatesLocked(sector), point: _clock, overwrites: write);
+                _sectors[sector] = left;
+                if (left.Length == 1)
+                {
+                    _undecided.Remove(sector);
+                }
             }
         }
     }
@@ -122,10 +127,19 @@ public sealed class SectorOracle
     {
         lock (_gate)
         {
-            foreach (long sector in _undecided.ToArray())
+            OracleWrite[] seen = [];
+            OracleWrite[] left = [];
+            _undecided.RemoveWhere(sector =>
             {
-                Decide(sector, flush, static _ => true);
-            }
+                OracleWrite[] candidates = CandidatesLocked(sector);
+                if (candidates != seen)
+                {
+                    (seen, left) = (candidates, Last(candidates, flush)); // neighbours have one array in common
+                }
+
+                _sectors[sector] = left;
+                return left.Length == 1;
+            });
         }
     }
 
@@ -166,8 +180,12 @@ public sealed class SectorOracle
             for (int i = 0; i < read.Before.Length; i++)
             {
                 long sector = FirstSector(read.Offset) + i;
-                IEnumerable<OracleWrite> since = read.Since.Where(write => sector >= FirstSector(write.Range.Offset) && sector < FirstSector(write.Range.End));
-                OracleWrite[] possible = [.. read.Before[i].Union(since)];
+                OracleWrite[] possible = read.Before[i];
+                if (read.Since.Count > 0)
+                {
+                    possible = [.. possible.Union(read.Since.Where(write => sector >= FirstSector(write.Range.Offset) && sector < FirstSector(write.Range.End)))];
+                }
+
                 CheckSector(sector, data.Slice(i * SectorPattern.SectorSize, SectorPattern.SectorSize), Last(possible, read.BeganAt), "the read");
             }
         }
@@ -213,10 +231,34 @@ public sealed class SectorOracle
     }
 
     /// <summary>The candidates that are not overwritten: none of the others began after they ended and had ended itself at <paramref name="point"/>.</summary>
-    private static OracleWrite[] Last(OracleWrite[] candidates, long point)
+    /// <param name="candidates">Of one sector.</param>
+    /// <param name="point">A moment of the clock.</param>
+    /// <param name="overwrites">The only one that overwrites; null: any does.</param>
+    private static OracleWrite[] Last(OracleWrite[] candidates, long point, OracleWrite? overwrites = null)
     {
-        long latest = candidates.Where(write => write.IsCertain && write.SettledAt <= point).Max(static write => (long?)write.IssuedAt) ?? -1;
-        return Array.FindAll(candidates, write => write.SettledAt >= latest);
+        long latest = -1;
+        foreach (OracleWrite write in candidates)
+        {
+            if (write.IsCertain && write.SettledAt <= point && (overwrites is null || write == overwrites))
+            {
+                latest = Math.Max(latest, write.IssuedAt);
+            }
+        }
+
+        int left = 0;
+        OracleWrite? only = null;
+        foreach (OracleWrite write in candidates)
+        {
+            if (write.SettledAt >= latest)
+            {
+                left++;
+                only = write;
+            }
+        }
+
+        return left == candidates.Length ? candidates
+            : left == 1 ? only!.Alone
+            : Array.FindAll(candidates, write => write.SettledAt >= latest);
     }
 
     private OracleWrite Begin(ByteRange range, ReadOnlyMemory<byte> data, bool isCertain)
@@ -225,9 +267,17 @@ public sealed class SectorOracle
         lock (_gate)
         {
             var write = new OracleWrite(++_writeCount, range, data, issuedAt: ++_clock, isCertain);
+            OracleWrite[] seen = [];
+            OracleWrite[] now = [];
             for (long sector = FirstSector(range.Offset); sector < FirstSector(range.End); sector++)
             {
-                _sectors[sector] = [.. CandidatesLocked(sector), write];
+                OracleWrite[] candidates = CandidatesLocked(sector);
+                if (candidates != seen)
+                {
+                    (seen, now) = (candidates, [.. candidates, write]);
+                }
+
+                _sectors[sector] = now;
                 _undecided.Add(sector);
             }
 
@@ -237,26 +287,6 @@ public sealed class SectorOracle
             }
 
             return write;
-        }
-    }
-
-    private void Decide(long sector, long point, Predicate<OracleWrite> isCovered)
-    {
-        OracleWrite[] candidates = CandidatesLocked(sector);
-        long latest = -1;
-        foreach (OracleWrite write in candidates)
-        {
-            if (write.IsCertain && write.SettledAt <= point && isCovered(write))
-            {
-                latest = Math.Max(latest, write.IssuedAt);
-            }
-        }
-
-        OracleWrite[] left = Array.FindAll(candidates, write => write.SettledAt >= latest);
-        _sectors[sector] = left;
-        if (left.Length == 1)
-        {
-            _undecided.Remove(sector);
         }
     }
 

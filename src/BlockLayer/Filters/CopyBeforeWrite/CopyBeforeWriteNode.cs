@@ -99,14 +99,17 @@ internal sealed class CopyBeforeWriteNode : FilterNode
         return new CopyOutcome(stored, null, default);
     }
 
+    private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
+        => Guests.Counted(base.ReadCoreAsync(offset, buffer, flags, cancellationToken));
+
     private protected override ValueTask WriteCoreAsync(long offset, ReadOnlyMemory<byte> buffer, WriteFlags flags, CancellationToken cancellationToken)
-        => IsSaved(offset, buffer.Length) ? base.WriteCoreAsync(offset, buffer, flags, cancellationToken) : WriteSavedAsync(offset, buffer, flags, cancellationToken);
+        => Guests.Counted(IsSaved(offset, buffer.Length) ? base.WriteCoreAsync(offset, buffer, flags, cancellationToken) : WriteSavedAsync(offset, buffer, flags, cancellationToken));
 
     private protected override ValueTask WriteZeroesCoreAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => IsSaved(offset, length) ? base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken) : ZeroSavedAsync(offset, length, flags, cancellationToken);
+        => Guests.Counted(IsSaved(offset, length) ? base.WriteZeroesCoreAsync(offset, length, flags, cancellationToken) : ZeroSavedAsync(offset, length, flags, cancellationToken));
 
     private protected override ValueTask DiscardCoreAsync(long offset, long length, CancellationToken cancellationToken)
-        => IsSaved(offset, length) ? base.DiscardCoreAsync(offset, length, cancellationToken) : DiscardSavedAsync(offset, length, cancellationToken);
+        => Guests.Counted(IsSaved(offset, length) ? base.DiscardCoreAsync(offset, length, cancellationToken) : DiscardSavedAsync(offset, length, cancellationToken));
 
     private protected override ValueTask ResizeCoreAsync(long length, ResizeOptions options, CancellationToken cancellationToken)
         => throw Error(BlockErrorKind.Conflict, $"'{NodeName}' cannot be resized while {_job} saves its content.");
@@ -131,33 +134,25 @@ internal sealed class CopyBeforeWriteNode : FilterNode
 
     private async ValueTask SaveForGuestAsync(ByteRange range, CancellationToken cancellationToken)
     {
-        Guests.Enter();
-        try
+        CopyOutcome outcome = await SaveAsync(range, cancellationToken).ConfigureAwait(false);
+        if (outcome.Error is not { } error)
         {
-            CopyOutcome outcome = await SaveAsync(range, cancellationToken).ConfigureAwait(false);
-            if (outcome.Error is not { } error)
-            {
-                return;
-            }
-
-            string what = outcome.FailedStep == CopyStep.Read ? $"read from '{NodeName}'" : $"stored into '{_target.Child.NodeName}'";
-            var told = new BlockLayerException(
-                (error as BlockLayerException)?.Kind ?? BlockErrorKind.Io,
-                $"The content at {range.Offset} that {_job} has to save before it is overwritten could not be {what}: {error.Message}",
-                error) { NodeName = NodeName, Path = Path, Offset = range.Offset };
-            if (_policy == CopyBeforeWritePolicy.BreakGuestWrite)
-            {
-                throw told;
-            }
-
-            Interlocked.CompareExchange(ref _broken, told, null);
-            Unsaved.Clear(); // there is nothing left to keep; later writes go their way
-            OnBroken?.Invoke();
+            return;
         }
-        finally
+
+        string what = outcome.FailedStep == CopyStep.Read ? $"read from '{NodeName}'" : $"stored into '{_target.Child.NodeName}'";
+        var told = new BlockLayerException(
+            (error as BlockLayerException)?.Kind ?? BlockErrorKind.Io,
+            $"The content at {range.Offset} that {_job} has to save before it is overwritten could not be {what}: {error.Message}",
+            error) { NodeName = NodeName, Path = Path, Offset = range.Offset };
+        if (_policy == CopyBeforeWritePolicy.BreakGuestWrite)
         {
-            Guests.Leave();
+            throw told;
         }
+
+        Interlocked.CompareExchange(ref _broken, told, null);
+        Unsaved.Clear(); // there is nothing left to keep; later writes go their way
+        OnBroken?.Invoke();
     }
 
     private bool IsSaved(long offset, long length)
