@@ -35,6 +35,10 @@ public sealed class SnapshotTree
     /// <summary>The snapshot of that name; null if there is none.</summary>
     public SnapshotRecord? TryFind(string name) => Array.Find(_records, record => record.Name == name);
 
+    /// <summary>The one that a snapshot was made from.</summary>
+    /// <exception cref="LibvirtException">NoDomainSnapshot: there is no such snapshot, or it was made from none.</exception>
+    public SnapshotRecord ParentOf(string name) => Find(name).Parent is { } parent ? Find(parent) : throw Missing($"The snapshot '{name}' has no parent.");
+
     /// <summary>Those whose parent it is.</summary>
     public IReadOnlyList<SnapshotRecord> ChildrenOf(string name) => [.. _records.Where(record => record.Parent == name)];
 

@@ -15,7 +15,12 @@ namespace BlockLayer.Libvirt.Tests.Snapshots;
 public class SnapshotDeletionCrashTests
 {
     // Writes that are torn are for the jobs' own tests: what is told here are notes, which are replaced whole.
-    private static readonly CrashEnumeration s_enumeration = new() { ExhaustiveLimit = 4, RandomSubsets = 3, TornWrites = false };
+    private const int MaxRounds = 40;
+
+    // Zeroes and discards would need captures of their own, and the jobs' own crash tests have them.
+    private static readonly GuestProfile s_profile = new() { MaxLength = 24 * 1024, Zeroes = 0, Discards = 0, Writes = 4, DurableWrites = 4, Flushes = 1 };
+
+    private static readonly CrashEnumeration s_enumeration = new() { ExhaustiveLimit = 3, RandomSubsets = 2, TornWrites = false };
 
     [Theory]
     [InlineData("s2", Backward, Backward)]
@@ -77,10 +82,15 @@ public class SnapshotDeletionCrashTests
         recorder.Observe = () => new Promise([.. oracles.Select(static oracle => oracle.Snapshot())], isTold);
         for (int i = 0; i < oracles.Length; i++)
         {
-            // Zeroes would need captures of their own, and the jobs' own crash tests have them.
             var guest = new OracleGuest(world.Open(SnapshotWorld.Targets[i]).Root, oracles[i]);
             SeededRandom random = scheduler.CreateRandom((ulong)i);
-            scheduler.Spawn($"guest {i}", () => guest.RunAsync(random, requests: 12, new GuestProfile { MaxLength = 24 * 1024, Zeroes = 0, Discards = 0, Flushes = 4 }));
+            scheduler.Spawn($"guest {i}", async () =>
+            {
+                for (int round = 0; round < MaxRounds && !isTold; round++)
+                {
+                    await guest.RunAsync(random, requests: 2, s_profile); // also while the disks switch
+                }
+            });
         }
 
         scheduler.Spawn("user", async () =>

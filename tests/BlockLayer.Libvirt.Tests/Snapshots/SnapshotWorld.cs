@@ -66,6 +66,18 @@ internal sealed class SnapshotWorld : IAsyncDisposable
     /// <summary>Storage that answers at once.</summary>
     internal static Task<SnapshotWorld> StartAsync() => StartAsync(SimulatedEnvironment.Inline(new SimulatedStorageProvider()));
 
+    /// <summary>The same with three snapshots, the last of which is current.</summary>
+    internal static async Task<SnapshotWorld> WithThreeAsync(MergeDirection vda, MergeDirection vdb, BlockEnvironment? environment = null)
+    {
+        SnapshotWorld world = await StartAsync(environment ?? SimulatedEnvironment.Inline(new SimulatedStorageProvider()));
+        foreach (string name in new[] { "s1", "s2", "s3" })
+        {
+            await world.SnapshotAsync(name, vda, vdb);
+        }
+
+        return world;
+    }
+
     internal Disk Open(string target) => Domain.FindDisk(target).Open!;
 
     /// <summary>Something new on each disk.</summary>

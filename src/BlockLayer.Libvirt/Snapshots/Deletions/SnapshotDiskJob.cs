@@ -7,6 +7,7 @@ namespace BlockLayer.Libvirt;
 internal sealed class SnapshotDiskJob(Domain domain, DiskMerge merge) : IDiskJob
 {
     private readonly Completion _over = new();
+    private volatile bool _isReady;
     private BlockJobEvent? _end; // from when it is over
 
     /// <inheritdoc/>
@@ -18,8 +19,8 @@ internal sealed class SnapshotDiskJob(Domain domain, DiskMerge merge) : IDiskJob
     /// <inheritdoc/>
     public JobReading Read()
     {
-        JobInfo info = Job.GetInfo();
-        return new JobReading(Type, info.BytesPerSecond, info.Progress.Current, Math.Max(info.Progress.Current, info.Progress.End), info.IsReady);
+        JobProgress progress = Job.Progress;
+        return new JobReading(Type, Job.BytesPerSecond, progress.Current, Math.Max(progress.Current, progress.End), _isReady);
     }
 
     /// <inheritdoc/>
@@ -75,6 +76,7 @@ internal sealed class SnapshotDiskJob(Domain domain, DiskMerge merge) : IDiskJob
     /// <summary>The second phase of an active commit has begun.</summary>
     internal void BecomeReady()
     {
+        _isReady = true;
         Describe(MirrorStage.Ready);
         if (domain.State == DomainState.Running)
         {
