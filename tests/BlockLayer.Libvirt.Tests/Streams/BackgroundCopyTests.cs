@@ -2,7 +2,6 @@ using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
-using BlockLayer.Libvirt.Tests.BlockJobs;
 using BlockLayer.Simulation;
 using Xunit;
 using static BlockLayer.Libvirt.Tests.Streams.StreamRig;

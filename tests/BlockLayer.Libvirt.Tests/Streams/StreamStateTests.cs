@@ -1,4 +1,3 @@
-using BlockLayer.Libvirt.Tests.BlockJobs;
 using BlockLayer.Simulation;
 using Xunit;
 using static BlockLayer.Libvirt.LibvirtErrorCode;
