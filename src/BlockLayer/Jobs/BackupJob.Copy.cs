@@ -59,7 +59,11 @@ public sealed partial class BackupJob
                     return;
                 }
 
-                await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
+                if (!await WaitForLimitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    continue;
+                }
+
                 await filter.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
                 underWay.Start(range, () => filter.SaveAsync(range, cancellationToken));
                 at = range.End;

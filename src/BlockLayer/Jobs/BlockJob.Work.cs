@@ -107,7 +107,12 @@ public abstract partial class BlockJob
         }
     }
 
-    /// <summary>Makes a job that idles look again. A pause, a completion and a cancel kick by themselves.</summary>
+    /// <summary>
+    /// Sleeps for the rate limit. False: the job is to pause, and goes back to its checkpoint instead of taking the step.
+    /// </summary>
+    private protected ValueTask<bool> WaitForLimitAsync(CancellationToken cancellationToken) => Limiter.WaitAsync(_isToPause, cancellationToken);
+
+    /// <summary>Makes a job that idles, or sleeps for its limit, look again. A pause, a completion and a cancel kick by themselves.</summary>
     private protected void Kick()
     {
         Completion? kick;
@@ -118,6 +123,7 @@ public abstract partial class BlockJob
         }
 
         kick?.Complete();
+        Limiter.Wake();
     }
 
     /// <summary>Counts bytes as dealt with; what was counted stays counted.</summary>

@@ -23,6 +23,7 @@ public abstract partial class BlockJob
     private readonly TaskCompletionSource<JobResult> _completion = new();
     private readonly BlockEnvironment _environment;
     private readonly JobOptions _options;
+    private readonly Func<bool> _isToPause;
     private long _current; // interlocked
 
     private protected BlockJob(JobOptions options, BlockEnvironment environment)
@@ -31,6 +32,7 @@ public abstract partial class BlockJob
         ArgumentOutOfRangeException.ThrowIfNegative(options.BytesPerSecond);
         _options = options;
         _environment = environment;
+        _isToPause = () => IsToPause;
         Limiter = new RateLimiter(environment.Time, options.BytesPerSecond);
         Notified += options.Notify;
     }

@@ -62,7 +62,11 @@ public sealed partial class CommitJob
             return at + status.Length;
         }
 
-        await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (!await WaitForLimitAsync(cancellationToken).ConfigureAwait(false))
+        {
+            return at;
+        }
+
         await _guests!.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
         long most = TakesSmallSteps ? SmallStep : status.IsZero ? ZeroStep : DataStep;
         var step = new ByteRange(at, Math.Min(status.Length, most));

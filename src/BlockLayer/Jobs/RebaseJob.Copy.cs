@@ -28,7 +28,11 @@ public sealed partial class RebaseJob
         for (BackingDifference.Piece? again = null; ;)
         {
             await CheckpointAsync(cancellationToken).ConfigureAwait(false);
-            await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (!await WaitForLimitAsync(cancellationToken).ConfigureAwait(false))
+            {
+                continue;
+            }
+
             await _guests!.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
             CopyStep half = CopyStep.Read;
             BackingDifference.Piece? piece = again;

@@ -78,7 +78,11 @@ public sealed partial class StreamJob
 
         if (origin == Origin.Door)
         {
-            await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (!await WaitForLimitAsync(cancellationToken).ConfigureAwait(false))
+            {
+                return at;
+            }
+
             await filter.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
         }
 

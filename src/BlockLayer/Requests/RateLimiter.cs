@@ -57,9 +57,15 @@ internal sealed class RateLimiter
         }
     }
 
+    /// <summary>Makes a sleeper look again whether it has to go on sleeping.</summary>
+    internal void Wake() => _delay.Wake();
+
     /// <summary>Sleeps until the bytes accounted so far are within the limit.</summary>
+    /// <param name="hasToStop">Asked before each sleep, which <see cref="Wake"/> ends; null: nothing but the limit counts.</param>
+    /// <param name="cancellationToken">Ends the sleep.</param>
+    /// <returns>False: <paramref name="hasToStop"/> said so, and the limit may still be exceeded.</returns>
     /// <exception cref="OperationCanceledException">The token fired first.</exception>
-    internal async ValueTask WaitAsync(CancellationToken cancellationToken)
+    internal async ValueTask<bool> WaitAsync(Func<bool>? hasToStop, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -67,7 +73,12 @@ internal sealed class RateLimiter
             TimeSpan debt = Debt();
             if (debt <= TimeSpan.Zero)
             {
-                return;
+                return true;
+            }
+
+            if (hasToStop?.Invoke() == true)
+            {
+                return false;
             }
 
             await _delay.SleepAsync(debt, wakes, cancellationToken).ConfigureAwait(false);

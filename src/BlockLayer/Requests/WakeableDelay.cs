@@ -5,6 +5,8 @@ namespace BlockLayer.Requests;
 /// <summary>A sleep that anybody can end early. One sleeper at a time.</summary>
 internal sealed class WakeableDelay
 {
+    private static readonly TimeSpan s_longest = TimeSpan.FromDays(1); // a timer takes at most 2^32-2 ms
+
     private readonly TimeProvider _time;
     private readonly Lock _gate = new();
     private Waiter<bool>? _sleeper; // guarded by _gate
@@ -24,7 +26,10 @@ internal sealed class WakeableDelay
         }
     }
 
-    /// <summary>Sleeps, at least for whole milliseconds. True: the time is over; false: somebody called <see cref="Wake"/> since <paramref name="wakesSeen"/>.</summary>
+    /// <summary>
+    /// Sleeps, at least for whole milliseconds and at most for a day. True: the time is over; false: somebody called <see cref="Wake"/> since
+    /// <paramref name="wakesSeen"/>.
+    /// </summary>
     /// <exception cref="OperationCanceledException">The token fired first.</exception>
     internal async ValueTask<bool> SleepAsync(TimeSpan duration, long wakesSeen, CancellationToken cancellationToken)
     {
@@ -39,7 +44,7 @@ internal sealed class WakeableDelay
             _sleeper = sleeper;
         }
 
-        duration = TimeSpan.FromMilliseconds(Math.Ceiling(duration.TotalMilliseconds)); // timers cut fractions off: less would be a busy loop
+        duration = duration < s_longest ? TimeSpan.FromMilliseconds(Math.Ceiling(duration.TotalMilliseconds)) : s_longest; // timers cut fractions off: less would be a busy loop
 
         ValueTask<bool> sleep = sleeper.Task;
         ITimer timer = _time.CreateTimer(static state => Settle((Waiter<bool>)state!, overslept: true), sleeper, duration, Timeout.InfiniteTimeSpan);

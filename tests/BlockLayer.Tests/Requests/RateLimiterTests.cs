@@ -24,10 +24,10 @@ public class RateLimiterTests
         var limiter = new RateLimiter(scheduler.Time, bytesPerSecond: Step);
         scheduler.Run(async () =>
         {
-            await limiter.WaitAsync(CancellationToken.None);
+            await limiter.WaitAsync(hasToStop: null, CancellationToken.None);
             limiter.Account(Step);
             Assert.Equal(TimeSpan.Zero, scheduler.Elapsed);
-            await limiter.WaitAsync(CancellationToken.None);
+            await limiter.WaitAsync(hasToStop: null, CancellationToken.None);
         });
         Assert.Equal(TimeSpan.FromSeconds(1), scheduler.Elapsed);
     }
@@ -46,6 +46,18 @@ public class RateLimiterTests
         Assert.InRange(scheduler.Elapsed.TotalSeconds, 61.9, 62.1);
     }
 
+    [Fact]
+    public async Task A_sleep_that_is_longer_than_a_timer_takes_is_slept_all_the_same()
+    {
+        var limiter = new RateLimiter(TimeProvider.System, bytesPerSecond: 1);
+        limiter.Account(1L << 40);
+        using var end = new CancellationTokenSource();
+        ValueTask<bool> sleep = limiter.WaitAsync(hasToStop: null, end.Token);
+        Assert.False(sleep.IsCompleted);
+        end.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await sleep);
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(1000 * Step)]
@@ -56,7 +68,7 @@ public class RateLimiterTests
         scheduler.Spawn("sleeper", async () =>
         {
             limiter.Account(Step);
-            await limiter.WaitAsync(CancellationToken.None);
+            await limiter.WaitAsync(hasToStop: null, CancellationToken.None);
         });
         scheduler.Spawn("user", async () =>
         {
@@ -79,7 +91,7 @@ public class RateLimiterTests
     {
         for (int i = 0; i < steps; i++)
         {
-            await limiter.WaitAsync(CancellationToken.None);
+            await limiter.WaitAsync(hasToStop: null, CancellationToken.None);
             limiter.Account(Step);
         }
     }

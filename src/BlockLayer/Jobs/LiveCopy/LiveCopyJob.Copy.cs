@@ -123,7 +123,11 @@ public abstract partial class LiveCopyJob
                 if (origin == Origin.Door)
                 {
                     await EnterStepAsync(node, cancellationToken).ConfigureAwait(false);
-                    await Limiter.WaitAsync(cancellationToken).ConfigureAwait(false);
+                    if (!await WaitForLimitAsync(cancellationToken).ConfigureAwait(false))
+                    {
+                        continue;
+                    }
+
                     await node.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
                 }
 
