@@ -10,6 +10,7 @@ public abstract partial class BlockJob
     private Completion? _resumed;               // guarded by _gate; set while the job is to pause
     private Exception? _pausingError;           // guarded by _gate
     private Exception? _failure;                // guarded by _gate; why the job fails, the first reason
+    private Exception? _cancelled;              // guarded by _gate; set when it has ended because somebody cancelled it
     private bool _isStarted;                    // guarded by _gate; or cancelled before
     private bool _isFinalizing;                 // guarded by _gate; nothing cancels it any more
     private bool _isSetUp;                      // of the transaction
@@ -119,6 +120,7 @@ public abstract partial class BlockJob
         lock (_gate)
         {
             failure = _failure;
+            _cancelled = committed || failure is not null ? null : new OperationCanceledException($"{this} was cancelled.");
         }
 
         JobOutcome outcome = failure is not null ? JobOutcome.Failed : committed ? JobOutcome.Completed : JobOutcome.Cancelled;

@@ -124,7 +124,7 @@ public abstract partial class BlockJob
                 },
                 _options.AutoFinalize,
                 _options.AutoDismiss,
-                _failure);
+                _failure ?? _cancelled);
         }
     }
 

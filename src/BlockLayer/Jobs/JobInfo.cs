@@ -12,7 +12,7 @@ namespace BlockLayer.Jobs;
 /// <param name="IoStatus">Whether an error has stopped it.</param>
 /// <param name="AutoFinalize">Whether it is finalized without being told.</param>
 /// <param name="AutoDismiss">Whether it is dismissed without being told.</param>
-/// <param name="Error">Why it failed; null if it has not.</param>
+/// <param name="Error">Why it failed; an <see cref="OperationCanceledException"/> once it has ended because somebody cancelled it; else null.</param>
 public sealed record JobInfo(
     string Id,
     string Kind,

@@ -99,7 +99,12 @@ public static class QmpText
     {
         if (error is not null)
         {
-            writer.WriteString("error", error is BlockLayerException { Kind: BlockErrorKind.NoSpace } ? "No space left on device" : error.Message);
+            writer.WriteString("error", error switch
+            {
+                BlockLayerException { Kind: BlockErrorKind.NoSpace } => "No space left on device",
+                OperationCanceledException => "Operation canceled",
+                _ => error.Message,
+            });
         }
     }
 

@@ -63,6 +63,16 @@ public class QmpTextTests
             Written(writer => QmpText.WriteJobInfo(writer, job.GetInfo())));
     }
 
+    [Fact]
+    public void A_job_that_was_cancelled_says_so_while_it_is_known()
+    {
+        var job = new ScriptedJob("a", TestEnvironment.Of(new SimulationScheduler(1)), new ScriptedJobOptions { AutoDismiss = false });
+        job.Cancel();
+        Assert.Equal(
+            """{"id":"a","type":"scripted","status":"concluded","current-progress":0,"total-progress":100,"error":"Operation canceled"}""",
+            Written(writer => QmpText.WriteJobInfo(writer, job.GetInfo())));
+    }
+
     private static string Written(Action<Utf8JsonWriter> write)
     {
         using var stream = new MemoryStream();
