@@ -36,6 +36,7 @@ public abstract partial class LiveCopyJob : BlockJob
     private volatile bool _isMapped;
     private volatile bool _isReady;
     private long _copied;             // interlocked
+    private long _left;               // volatile; bytes that were still lacking when the filter was taken out
 
     private protected LiveCopyJob(BlockNode disk, LiveCopyOptions options)
         : base(options, disk.Environment)
@@ -77,7 +78,7 @@ public abstract partial class LiveCopyJob : BlockJob
     /// <summary>How the job's filter is made; a test makes one that is broken.</summary>
     internal Func<LiveCopySetup, LiveCopyNode> NodeFactory { get; init; } = static setup => new LiveCopyNode(setup);
 
-    private protected override long End => _isMapped ? CopiedBytes + (_node?.LackingBytes ?? 0) : Image.Length;
+    private protected override long End => _isMapped ? CopiedBytes + (_node?.LackingBytes ?? Volatile.Read(ref _left)) : Image.Length;
 
     /// <summary>Sends guests' writes to both sides from now on.</summary>
     /// <param name="mode"><see cref="MirrorCopyMode.WriteBlocking"/>; there is no way back.</param>
@@ -198,6 +199,7 @@ public abstract partial class LiveCopyJob : BlockJob
     /// <summary>Takes the filter out, and lets go of the target. The caller holds a change that has drained the filter.</summary>
     private protected async ValueTask RemoveFilterAsync(LiveCopyNode node)
     {
+        Volatile.Write(ref _left, node.LackingBytes);
         _node = null;
         await FilterInsertion.RemoveAsync(node).ConfigureAwait(false);
         await node.DisposeAsync().ConfigureAwait(false);
