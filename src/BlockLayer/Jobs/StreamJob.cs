@@ -78,6 +78,11 @@ public sealed partial class StreamJob : BlockJob
             throw Refusal(BlockErrorKind.Conflict, $"'{_bottom.NodeName}' records the backing file {unopened}, which is not open: its content would be lost.");
         }
 
+        if (_bottom.Backing is null && _options.BackingName is not null)
+        {
+            throw new ArgumentException($"{nameof(StreamOptions.BackingName)} is given, but everything is to be copied and no backing file will be left.");
+        }
+
         _image.ThrowIfCannotRecordBacking(ReferenceTo(_bottom.Backing));
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
         if (FindTop() != _image || FindBottom() != _bottom)

@@ -31,7 +31,7 @@ public sealed record StreamOptions : JobOptions
 
     /// <summary>
     /// The name to record for the base. Null: relative to the image's own directory if the name recorded now is relative, else absolute. It has to lead to
-    /// the base's file.
+    /// the base's file, so there has to be a base.
     /// </summary>
     public string? BackingName { get; init; }
 
