@@ -128,9 +128,9 @@ public abstract partial class BlockJob
 
         // What a handler of the conclusion throws cannot change it any more; whoever awaits the result is told.
         Exception? late = TryRaise(new JobEnded(result, BytesPerSecond)) ?? TryRaise(Enter(JobState.Concluded));
-        if (_options.AutoDismiss)
+        if (_options.AutoDismiss && TryDismiss()) // else a handler of the conclusion was quicker
         {
-            late ??= TryRaise(Enter(JobState.Null));
+            late ??= TryRaise(new JobStateChanged(JobState.Null));
         }
 
         _completion.SetResult(late is null ? result : result with { Error = failure ?? late });
@@ -190,6 +190,20 @@ public abstract partial class BlockJob
         }
 
         _transaction?.OnFailed();
+    }
+
+    private bool TryDismiss()
+    {
+        lock (_gate)
+        {
+            if (_state != JobState.Concluded)
+            {
+                return false;
+            }
+
+            SetState(JobState.Null);
+            return true;
+        }
     }
 
     private JobStateChanged Enter(JobState state)

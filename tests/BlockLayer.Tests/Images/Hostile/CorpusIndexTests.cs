@@ -85,7 +85,9 @@ public sealed class CorpusIndexTests
             "HEADER_SIZE 0", "HEADER_SIZE 2^32-1", "image format qcow2", "ALL_ALLOCATED with unallocated clusters", "base replaced by other content of its size"]),
         ("5", [
             "base not in the chain, base is the image", "base replaced while a job runs", "two jobs on one range", "node names over 31 bytes",
-            "names relative to a directory that moved", "delete of a file in use", "dispose while requests run", "dispose while a job runs"]),
+            "names relative to a directory that moved", "delete of a file in use", "dispose while requests run", "dispose while a job runs",
+            "base above the top, base is a sibling", "job id reuse", "speed negative, speed 2^63-1", "callback asks something of its job", "callback disposes the disk",
+            "dispose during READY", "rename of a file while a job runs"]),
     ];
 
     [Fact]
