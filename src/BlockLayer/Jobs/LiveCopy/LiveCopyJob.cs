@@ -140,7 +140,7 @@ public abstract partial class LiveCopyJob : BlockJob
         LiveCopyNode node;
         try
         {
-            node = NodeFactory(new LiveCopySetup(source, GranularityBits(target), _options.GuestsFirst, ToString())
+            node = NodeFactory(new LiveCopySetup(source, GranularityBits(target, copiesWholeUnits), _options.GuestsFirst, ToString())
             {
                 TargetFailed = OnTargetFailed,
                 Marked = Kick,
@@ -205,7 +205,7 @@ public abstract partial class LiveCopyJob : BlockJob
         await node.DisposeAsync().ConfigureAwait(false);
     }
 
-    private int GranularityBits(BlockNode target)
+    private int GranularityBits(BlockNode target, bool copiesWholeUnits)
     {
         const int Smallest = 4 * 1024;
         const int Largest = 64 * 1024 * 1024;
@@ -214,6 +214,11 @@ public abstract partial class LiveCopyJob : BlockJob
         if (granularity is < Smallest or > Largest || !int.IsPow2(granularity))
         {
             throw new ArgumentException($"A granularity of {granularity} bytes is not a power of two from {Smallest} to {Largest}.");
+        }
+
+        if (copiesWholeUnits)
+        {
+            granularity = Math.Max(granularity, target.Limits.ClusterSize); // what is not copied of a cluster would read as zeroes
         }
 
         int bits = int.Log2(granularity);

@@ -15,7 +15,8 @@ public abstract record LiveCopyOptions : JobOptions
     public MirrorCopyMode CopyMode { get; init; }
 
     /// <summary>
-    /// Bytes that are copied again when a guest writes one of them: a power of two, from 4 KiB to 64 MiB. Null: the larger of 64 KiB and a cluster of either side.
+    /// Bytes that are copied again when a guest writes one of them: a power of two, from 4 KiB to 64 MiB. Null: the larger of 64 KiB and a cluster of either side. Where the
+    /// target becomes an overlay of the disk, it is at least a cluster of the target.
     /// </summary>
     public int? Granularity { get; init; }
 

@@ -1,0 +1,125 @@
+using BlockLayer.Errors;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.Jobs;
+using BlockLayer.Primitives;
+using BlockLayer.Simulation;
+using BlockLayer.TestKit;
+using Xunit;
+
+namespace BlockLayer.Tests.Jobs;
+
+/// <summary>Jobs on files at the edges of what they are made for: odd lengths, windows, files that fail when they are let go.</summary>
+public class JobEdgeTests
+{
+    private const int Length = 1 << 20;
+    private const int Cluster = 64 << 10;
+
+    private readonly SimulatedMachine _machine = new();
+
+    [Fact]
+    public void A_new_overlay_gets_whole_clusters_however_small_the_granularity()
+        => _machine.Run(async () =>
+        {
+            await using Disk disk = await _machine.CreateAsync("/disk", Length);
+            await disk.WriteAsync(0, SectorStamp.Of(0, Length, 1));
+            MirrorJob job = await disk.StartMirrorAsync(
+                "/copy", new MirrorJobOptions { Scope = MirrorScope.None, Granularity = 4096 }, new NewImage { Format = "qcow2" });
+            await disk.WriteAsync(Cluster + 8192, SectorStamp.Of(Cluster + 8192, 512, 2));
+            byte[] expected = await ReadAsync(disk);
+            await job.CompleteWhenReadyAsync();
+            Assert.Equal(expected, await ReadAsync(disk));
+        });
+
+    [Theory]
+    [InlineData("commit")]
+    [InlineData("cancel")]
+    public void What_is_committed_shows_in_the_bitmaps_of_the_base(string how)
+        => _machine.Run(async () =>
+        {
+            await using (Disk lowest = await _machine.CreateAsync("/base", Length))
+            {
+                await lowest.AddBitmapAsync("dirty");
+            }
+
+            await using (Disk disk = await _machine.CreateAsync("/disk", Length, "/base"))
+            {
+                await disk.WriteAsync(3 * Cluster, SectorStamp.Of(3 * Cluster, Cluster, 1));
+                ActiveCommitJob job = await disk.StartCommitAsync();
+                await job.WhenReadyAsync();
+                if (how == "commit")
+                {
+                    job.Complete();
+                }
+                else
+                {
+                    job.Cancel(force: true);
+                }
+
+                await job.Completion;
+                if (how == "commit")
+                {
+                    await disk.WriteAsync(5 * Cluster, SectorStamp.Of(5 * Cluster, Cluster, 2));
+                }
+            }
+
+            await using Disk again = await Disk.OpenAsync("/base", _machine.As("qcow2"));
+            var dirty = new List<ByteRange>();
+            await foreach (ByteRange range in again.ReadBitmapAsync("dirty"))
+            {
+                dirty.Add(range);
+            }
+
+            Assert.Equal(how == "commit" ? [new(3 * Cluster, Cluster), new(5 * Cluster, Cluster)] : [new ByteRange(3 * Cluster, Cluster)], dirty);
+        });
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(512)]
+    [InlineData(Length + 512)]
+    public void Every_job_takes_a_disk_of_an_odd_length(int length)
+        => _machine.Run(async () =>
+        {
+            await using (Disk lowest = await _machine.CreateAsync("/a", length))
+            {
+                await lowest.WriteAsync(0, SectorStamp.Of(0, length, 1));
+            }
+
+            await (await _machine.CreateAsync("/b", length, "/a")).DisposeAsync();
+            await (await _machine.CreateAsync("/backup", length)).DisposeAsync();
+            await using Disk disk = await _machine.CreateAsync("/c", length, "/b");
+            if (length > 0)
+            {
+                await disk.WriteAsync(length - 512, SectorStamp.Of(length - 512, 512, 2));
+            }
+
+            byte[] expected = await ReadAsync(disk);
+            await EndAsync(await disk.StartBackupAsync("/backup", targetOptions: _machine.As("qcow2")));
+            await EndAsync(await disk.StartCommitAsync(new CommitOptions { Top = disk.Chain[1] }));
+            await EndAsync(await disk.StartRebaseAsync(null));
+            await disk.SwitchAsync("/d");
+            await EndAsync(await disk.StartPullAsync());
+            await disk.SwitchAsync("/e");
+            Assert.Equal(expected, await ReadAsync(disk));
+            await (await disk.StartCommitAsync(new ActiveCommitOptions { CopyMode = MirrorCopyMode.WriteBlocking })).CompleteWhenReadyAsync();
+            await (await disk.StartMirrorAsync("/f", create: new NewImage { Format = "qcow2" })).CompleteWhenReadyAsync();
+            await (await disk.StartMirrorAsync("/g", new MirrorJobOptions { Scope = MirrorScope.None }, new NewImage { Format = "qcow2" })).CompleteWhenReadyAsync();
+            Assert.Equal(["/g", "/f"], disk.Chain.Select(static image => image.Path));
+            Assert.Equal(expected, await ReadAsync(disk));
+            await using Disk backup = await Disk.OpenAsync("/backup", _machine.As("qcow2"));
+            Assert.Equal(expected, await ReadAsync(backup));
+        });
+
+    private static async Task EndAsync(BlockJob job)
+    {
+        JobResult result = await job.Completion;
+        Assert.True(result.Outcome == JobOutcome.Completed, $"{job}: {result.Error}");
+    }
+
+    private static async Task<byte[]> ReadAsync(Disk disk)
+    {
+        byte[] all = new byte[disk.Length];
+        await disk.ReadAsync(0, all);
+        return all;
+    }
+}
