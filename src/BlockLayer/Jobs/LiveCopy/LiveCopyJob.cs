@@ -100,7 +100,15 @@ public abstract partial class LiveCopyJob : BlockJob
         Kick();
     }
 
-    private protected override void OnComplete() => _ending = Ending.Switch;
+    private protected override void OnComplete()
+    {
+        if (_ending == Ending.LetGo)
+        {
+            throw new JobVerbException(this, JobVerb.Complete, State, "it was cancelled, and ends without changing the disk over");
+        }
+
+        _ending = Ending.Switch;
+    }
 
     private protected override bool TryEndWell()
     {

@@ -141,4 +141,19 @@ public class MirrorModeTests
             Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
         });
     }
+
+    [Fact]
+    public void One_that_was_cancelled_is_not_completed_any_more()
+    {
+        var disk = new MirrorFixture();
+        disk.Run(async () =>
+        {
+            MirrorJob job = await disk.StartReadyAsync();
+            job.Cancel();
+            JobVerbException refusal = Assert.Throws<JobVerbException>(job.Complete);
+            Assert.Contains("it was cancelled", refusal.Message, StringComparison.Ordinal);
+            Assert.Equal((JobOutcome.Completed, false), ((await job.Completion).Outcome, job.HasSwitched));
+        });
+        disk.AssertClean(disk.Top);
+    }
 }
