@@ -13,9 +13,18 @@ internal static class BackingName
     /// <param name="overlay">The image whose header is written.</param>
     /// <param name="backing">The image to refer to.</param>
     /// <param name="name">A name given by the caller; null to compute one.</param>
-    /// <exception cref="BlockLayerException">NotFound, Unsupported or Conflict: an open of that name would not reach the file of the open backing node.</exception>
+    /// <exception cref="BlockLayerException">NotFound, Unsupported or Conflict: an open of that name would not reach the file of the open backing node, or not show what that shows.</exception>
     internal static BackingReference ReferenceTo(BlockNode overlay, BlockNode backing, string? name)
     {
+        if (backing.NotInName is { } part)
+        {
+            throw new BlockLayerException(BlockErrorKind.Unsupported, $"'{backing.NodeName}' cannot be recorded as a backing file: what is open is {part}, and its name alone leads to something else.")
+            {
+                NodeName = overlay.NodeName,
+                Path = overlay.Path,
+            };
+        }
+
         string format = backing is StorageNode ? "raw" : backing.DriverName;
         if (FileOf(backing) is not { } file || overlay.Path is not { } overlayPath)
         {

@@ -78,6 +78,9 @@ public abstract partial class BlockNode : IAsyncDisposable
     /// <summary>What the image records about its backing file, whether that was opened or not; null where it records none.</summary>
     public virtual BackingReference? BackingReference => null;
 
+    /// <summary>What the node shows of its file that an open by the file's name alone would not, for messages; null where that shows the same.</summary>
+    internal virtual string? NotInName => null;
+
     /// <summary>What a filter filters; the node itself for anything else.</summary>
     public virtual BlockNode SkipFilters() => this;
 

@@ -31,6 +31,24 @@ public class JobEdgeTests
             Assert.Equal(expected, await ReadAsync(disk));
         });
 
+    [Fact]
+    public void A_window_of_a_file_is_not_recorded_as_the_file()
+        => _machine.Run(async () =>
+        {
+            await (await _machine.CreateAsync("/file", 2 * Length, format: "raw")).DisposeAsync();
+            var window = _machine.As("raw") with { FormatOptions = new Dictionary<string, string> { ["offset"] = "64k" } };
+            await using (Disk disk = await Disk.OpenAsync("/file", window))
+            {
+                await disk.WriteAsync(0, SectorStamp.Of(0, 512, 1));
+                BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => disk.SwitchAsync("/overlay").AsTask());
+                Assert.Equal(BlockErrorKind.Unsupported, refusal.Kind);
+            }
+
+            await using Disk top = await _machine.CreateAsync("/top", Length);
+            BlockLayerException rebase = await Assert.ThrowsAsync<BlockLayerException>(() => top.StartRebaseAsync("/file", backingOptions: window).AsTask());
+            Assert.Equal(BlockErrorKind.Unsupported, rebase.Kind);
+        });
+
     [Theory]
     [InlineData("commit")]
     [InlineData("cancel")]

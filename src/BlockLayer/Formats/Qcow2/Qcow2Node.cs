@@ -86,6 +86,8 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     /// <inheritdoc/>
     public override string? Path => _file.Child.Path;
 
+    internal override string? NotInName => _showsSnapshot ? "one of its internal snapshots" : null;
+
     /// <summary>The header as it is on disk.</summary>
     internal Qcow2Header Header => _header.Current;
 

@@ -33,6 +33,8 @@ internal sealed class RawNode : BlockNode
     /// <inheritdoc/>
     public override string? Path => _file.Child.Path;
 
+    internal override string? NotInName => _window == RawWindow.All ? null : "a window of its file";
+
     private ImagePermissions Needs => IsReadOnly
         ? ImagePermissions.ConsistentRead
         : ImagePermissions.ConsistentRead | ImagePermissions.Write | ImagePermissions.Resize;
