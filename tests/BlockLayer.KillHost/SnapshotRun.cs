@@ -1,0 +1,64 @@
+using BlockLayer.Libvirt;
+using BlockLayer.Simulation;
+
+namespace BlockLayer.KillHost;
+
+/// <summary>
+/// A domain of two disks on real files, vda at a.qcow2 and vdb at b.qcow2, whose snapshot is deleted while guests write both. Lines of a guest begin with its disk's target.
+/// </summary>
+internal static class SnapshotRun
+{
+    /// <summary>The line that says that the deletion begins.</summary>
+    internal const string Deleting = "deleting";
+
+    /// <summary>What the snapshot is called.</summary>
+    internal const string Snapshot = "s1";
+
+    private const int RequestsBefore = 40;
+
+    /// <summary>The disks, and their first files.</summary>
+    internal static IReadOnlyDictionary<string, string> Disks { get; } = new SortedDictionary<string, string> { ["vda"] = "a.qcow2", ["vdb"] = "b.qcow2" };
+
+    /// <summary>Where the notes about snapshots lie.</summary>
+    internal static string NotesIn(string folder) => Path.Combine(folder, "notes");
+
+    internal static LibvirtHost OpenHost(string folder) => new(new LibvirtHostOptions { SnapshotFolder = NotesIn(folder), ImageFolders = [folder] });
+
+    /// <summary>The domain as it was first defined, started: what a crash has left of a deletion is finished or taken back.</summary>
+    internal static async Task<Domain> StartAsync(LibvirtConnection connection, string folder)
+    {
+        IEnumerable<string> disks = Disks.Select(disk =>
+            $"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{Path.Combine(folder, disk.Value)}'/><target dev='{disk.Key}'/></disk>");
+        Domain domain = connection.Define($"<domain type='qemu'><name>vm</name><devices>{string.Concat(disks)}</devices></domain>");
+        await connection.StartAsync(domain).ConfigureAwait(false);
+        return domain;
+    }
+
+    /// <summary>Ends some requests after the deletion.</summary>
+    /// <param name="folder">Where the files are.</param>
+    /// <param name="seed">Of the guests, and of which way each disk is merged.</param>
+    /// <param name="report">Where the lines go.</param>
+    internal static async Task RunAsync(string folder, ulong seed, Report report)
+    {
+        LibvirtHost host = OpenHost(folder);
+        LibvirtConnection connection = host.Connect();
+        Domain domain = await StartAsync(connection, folder).ConfigureAwait(false);
+        var snapshots = new SnapshotApi(connection);
+        var random = new SeededRandom(seed);
+        (ReportingGuest Guest, SeededRandom Random)[] guests =
+            [.. Disks.Keys.Select((target, i) => (new ReportingGuest(domain.FindDisk(target).Open!, line => report.Send($"{target} {line}")), random.Fork((ulong)i)))];
+        await AllAsync(RequestsBefore).ConfigureAwait(false);
+        IEnumerable<string> merges = Disks.Keys.Select((target, i) =>
+            $"<disk name='{target}' snapshot='external'><on_delete merge='{((seed >> i) % 2 == 0 ? "forward" : "backward")}'/></disk>");
+        await snapshots.CreateAsync(domain, $"<domainsnapshot><name>{Snapshot}</name><disks>{string.Concat(merges)}</disks></domainsnapshot>").ConfigureAwait(false);
+        await AllAsync(RequestsBefore).ConfigureAwait(false);
+        Task endless = AllAsync(int.MaxValue);
+        report.Send(Deleting);
+        Task deletion = snapshots.DeleteAsync(domain, Snapshot).AsTask();
+        await await Task.WhenAny(deletion, endless).ConfigureAwait(false); // guests end only by failing
+        report.Send(GuestRun.Told);
+        await guests[0].Guest.RunAsync(random, RequestsBefore).ConfigureAwait(false);
+
+        Task AllAsync(int requests) => Task.WhenAll(guests.Select(each => Task.Run(() => each.Guest.RunAsync(each.Random, requests))));
+    }
+}
