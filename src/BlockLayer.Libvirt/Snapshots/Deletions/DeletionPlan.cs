@@ -61,7 +61,7 @@ internal sealed class DeletionPlan
         foreach (SnapshotDiskRecord disk in record.Disks)
         {
             string path = disk.Overlay.Path;
-            plan.ThrowIfUnjudged(search, path);
+            ThrowIfUnjudged(search, path);
             if (disks.FirstOrDefault(open => open.Chain.Any(element => DiskMerge.IsSameFile(plan.Files, element.Path, path))) is { } user)
             {
                 throw Refused($"'{path}' is in use by the disk '{user.Target}', though '{record.Name}' is not the current snapshot.");
@@ -140,7 +140,7 @@ internal sealed class DeletionPlan
         };
     }
 
-    private void ThrowIfUnjudged(OverlaySearch search, string path)
+    private static void ThrowIfUnjudged(OverlaySearch search, string path)
     {
         if (search.Unjudged is [UnjudgedFile first, ..])
         {
