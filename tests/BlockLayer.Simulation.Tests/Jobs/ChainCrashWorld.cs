@@ -1,9 +1,7 @@
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
-using BlockLayer.Simulation.Tests.Crashes;
 using BlockLayer.Storage;
-using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Jobs;
