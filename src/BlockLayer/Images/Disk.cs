@@ -20,7 +20,8 @@ public sealed partial class Disk : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly List<BlockJob> _jobs = []; // guarded by _gate; those that may still run
 
-    private Disk(BlockNode image) => _root = new RootNode(image);
+    /// <summary>A disk on an image, or on filters over one, whose ownership it takes.</summary>
+    internal Disk(BlockNode image) => _root = new RootNode(image);
 
     /// <summary>Size of the virtual disk in bytes.</summary>
     public long Length => _root.Length;

@@ -15,7 +15,7 @@ namespace BlockLayer.Libvirt.Tests.Snapshots;
 public class SnapshotDeletionCrashTests
 {
     // Writes that are torn are for the jobs' own tests: what is told here are notes, which are replaced whole.
-    private const int MaxRounds = 40;
+    private const int MaxRounds = 100;
 
     // Zeroes and discards would need captures of their own, and the jobs' own crash tests have them.
     private static readonly GuestProfile s_profile = new() { MaxLength = 24 * 1024, Zeroes = 0, Discards = 0, Writes = 4, DurableWrites = 4, Flushes = 1 };
