@@ -226,7 +226,7 @@ public sealed partial class BackupJob : BlockJob
         }
 
         _filter = null;
-        await filter.DisposeAsync().ConfigureAwait(false);
+        await CloseUnneededAsync(filter).ConfigureAwait(false); // the target is durable, or of no value
     }
 
     private static BlockLayerException Refusal(BlockNode node, BlockErrorKind kind, string message) => new(kind, message) { NodeName = node.NodeName, Path = node.Path };

@@ -126,14 +126,11 @@ public abstract partial class BlockJob
         JobOutcome outcome = failure is not null ? JobOutcome.Failed : committed ? JobOutcome.Completed : JobOutcome.Cancelled;
         var result = new JobResult(outcome, Progress, failure) { Files = _isSetUp ? DescribeFiles() : JobFiles.None };
 
-        // What a handler of the conclusion throws cannot change it any more; whoever awaits the result is told.
-        Exception? late = TryRaise(new JobEnded(result, BytesPerSecond)) ?? TryRaise(Enter(JobState.Concluded));
-        if (_options.AutoDismiss && TryDismiss()) // else a handler of the conclusion was quicker
-        {
-            late ??= TryRaise(new JobStateChanged(JobState.Null));
-        }
-
-        _completion.SetResult(late is null ? result : result with { Error = failure ?? late });
+        // What a handler of the conclusion throws cannot change it any more, nor a file that could not be closed; whoever awaits the result is told.
+        Exception? late = TryRaise(new JobEnded(result, BytesPerSecond));
+        Exception? later = TryRaise(Enter(JobState.Concluded));
+        Exception? last = _options.AutoDismiss && TryDismiss() ? TryRaise(new JobStateChanged(JobState.Null)) : null; // else a handler of the conclusion was quicker
+        _completion.SetResult(result with { Error = failure ?? _closingError ?? late ?? later ?? last });
     }
 
     private async Task RunAsync()

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using BlockLayer.Errors;
+using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Jobs;
@@ -9,6 +10,7 @@ public abstract partial class BlockJob
 {
     private Completion? _kick; // guarded by _gate; set while the job idles
     private bool _isKicked;    // guarded by _gate
+    private Exception? _closingError; // of the finalizing or the clean-up
 
     /// <summary>Refuses what cannot be done, and takes what the job needs. After a failure nothing is taken.</summary>
     private protected abstract ValueTask SetUpAsync(CancellationToken cancellationToken);
@@ -27,6 +29,19 @@ public abstract partial class BlockJob
 
     /// <summary>What the job leaves of the files of its chain; asked once, after <see cref="CleanUpAsync"/>, of a job that was set up.</summary>
     private protected virtual JobFiles DescribeFiles() => JobFiles.None;
+
+    /// <summary>Closes what the job's result does not stand on. A failure changes nothing about the result, and is told to whoever awaits it.</summary>
+    private protected async ValueTask CloseUnneededAsync(BlockNode node)
+    {
+        try
+        {
+            await node.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            _closingError ??= error;
+        }
+    }
 
     /// <summary>True when the next checkpoint will wait: a job that has several steps under way ends them first.</summary>
     private protected bool IsToPause
@@ -67,9 +82,9 @@ public abstract partial class BlockJob
             }
 
             bool ready = State == JobState.Ready;
-            ChangeState(ready ? JobState.Standby : JobState.Paused);
             try
             {
+                ChangeState(ready ? JobState.Standby : JobState.Paused);
                 await resumed.WaitAsync(cancellationToken).ConfigureAwait(false);
             }
             finally

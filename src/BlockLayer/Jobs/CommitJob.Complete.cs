@@ -32,7 +32,7 @@ public sealed partial class CommitJob
         {
             foreach (BlockNode top in dropped)
             {
-                await top.DisposeAsync().ConfigureAwait(false); // closed after the doors are open again
+                await CloseUnneededAsync(top).ConfigureAwait(false); // closed after the doors are open again
             }
         }
     }

@@ -92,7 +92,7 @@ public sealed partial class RebaseJob : BlockJob
         {
             if (previous is not null)
             {
-                await previous.DisposeAsync().ConfigureAwait(false); // closed after the doors are open again
+                await CloseUnneededAsync(previous).ConfigureAwait(false); // closed after the doors are open again
             }
         }
     }

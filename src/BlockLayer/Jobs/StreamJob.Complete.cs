@@ -68,7 +68,7 @@ public sealed partial class StreamJob
         {
             if (dropped is not null)
             {
-                await dropped.DisposeAsync().ConfigureAwait(false); // closed after the doors are open again
+                await CloseUnneededAsync(dropped).ConfigureAwait(false); // closed after the doors are open again
             }
         }
     }

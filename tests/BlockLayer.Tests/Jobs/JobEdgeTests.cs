@@ -18,6 +18,25 @@ public class JobEdgeTests
     private readonly SimulatedMachine _machine = new();
 
     [Fact]
+    public void A_source_that_cannot_be_closed_does_not_make_a_failure_of_a_disk_that_went_over()
+        => _machine.Run(async () =>
+        {
+            await using Disk disk = await _machine.CreateAsync("/disk", Length);
+            await disk.WriteAsync(0, SectorStamp.Of(0, Cluster, 1)); // its tables are still to be written
+            MirrorJob job = await disk.StartMirrorAsync("/copy", create: new NewImage { Format = "raw" });
+            await job.WhenReadyAsync();
+            _machine.Storage.Faults.Add(new FaultRule { Operations = StorageOperations.Write | StorageOperations.Flush, Path = "/disk" });
+            job.Complete();
+            JobResult result = await job.Completion;
+            Assert.True(job.HasSwitched);
+            Assert.Equal(JobOutcome.Completed, result.Outcome);
+            Assert.Contains("Injected fault", result.Error?.Message, StringComparison.Ordinal); // and yet it is told
+            Assert.Equal(["/copy"], result.Files.Needed);
+            await disk.WriteAsync(0, SectorStamp.Of(0, 512, 2));
+            await disk.FlushAsync();
+        });
+
+    [Fact]
     public void A_new_overlay_gets_whole_clusters_however_small_the_granularity()
         => _machine.Run(async () =>
         {

@@ -50,7 +50,7 @@ public abstract partial class LiveCopyJob
         {
             if (dropped is not null)
             {
-                await dropped.DisposeAsync().ConfigureAwait(false); // after the doors are open again
+                await CloseUnneededAsync(dropped).ConfigureAwait(false); // after the doors are open again
             }
         }
     }
