@@ -128,8 +128,8 @@ public abstract partial class BlockJob
         }
     }
 
-    /// <summary>The events from now on, up to <see cref="JobState.Null"/>. A reader that is slow is waited for by nobody, and misses nothing.</summary>
-    public IAsyncEnumerable<JobEvent> ReadEventsAsync(CancellationToken cancellationToken = default) => JobEventStream.ReadAsync(this, cancellationToken);
+    /// <summary>The events from this call on, up to <see cref="JobState.Null"/>; of a job that is there already, none. A reader that is slow is waited for by nobody, and misses nothing.</summary>
+    public IAsyncEnumerable<JobEvent> ReadEventsAsync(CancellationToken cancellationToken = default) => JobEventStream.Read(this, cancellationToken);
 
     /// <summary>Checks that the job can do its work, makes room for it in the graph, and sets it to work.</summary>
     /// <exception cref="BlockLayerException">It cannot, and why; nothing has changed, and the job is of no further use.</exception>

@@ -9,16 +9,24 @@ internal sealed class JobEventStream
     private readonly Lock _gate = new();
     private readonly Queue<JobEvent> _events = []; // guarded by _gate
     private Completion? _more;                     // guarded by _gate; set while the reader waits
+    private bool _isOver;                          // from the beginning: nothing comes any more
 
-    internal static async IAsyncEnumerable<JobEvent> ReadAsync(BlockJob job, [EnumeratorCancellation] CancellationToken cancellationToken)
+    // Listens at once, not when the first event is asked for: that may be after the last one.
+    internal static IAsyncEnumerable<JobEvent> Read(BlockJob job, CancellationToken cancellationToken)
     {
         var stream = new JobEventStream();
         job.Notified += stream.Add;
+        stream._isOver = job.State == JobState.Null; // the last event may have been raised
+        return stream.ReadAsync(job, cancellationToken);
+    }
+
+    private async IAsyncEnumerable<JobEvent> ReadAsync(BlockJob job, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
         try
         {
-            while (true)
+            while (!_isOver)
             {
-                JobEvent what = await stream.NextAsync(cancellationToken).ConfigureAwait(false);
+                JobEvent what = await NextAsync(cancellationToken).ConfigureAwait(false);
                 yield return what;
                 if (what is JobStateChanged { State: JobState.Null })
                 {
@@ -28,7 +36,7 @@ internal sealed class JobEventStream
         }
         finally
         {
-            job.Notified -= stream.Add;
+            job.Notified -= Add;
         }
     }
 
