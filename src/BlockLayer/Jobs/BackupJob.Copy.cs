@@ -65,7 +65,7 @@ public sealed partial class BackupJob
                 }
 
                 await filter.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
-                underWay.Start(range, () => filter.SaveAsync(range, cancellationToken));
+                underWay.Start(range, () => filter.SaveForJobAsync(range, cancellationToken));
                 at = range.End;
             }
         }

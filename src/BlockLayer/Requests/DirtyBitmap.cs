@@ -97,6 +97,14 @@ internal sealed partial class DirtyBitmap
         return ChunkOf(bit) is { } chunk && (Volatile.Read(ref chunk[WordOf(bit)]) & (1UL << (int)(bit & 63))) != 0;
     }
 
+    /// <summary>True when a unit is dirty that a range touches. Looks at those alone, so it costs what the range is long.</summary>
+    internal bool IsAnyDirty(long offset, long length)
+    {
+        ByteRange range = new ByteRange(offset, length).ClampTo(Length);
+        long end = BitsFor(range.End);
+        return range.Length > 0 && Find(range.Offset >> GranularityBits, end, wanted: true) < end;
+    }
+
     /// <summary>The first run of dirty units that ends behind <paramref name="offset"/>, not before it: as bytes, cut at the end of the disk. Null when there is none.</summary>
     internal ByteRange? NextDirty(long offset)
     {

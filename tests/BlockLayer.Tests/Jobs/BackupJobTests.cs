@@ -163,6 +163,25 @@ public class BackupJobTests
         }
     }
 
+    [Fact]
+    public void A_drain_of_the_disk_keeps_the_job_out_too()
+    {
+        _disk.Run(async () =>
+        {
+            BackupJob job = await StartAsync(new BackupOptions { BytesPerSecond = Unit });
+            using (await GraphChange.BeginAsync(_disk.Top, CancellationToken.None))
+            {
+                long saved = job.SavedBytes;
+                await Task.Delay(TimeSpan.FromSeconds(4), _disk.Scheduler.Time);
+                Assert.Equal(saved, job.SavedBytes);
+            }
+
+            job.BytesPerSecond = 0;
+            Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+        });
+        _disk.AssertClean();
+    }
+
     private async Task<BackupJob> StartAsync(BackupOptions options)
     {
         var job = new BackupJob(_disk.Root, _target, options);

@@ -73,8 +73,24 @@ internal sealed class CopyBeforeWriteNode : FilterNode
         }
     }
 
-    /// <summary>Copies what is not saved yet of a range, whole units around it. What somebody else is saving is waited for.</summary>
-    internal async ValueTask<CopyOutcome> SaveAsync(ByteRange range, CancellationToken cancellationToken)
+    /// <summary>Saves a range for the job, as a request that comes from outside: a drain waits for it, and holds it back.</summary>
+    /// <param name="range">What is saved, with whole units around it.</param>
+    /// <param name="cancellationToken">Honoured until a unit is read.</param>
+    internal async ValueTask<CopyOutcome> SaveForJobAsync(ByteRange range, CancellationToken cancellationToken)
+    {
+        int slot = await EnterAsync(Origin.Door, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await SaveAsync(range, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            Gate.Exit(slot);
+        }
+    }
+
+    // Copies what is not saved yet of a range, whole units around it. What somebody else is saving is waited for.
+    private async ValueTask<CopyOutcome> SaveAsync(ByteRange range, CancellationToken cancellationToken)
     {
         long stored = 0;
         long end = Math.Min(Alignment.RoundUp(range.End, Unsaved.Granularity), Length);
@@ -156,7 +172,7 @@ internal sealed class CopyBeforeWriteNode : FilterNode
     }
 
     private bool IsSaved(long offset, long length)
-        => length == 0 || Unsaved.NextDirty(Alignment.RoundDown(offset, Unsaved.Granularity)) is not { } next || next.Offset >= offset + length;
+        => length == 0 || !Unsaved.IsAnyDirty(offset, length);
 
     private ByteRange? NextUnsaved(long from, long end)
         => Unsaved.NextDirty(from) is { } run && run.Offset < end ? run with { Length = Math.Min(run.End, end) - run.Offset } : null;
