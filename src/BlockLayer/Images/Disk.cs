@@ -18,7 +18,8 @@ public sealed partial class Disk : IAsyncDisposable
 {
     private readonly RootNode _root;
     private readonly Lock _gate = new();
-    private readonly List<BlockJob> _jobs = []; // guarded by _gate; those that may still run
+    private readonly List<StartedJob> _jobs = []; // guarded by _gate; those that may still run
+    private bool _isDisposed;                     // guarded by _gate
 
     /// <summary>A disk on an image, or on filters over one, whose ownership it takes.</summary>
     internal Disk(BlockNode image) => _root = new RootNode(image);
@@ -206,18 +207,15 @@ public sealed partial class Disk : IAsyncDisposable
             Secrets = targetOptions.Secrets,
         };
         BlockNode node = await opener.OpenAsync(target, how, cancellationToken).ConfigureAwait(false);
-        var job = new BackupJob(_root, node, options);
         try
         {
-            await job.StartAsync(cancellationToken).ConfigureAwait(false);
+            return await StartAsync(new BackupJob(_root, node, options), cancellationToken).ConfigureAwait(false);
         }
         catch
         {
             await node.DisposeAsync().ConfigureAwait(false);
             throw;
         }
-
-        return Track(job);
     }
 
     /// <summary>
@@ -248,16 +246,21 @@ public sealed partial class Disk : IAsyncDisposable
     /// </summary>
     public async ValueTask DisposeAsync()
     {
-        BlockJob[] jobs;
+        StartedJob[] jobs;
         lock (_gate)
         {
+            _isDisposed = true;
             jobs = [.. _jobs];
         }
 
-        foreach (BlockJob job in jobs)
+        foreach (StartedJob started in jobs)
         {
-            job.TryCancel(force: true);
-            await job.Completion.ConfigureAwait(false);
+            started.Job.TryCancel(force: true);
+            await started.Decided.WaitAsync().ConfigureAwait(false);
+            if (started.Runs)
+            {
+                await started.Job.Completion.ConfigureAwait(false);
+            }
         }
 
         await _root.DisposeAsync().ConfigureAwait(false);
@@ -321,19 +324,38 @@ public sealed partial class Disk : IAsyncDisposable
     internal async ValueTask<T> StartAsync<T>(T job, CancellationToken cancellationToken)
         where T : BlockJob
     {
-        await job.StartAsync(cancellationToken).ConfigureAwait(false);
-        return Track(job);
-    }
-
-    private T Track<T>(T job)
-        where T : BlockJob
-    {
+        var started = new StartedJob(job);
         lock (_gate)
         {
-            _jobs.RemoveAll(known => known.Completion.IsCompleted);
-            _jobs.Add(job);
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            _jobs.RemoveAll(static known => known.IsOver);
+            _jobs.Add(started); // before it touches the chain, which is not closed under it
+        }
+
+        try
+        {
+            await job.StartAsync(cancellationToken).ConfigureAwait(false);
+            started.Runs = true;
+        }
+        finally
+        {
+            started.Decided.Complete();
         }
 
         return job;
+    }
+
+    /// <summary>A job that was started, or is being.</summary>
+    private sealed class StartedJob(BlockJob job)
+    {
+        internal BlockJob Job => job;
+
+        /// <summary>Whether it has come to run is known.</summary>
+        internal Completion Decided { get; } = new();
+
+        /// <summary>It has; set before <see cref="Decided"/>.</summary>
+        internal bool Runs { get; set; }
+
+        internal bool IsOver => Decided.IsCompleted && (!Runs || job.Completion.IsCompleted);
     }
 }

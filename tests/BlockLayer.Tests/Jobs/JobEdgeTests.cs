@@ -147,6 +147,26 @@ public class JobEdgeTests
             Assert.Equal(expected, await ReadAsync(backup));
         });
 
+    [Fact]
+    public void A_disk_that_is_disposed_while_a_job_is_being_started_leaves_no_job_behind()
+        => _machine.Run(async () =>
+        {
+            await using (Disk lowest = await _machine.CreateAsync("/a", Length))
+            {
+                await lowest.WriteAsync(0, SectorStamp.Of(0, Length, 1));
+            }
+
+            Disk disk = await _machine.CreateAsync("/b", Length, "/a");
+            await disk.WriteAsync(0, SectorStamp.Of(0, Length, 2));
+            Task<ActiveCommitJob> start = disk.StartCommitAsync(new ActiveCommitOptions { BytesPerSecond = 1 }).AsTask();
+            Assert.False(start.IsCompleted);
+            await disk.DisposeAsync();
+            await (await Disk.OpenAsync("/b", _machine.As("qcow2"))).DisposeAsync(); // nobody holds them
+            await (await Disk.OpenAsync("/a", _machine.As("qcow2"))).DisposeAsync();
+            await Assert.ThrowsAsync<ObjectDisposedException>(() => disk.StartPullAsync().AsTask());
+            Assert.Equal(JobOutcome.Cancelled, (await (await start).Completion).Outcome);
+        });
+
     private static async Task EndAsync(BlockJob job)
     {
         JobResult result = await job.Completion;
