@@ -6,4 +6,10 @@ internal interface IVerifiesBacking
     /// <summary>Looks at the backing node, which stands below with its whole chain by now.</summary>
     /// <exception cref="Errors.BlockLayerException">InvalidFormat: it is not what the image was made over. Io: it cannot be read.</exception>
     ValueTask VerifyBackingAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The backing file is about to be written by a job, so that the chain reads as before: from now on it is taken as it is, durably, until a clean close notes it anew.
+    /// The image is drained and open for writing.
+    /// </summary>
+    ValueTask ForgetBackingAsync();
 }

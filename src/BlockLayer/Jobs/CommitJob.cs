@@ -66,6 +66,7 @@ public sealed partial class CommitJob : BlockJob
         _claim = ChainClaim.TakeWhole(_top, _base, ToString());
         try
         {
+            await BackingKnowledge.ForgetAsync(change, _images, _writable, cancellationToken).ConfigureAwait(false);
             _writable.Add(await NodeReopen.MakeWritableAsync(change, _base, cancellationToken).ConfigureAwait(false));
             await InsertFiltersAsync(change).ConfigureAwait(false);
             if (_base.Length < _top.Length)
@@ -201,7 +202,7 @@ public sealed partial class CommitJob : BlockJob
             await guests.DisposeAsync().ConfigureAwait(false);
         }
 
-        foreach (NodeReopen image in _writable)
+        foreach (NodeReopen image in Enumerable.Reverse(_writable)) // the base first: what stands on it notes what it finds there, and that has to be durable
         {
             await image.RestoreAsync(change).ConfigureAwait(false);
         }

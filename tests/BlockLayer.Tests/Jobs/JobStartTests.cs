@@ -87,6 +87,76 @@ public class JobStartTests
             Assert.All(disk.Chain, static image => Assert.Empty(image.Claims));
         });
 
+    [Theory]
+    [InlineData("mirror")]
+    [InlineData("backup")]
+    public void A_copy_that_starts_while_the_disk_grows_is_refused_or_keeps_the_disk_as_it_is(string kind)
+    {
+        for (ulong seed = 1; seed <= 60; seed++)
+        {
+            var machine = new SimulatedMachine(seed);
+            machine.Run(async () =>
+            {
+                await using Disk disk = await machine.CreateAsync("/disk", Length);
+                await using Disk target = await Disk.CreateAsync("/target", new NewImage { Format = "raw", Length = Length }, machine.As("raw"));
+                BlockNode node = target.Root.SkipFilters();
+                node.AddReference();
+                BlockJob job = kind == "mirror" ? new MirrorJob(disk.Root, node) : new BackupJob(disk.Root, node);
+                Task<BlockErrorKind?> growth = RefusalOfAsync(disk.ResizeAsync(2 * Length));
+                BlockErrorKind? refusal = await RefusalOfAsync(job.StartAsync());
+                Assert.Equal((refusal is null ? BlockErrorKind.Conflict : null, refusal is null ? null : BlockErrorKind.OutOfRange), (await growth, refusal));
+                if (refusal is not null)
+                {
+                    await node.DisposeAsync();
+                    return;
+                }
+
+                job.TryCancel(force: true);
+                Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
+            });
+        }
+    }
+
+    [Fact]
+    public void A_commit_that_ends_early_leaves_no_overlay_that_refuses_its_backing_file()
+        => OnChain("add-cow", async disk =>
+        {
+            foreach (Func<Task<BlockJob>> start in (Func<Task<BlockJob>>[])
+            [
+                async () => await disk.StartCommitAsync(new CommitOptions { Top = disk.Chain[1], Base = disk.Chain[3], AutoFinalize = false }),
+                async () => await disk.StartCommitAsync(new ActiveCommitOptions { Base = disk.Chain[2] }),
+            ])
+            {
+                BlockJob job = await start();
+                while (job.State is not (JobState.Pending or JobState.Ready))
+                {
+                    await _machine.PassAsync(TimeSpan.FromMilliseconds(1));
+                }
+
+                await CanStartAgainAsync(_machine.Crash());
+                job.Cancel(force: true);
+                Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
+            }
+
+            await CanStartAgainAsync(_machine.Crash());
+        });
+
+    [Fact]
+    public void An_offline_commit_leaves_an_overlay_that_knows_its_backing_file()
+        => OnChain("add-cow", async disk =>
+        {
+            await ImageCommitter.CommitAsync(disk.Root, disk.Chain[2], new ImageCommitOptions { Committed = CommittedImage.Keep });
+            await disk.FlushAsync();
+            await CanStartAgainAsync(_machine.Crash());
+        });
+
+    // The power fails, and everything that was not flushed is lost.
+    private static Task CanStartAgainAsync(SimulatedMachine machine)
+    {
+        machine.Run(async () => await (await Disk.OpenAsync("/d", machine.As("add-cow"))).DisposeAsync());
+        return Task.CompletedTask;
+    }
+
     // On a disk d -> c -> b -> a, after which every file can be opened to be written: nobody was left who holds one.
     private void OnChain(string format, Func<Disk, Task> test) => _machine.Run(async () =>
     {
@@ -132,6 +202,19 @@ public class JobStartTests
         BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => start.AsTask());
         Assert.Equal(BlockErrorKind.Conflict, refusal.Kind);
         Assert.Contains(message, refusal.Message, StringComparison.Ordinal);
+    }
+
+    private static async Task<BlockErrorKind?> RefusalOfAsync(ValueTask call)
+    {
+        try
+        {
+            await call;
+            return null;
+        }
+        catch (BlockLayerException refusal)
+        {
+            return refusal.Kind;
+        }
     }
 
     private static void AssertChain(Disk disk, params string[] paths) => Assert.Equal(paths, disk.Chain.Select(static image => image.Path!));

@@ -8,7 +8,7 @@ internal sealed partial class CowOverlayNode
 {
     private BaseIdentity? _base;       // of the backing node below; null while that is not known
     private BlockNode? _formerBacking; // what stood below when another reference was recorded; not what that one names
-    private bool _isBaseForgotten;     // another reference was recorded, and what it names is not known yet
+    private bool _isBaseForgotten;     // another reference was recorded, or the base is written by a job, and what it holds is not known yet
     private bool _isMarked;            // set by the first run of the write-back that writes bits: the record on disk says "not clean"
 
     /// <inheritdoc/>
@@ -34,6 +34,22 @@ internal sealed partial class CowOverlayNode
         }
 
         _base = found;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask ForgetBackingAsync()
+    {
+        if (IsAllAllocated)
+        {
+            return;
+        }
+
+        await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
+        (_base, _formerBacking, _isBaseForgotten) = (null, null, true);
+        if (_header.Record is { Base: not null } record)
+        {
+            await _header.WriteRecordAsync(record with { Base = null }).ConfigureAwait(false);
+        }
     }
 
     private ChecksumState JudgeBitmap() => _header.Record switch

@@ -11,26 +11,38 @@ internal sealed class BaseAccess : IAsyncDisposable
     private readonly BlockNode _overlay;
     private readonly BlockEdge _edge;
     private readonly ImagePermissions _shares;
-    private readonly NodeReopen _reopen;
+    private readonly List<NodeReopen> _writable = [];
 
-    private BaseAccess(BlockNode overlay, BlockEdge edge, ImagePermissions shares, NodeReopen reopen)
+    private BaseAccess(BlockNode overlay)
     {
         _overlay = overlay;
-        _edge = edge;
-        _shares = shares;
-        _reopen = reopen;
+        _edge = overlay.BackingEdge!;
+        _shares = _edge.Shares;
     }
 
     /// <summary>Makes the backing node of <paramref name="overlay"/> writable through its door. On failure nothing has changed.</summary>
-    /// <exception cref="Errors.BlockLayerException">As for <see cref="NodeReopen.MakeWritableAsync"/>.</exception>
-    internal static async ValueTask<BaseAccess> TakeAsync(BlockNode overlay, CancellationToken cancellationToken)
+    /// <param name="top">The newest image that is committed.</param>
+    /// <param name="overlay">The last one above the base; the same or one below.</param>
+    /// <param name="cancellationToken">Honoured until the base is writable.</param>
+    /// <exception cref="Errors.BlockLayerException">As for <see cref="NodeReopen.MakeWritableAsync"/>; NoSpace, Io.</exception>
+    internal static async ValueTask<BaseAccess> TakeAsync(BlockNode top, BlockNode overlay, CancellationToken cancellationToken)
     {
-        BlockEdge edge = overlay.BackingEdge!;
-        using GraphChange change = await GraphChange.BeginAsync(edge.Child.SkipFilters(), cancellationToken).ConfigureAwait(false);
-        NodeReopen reopen = await NodeReopen.MakeWritableAsync(change, edge.Child, cancellationToken).ConfigureAwait(false);
-        ImagePermissions shares = edge.Shares;
-        overlay.ChangePermissions(edge, edge.Needs, ImagePermissions.All); // more for others: nobody can object
-        return new BaseAccess(overlay, edge, shares, reopen);
+        var access = new BaseAccess(overlay);
+        BlockNode basis = access._edge.Child.SkipFilters();
+        using GraphChange change = await GraphChange.BeginAsync(basis, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await BackingKnowledge.ForgetAsync(change, BackingChain.Images(top).TakeWhile(image => image != basis), access._writable, cancellationToken).ConfigureAwait(false);
+            access._writable.Add(await NodeReopen.MakeWritableAsync(change, basis, cancellationToken).ConfigureAwait(false));
+        }
+        catch
+        {
+            await access.RestoreAsync(change).ConfigureAwait(false);
+            throw;
+        }
+
+        overlay.ChangePermissions(access._edge, access._edge.Needs, ImagePermissions.All); // more for others: nobody can object
+        return access;
     }
 
     /// <inheritdoc/>
@@ -38,6 +50,14 @@ internal sealed class BaseAccess : IAsyncDisposable
     {
         using GraphChange change = await GraphChange.BeginAsync(_edge.Child.SkipFilters(), CancellationToken.None).ConfigureAwait(false);
         _overlay.ChangePermissions(_edge, _edge.Needs, _shares);
-        await _reopen.RestoreAsync(change).ConfigureAwait(false);
+        await RestoreAsync(change).ConfigureAwait(false);
+    }
+
+    private async ValueTask RestoreAsync(GraphChange change)
+    {
+        foreach (NodeReopen image in Enumerable.Reverse(_writable)) // the base first: what stands on it notes what it finds there, and that has to be durable
+        {
+            await image.RestoreAsync(change).ConfigureAwait(false);
+        }
     }
 }

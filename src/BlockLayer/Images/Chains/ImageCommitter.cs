@@ -65,7 +65,7 @@ public sealed class ImageCommitter
         ImageCommitResult result;
         using (ChainClaim.Take(top, bottom, "A commit"))
         {
-            BaseAccess access = await BaseAccess.TakeAsync(bottom, cancellationToken).ConfigureAwait(false);
+            BaseAccess access = await BaseAccess.TakeAsync(top, bottom, cancellationToken).ConfigureAwait(false);
             await using (access.ConfigureAwait(false))
             {
                 long grown = Math.Max(0, top.Length - target.Length);

@@ -25,7 +25,7 @@ public sealed class ActiveCommitJob : LiveCopyJob
     private IReadOnlyList<string> _between = []; // from set-up on; the files between the newest image and the base
     private BlockEdge? _link;             // from set-up to clean-up; the link to the base
     private ImagePermissions _linkShares; // what it shared before
-    private NodeReopen? _writable;        // from set-up to clean-up
+    private readonly List<NodeReopen> _writable = []; // from set-up to clean-up
     private ChainClaim? _claim;           // from set-up to clean-up
 
     /// <summary>A job to commit a disk's newest images.</summary>
@@ -54,7 +54,8 @@ public sealed class ActiveCommitJob : LiveCopyJob
         _claim = ChainClaim.TakeWhole(Image, _base, ToString());
         try
         {
-            _writable = await NodeReopen.MakeWritableAsync(change, _base, cancellationToken).ConfigureAwait(false);
+            await BackingKnowledge.ForgetAsync(change, BackingChain.Images(Image).TakeWhile(image => image != _base), _writable, cancellationToken).ConfigureAwait(false);
+            _writable.Add(await NodeReopen.MakeWritableAsync(change, _base, cancellationToken).ConfigureAwait(false));
             BlockEdge link = LinkToBase();
             (_link, _linkShares) = (link, link.Shares);
             link.Parent.ChangePermissions(link, link.Needs, ImagePermissions.All); // the job writes below it
@@ -113,10 +114,12 @@ public sealed class ActiveCommitJob : LiveCopyJob
             link.Parent.ChangePermissions(link, link.Needs, _linkShares);
         }
 
-        if (_writable is { } writable)
+        foreach (NodeReopen image in Enumerable.Reverse(_writable)) // the base first: what stands on it notes what it finds there, and that has to be durable
         {
-            await writable.RestoreAsync(change).ConfigureAwait(false);
+            await image.RestoreAsync(change).ConfigureAwait(false);
         }
+
+        _writable.Clear();
     }
 
     private protected override JobFiles DescribeFiles()
