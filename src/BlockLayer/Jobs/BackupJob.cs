@@ -61,6 +61,7 @@ public sealed partial class BackupJob : BlockJob
             _bitmap = _options.Bitmap is { } name ? await BackupBitmap.TakeAsync(_image, name, _options.BitmapUpdate, ToString(), cancellationToken).ConfigureAwait(false) : null;
             using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
             NewestImage.Require(_disk, _image);
+            ThrowIfOtherLength();
             await InsertFilterAsync(change, await FindUnsavedAsync(cancellationToken).ConfigureAwait(false)).ConfigureAwait(false);
         }
         catch
@@ -141,7 +142,11 @@ public sealed partial class BackupJob : BlockJob
         {
             throw Refusal(_target, BlockErrorKind.Conflict, $"'{_target.NodeName}' is part of the disk and cannot take its backup.");
         }
+    }
 
+    // The image is drained, so that nobody makes it longer meanwhile.
+    private void ThrowIfOtherLength()
+    {
         if (_target.Length != _image.Length)
         {
             throw Refusal(

@@ -37,9 +37,9 @@ public sealed class MirrorJob : LiveCopyJob
 
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
-        ThrowIfUnfit();
         using GraphChange change = await GraphChange.BeginAsync(Image, cancellationToken).ConfigureAwait(false);
         ThrowIfOvertaken();
+        ThrowIfUnfit(); // now that nobody makes the disk longer
         BlockEdge? shared = await PrepareBackingAsync(cancellationToken).ConfigureAwait(false);
         try
         {
