@@ -1,6 +1,5 @@
 using System.Runtime.ExceptionServices;
 using BlockLayer.Errors;
-using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
 
@@ -93,22 +92,9 @@ public sealed partial class StreamJob
         }
     }
 
-    // Where the first lacking byte is; null for nowhere. What is copied stays copied: a discard leaves zeroes, or the data. So only a place may be out of date, where guests are inside.
-    private async ValueTask<long?> FindLackingAsync(Origin origin, ByteRange range, CancellationToken cancellationToken)
-    {
-        for (long at = range.Offset; at < range.End;)
-        {
-            BlockStatus status = await BackingChain.GetStatusAsync(origin, _image, _bottom, at, range.End - at, cancellationToken).ConfigureAwait(false);
-            if (CopyPlan.IsLacking(status))
-            {
-                return at;
-            }
-
-            at += status.Length;
-        }
-
-        return null;
-    }
+    // Where the first lacking byte is; null for nowhere.
+    private ValueTask<long?> FindLackingAsync(Origin origin, ByteRange range, CancellationToken cancellationToken)
+        => CopiedCheck.FindLackingAsync(origin, _image, _bottom, range, cancellationToken);
 
     /// <summary>Makes the base the image's backing node, in its file and in the graph. Returns the ownership of the previous one; null if nothing changed.</summary>
     private async ValueTask<BlockNode?> SwitchAsync()

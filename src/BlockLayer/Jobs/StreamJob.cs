@@ -63,6 +63,9 @@ public sealed partial class StreamJob : BlockJob
     /// </summary>
     public long CopiedBytes => Interlocked.Read(ref _copied);
 
+    /// <summary>How the job makes sure that nothing is lacking; a test puts one in its place that does not look.</summary>
+    internal CopiedCheck CopiedCheck { get; init; } = CopiedCheck.Walk;
+
     private protected override long End => Interlocked.Read(ref _reached) is >= 0 and var reached ? reached : Length;
 
     private long Length => _image.Length;

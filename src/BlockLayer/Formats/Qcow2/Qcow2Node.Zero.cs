@@ -64,7 +64,11 @@ internal sealed partial class Qcow2Node
         => IsRawData ? DiscardRawDataAsync(offset, length, cancellationToken)
             : ZeroClustersAsync(offset, EndOfUnits(offset + length), ZeroIntent.Discard, mayWrite: false, cancellationToken);
 
-    private protected override async ValueTask PopulateCoreAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    private protected override ValueTask PopulateCoreAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+        => _options.CopyStore.StoreAsync(this, offset, buffer, cancellationToken);
+
+    /// <summary>What <see cref="CopyStore.Safe"/> does.</summary>
+    internal async ValueTask StoreWhereNothingIsAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
     {
         var at = new GuestOffset(offset);
         while (!buffer.IsEmpty)

@@ -8,4 +8,7 @@ internal sealed record Qcow2OpenOptions
 
     /// <summary>When released clusters are used again.</summary>
     internal ClusterReusePolicy ReusePolicy { get; init; } = ClusterReusePolicy.Safe;
+
+    /// <summary>How copies from the backing chain are stored.</summary>
+    internal CopyStore CopyStore { get; init; } = CopyStore.Safe;
 }
