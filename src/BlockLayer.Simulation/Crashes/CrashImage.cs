@@ -67,6 +67,34 @@ public sealed class CrashImage
         }
     }
 
+    /// <summary>One state that chance picks: all up to some operation, all but one, or any of them; some of them torn.</summary>
+    internal CrashState PickState(SeededRandom random)
+    {
+        var fates = new SectorPattern?[_operations.Length];
+        int at = random.Next(fates.Length + 1);
+        int kind = random.Next(4);
+        double survives = 0.25 * (1 + random.Next(3));
+        double tears = random.Next(2) * 0.25;
+        for (int i = 0; i < fates.Length; i++)
+        {
+            bool isLost = kind switch
+            {
+                0 => i >= at,
+                1 => i == at,
+                _ => !random.Chance(survives),
+            };
+            fates[i] = isLost ? null : random.Chance(tears) ? PickTear(_operations[i], random) : SectorPattern.All;
+        }
+
+        return new CrashState(this, fates);
+    }
+
+    private static SectorPattern PickTear(CrashOperation operation, SeededRandom random)
+    {
+        SectorPattern[] tears = [.. CrashStateEnumerator.Tears(operation)];
+        return tears.Length == 0 ? SectorPattern.All : tears[random.Next(tears.Length)];
+    }
+
     /// <summary>The state that a line names which <see cref="CrashState.ToString"/> wrote for this image.</summary>
     /// <exception cref="FormatException">The line names no state of this image.</exception>
     public CrashState FindState(string line) => new(this, CrashLine.ReadFates(line, _operations.Length));

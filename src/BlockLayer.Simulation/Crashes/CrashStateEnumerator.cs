@@ -92,7 +92,8 @@ internal sealed class CrashStateEnumerator(CrashOperation[] operations, CrashEnu
         }
     }
 
-    private static IEnumerable<SectorPattern> Tears(CrashOperation operation)
+    /// <summary>The parts of an operation that may have survived alone.</summary>
+    internal static IEnumerable<SectorPattern> Tears(CrashOperation operation)
     {
         if (!operation.CanTear)
         {

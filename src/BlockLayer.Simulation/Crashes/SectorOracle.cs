@@ -22,6 +22,9 @@ public sealed class SectorOracle
     private readonly HashSet<OracleRead> _reads = []; // guarded by _gate; those that have begun and not ended
     private long _clock;      // guarded by _gate
     private long _writeCount; // guarded by _gate
+    private long _durableLength; // guarded by _gate; the least that a crash could leave
+    private long _longest;       // guarded by _gate; the most that a crash could leave
+    private long _grownAt = -1;  // guarded by _gate; when the disk became as long as it is
 
     /// <summary>A disk of <paramref name="length"/> bytes that holds <paramref name="initial"/>, or zeroes past its end, durably.</summary>
     public SectorOracle(long length, ReadOnlyMemory<byte> initial = default)
@@ -32,7 +35,7 @@ public sealed class SectorOracle
     private SectorOracle(long length, ReadOnlyMemory<byte> initial, Dictionary<long, OracleWrite[]> sectors)
     {
         RequireSectors(length, initial.Length);
-        Length = length;
+        Length = _durableLength = _longest = length;
         _initial = initial;
         _sectors = sectors;
         _initialOnly = new OracleWrite(0, new ByteRange(0, length), initial, issuedAt: -1, isCertain: true) { SettledAt = -1 }.Alone;
@@ -42,7 +45,28 @@ public sealed class SectorOracle
     public event EventHandler? BeforeZeroes;
 
     /// <summary>Length of the disk in bytes.</summary>
-    public long Length { get; }
+    public long Length { get; private set; }
+
+    /// <summary>The disk is about to grow: a crash could leave it as long as before or as long as this.</summary>
+    public void BeginGrow(long length)
+    {
+        RequireSectors(length, 0);
+        ArgumentOutOfRangeException.ThrowIfLessThan(length, Length);
+        lock (_gate)
+        {
+            _longest = Math.Max(_longest, length);
+        }
+    }
+
+    /// <summary>The disk has grown. What was added reads as zeroes; it stays once a flush has completed, or a write with forced unit access reaches into it.</summary>
+    public void CompleteGrow(long length)
+    {
+        lock (_gate)
+        {
+            Length = length;
+            _grownAt = ++_clock;
+        }
+    }
 
     /// <summary>The guest is about to write.</summary>
     public OracleWrite BeginWrite(long offset, ReadOnlySpan<byte> data)
@@ -100,6 +124,8 @@ public sealed class SectorOracle
                     _undecided.Remove(sector);
                 }
             }
+
+            _durableLength = Math.Max(_durableLength, write.Range.End);
         }
     }
 
@@ -140,6 +166,11 @@ public sealed class SectorOracle
                 _sectors[sector] = left;
                 return left.Length == 1;
             });
+
+            if (flush >= _grownAt)
+            {
+                _durableLength = Length;
+            }
         }
     }
 
@@ -162,7 +193,10 @@ public sealed class SectorOracle
     }
 
     /// <summary>The disk has refused a read.</summary>
-    public void Abandon(OracleRead read)
+    public void Abandon(OracleRead read) => Close(read);
+
+    /// <summary>What the read will show is settled, though it is seen later, as with a backup: a write that begins from now on is not in it.</summary>
+    public void Close(OracleRead read)
     {
         lock (_gate)
         {
@@ -196,7 +230,7 @@ public sealed class SectorOracle
     {
         lock (_gate)
         {
-            return new SectorOracle(Length, _initial, new Dictionary<long, OracleWrite[]>(_sectors));
+            return new SectorOracle(Length, _initial, new Dictionary<long, OracleWrite[]>(_sectors)) { _durableLength = _durableLength, _longest = _longest };
         }
     }
 
@@ -205,14 +239,15 @@ public sealed class SectorOracle
     /// <exception cref="SectorOracleException">A sector holds a value that it may not hold.</exception>
     public void Check(ReadOnlySpan<byte> disk)
     {
-        if (disk.Length != Length)
-        {
-            throw new SectorOracleException(0, $"The disk has {disk.Length} bytes; it had {Length}.");
-        }
-
         lock (_gate)
         {
-            for (long sector = 0; sector < FirstSector(Length); sector++)
+            if (disk.Length < _durableLength || disk.Length > _longest)
+            {
+                string allowed = _durableLength == _longest ? $"{_longest}" : $"{_durableLength} to {_longest}";
+                throw new SectorOracleException(0, $"The disk has {disk.Length} bytes; allowed is {allowed}.");
+            }
+
+            for (long sector = 0; sector < FirstSector(disk.Length); sector++)
             {
                 ReadOnlySpan<byte> found = disk.Slice((int)(sector * SectorPattern.SectorSize), SectorPattern.SectorSize);
                 CheckSector(sector, found, CandidatesLocked(sector), "the crash");

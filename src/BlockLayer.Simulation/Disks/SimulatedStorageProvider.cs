@@ -209,6 +209,9 @@ public sealed class SimulatedStorageProvider : StorageProvider
         return new SimulatedDisk(_queue, file, path, realPath, identity, isReadOnly: !options.Writable, imageLock);
     }
 
+    /// <summary>The files that somebody holds locked, for a test that expects nobody to.</summary>
+    internal IEnumerable<string> LockedFiles => Volume.Names.Where(name => _locks.IsHeld(new StorageIdentity(_device, name.Value.Inode))).Select(name => name.Key);
+
     private void Rename(string from, string to)
     {
         Find(from);

@@ -26,6 +26,16 @@ public sealed class SimulatedMachine
         Environment = SimulatedEnvironment.Of(scheduler, storage);
     }
 
+    /// <summary>A machine that starts from what a crash left.</summary>
+    /// <param name="state">What it left.</param>
+    /// <param name="seed">As for a machine with empty disks.</param>
+    /// <param name="storage">As for a machine with empty disks.</param>
+    internal static SimulatedMachine StartFrom(CrashState state, ulong seed, SimulatedStorageOptions? storage = null)
+    {
+        var scheduler = new SimulationScheduler(seed);
+        return new SimulatedMachine(scheduler, state.Open(scheduler, storage));
+    }
+
     /// <summary>What drives it, and its clock.</summary>
     public SimulationScheduler Scheduler { get; }
 
@@ -62,7 +72,6 @@ public sealed class SimulatedMachine
     {
         var image = new CrashImage(0, "the power fails", Storage.Volume, observation: null);
         CrashState state = loss == CrashLoss.Everything ? image.NothingSurvived : image.EverythingSurvived;
-        var scheduler = new SimulationScheduler(Scheduler.Seed);
-        return new SimulatedMachine(scheduler, state.Open(scheduler));
+        return StartFrom(state, Scheduler.Seed);
     }
 }

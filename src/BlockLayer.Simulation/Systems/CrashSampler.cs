@@ -10,6 +10,9 @@ internal sealed class CrashSampler(SystemRun run, SystemOptions options, SeededR
 
     private readonly List<CrashImage> _images = [];
 
+    /// <summary>One of the states that were looked at; null where there was none.</summary>
+    internal CrashState? Survivor { get; private set; }
+
     internal void Begin() => run.Machine.Storage.Volume.BeforeDurabilityChange = () =>
     {
         if (_images.Count < options.CrashPoints && random.Chance(Chance))
@@ -30,10 +33,12 @@ internal sealed class CrashSampler(SystemRun run, SystemOptions options, SeededR
         foreach (CrashImage image in _images)
         {
             run.Report.CrashPoints++;
-            foreach (CrashState state in Sample(image))
+            for (int i = 0; i < options.StatesPerCrash; i++)
             {
+                CrashState state = i == 0 ? image.NothingSurvived : image.PickState(random);
                 run.Report.CrashStates++;
                 Check(state);
+                Survivor = random.Next(run.Report.CrashStates) == 0 ? state : Survivor;
             }
         }
     }
@@ -44,23 +49,6 @@ internal sealed class CrashSampler(SystemRun run, SystemOptions options, SeededR
         _images.Add(new CrashImage(_images.Count, reason, run.Machine.Storage.Volume, promises));
     }
 
-    // Everything lost, everything kept, and some between.
-    private IEnumerable<CrashState> Sample(CrashImage image)
-    {
-        var enumeration = new CrashEnumeration { ExhaustiveLimit = 3, RandomSubsets = options.StatesPerCrash, RandomTornStates = options.StatesPerCrash, Seed = random.NextUInt64() };
-        CrashState[] between = [.. image.EnumerateStates(enumeration)];
-        var chosen = new HashSet<int>();
-        yield return image.NothingSurvived;
-        for (int i = 1; i < options.StatesPerCrash && chosen.Count < between.Length; i++)
-        {
-            int next = random.Next(between.Length);
-            if (chosen.Add(next))
-            {
-                yield return between[next];
-            }
-        }
-    }
-
     private void Check(CrashState state)
     {
         try
@@ -69,7 +57,7 @@ internal sealed class CrashSampler(SystemRun run, SystemOptions options, SeededR
             foreach (DiskPromise promise in (DiskPromise[])state.Image.Observation!)
             {
                 // Storage answers inline, so nothing is left to wait for.
-                promise.CheckAsync(files, options.Formats).GetAwaiter().GetResult();
+                promise.CheckAsync(files, run.Formats).GetAwaiter().GetResult();
             }
         }
         catch (Exception error)

@@ -8,16 +8,15 @@ namespace BlockLayer.Simulation;
 /// <summary>A disk of a run: its chain, its guests, its operators, and what it owes.</summary>
 internal sealed class SystemDisk
 {
-    private const int Cluster = 4096;
-    private const int Length = 64 * Cluster;
-
-    private static readonly Dictionary<string, string> s_clusters = new() { ["cluster_size"] = $"{Cluster}" };
+    private const int MaxLength = 256 * 1024; // when the run begins
+    private const int Sector = SectorPattern.SectorSize;
 
     private readonly SystemRun _run;
     private readonly SystemOptions _options;
     private readonly SeededRandom _random;
     private readonly string _folder;
     private int _files; // names given so far
+    private bool _isGrowing;
 
     private SystemDisk(SystemRun run, SystemOptions options, string folder, SeededRandom random)
     {
@@ -25,30 +24,52 @@ internal sealed class SystemDisk
         _options = options;
         _folder = folder;
         _random = random;
+        Images = new ImageMaker(random.Fork(1));
+        Backups = new BackupSeries(run, this, random.Fork(2));
     }
 
     /// <summary>The disk, open.</summary>
     internal Disk Disk { get; private set; } = null!;
 
-    private SectorOracle Oracle { get; set; } = null!;
+    /// <summary>What guests are owed.</summary>
+    internal SectorOracle Oracle { get; private set; } = null!;
 
+    /// <summary>What its images are like.</summary>
+    internal ImageMaker Images { get; }
+
+    /// <summary>Its full backup and those that follow.</summary>
+    internal BackupSeries Backups { get; }
+
+    /// <summary>A disk with a new chain.</summary>
     internal static async Task<SystemDisk> CreateAsync(SystemRun run, SystemOptions options, int number, SeededRandom random)
     {
         var disk = new SystemDisk(run, options, $"/vm{number}", random);
-        byte[] content = new byte[Length];
-        string format = disk.PickFormat(bottom: true);
-        string top = disk.NewPath();
-        await disk.CreateImageAsync(top, format, backing: null, content).ConfigureAwait(false);
-        for (int above = random.Next(4); above > 0; above--)
+        byte[] content = new byte[MaxLength];
+        int images = 1 + random.Next(4);
+        BackingReference? below = null;
+        long length = MaxLength - (random.Next(3) == 0 ? random.Next(64) * Sector : 0);
+        for (; images > 0; images--)
         {
-            string overlay = disk.NewPath();
-            string overlayFormat = disk.PickFormat(bottom: false);
-            await disk.CreateImageAsync(overlay, overlayFormat, new BackingReference(top, format), content).ConfigureAwait(false);
-            (top, format) = (overlay, overlayFormat);
+            string path = disk.NewPath();
+            string format = below is null ? disk.Images.PickFormat(bottom: true) : disk.Images.PickOverlayFormat(below.Format!);
+            await disk.CreateImageAsync(disk.Images.New(format, path, length, below), path, content).ConfigureAwait(false);
+            below = new BackingReference(path, format);
+            length += random.Next(4) == 0 ? random.NextInt64(1 + ((MaxLength - length) / Sector)) * Sector : 0;
         }
 
-        disk.Oracle = new SectorOracle(Length, content);
-        disk.Disk = await Disk.OpenAsync(top, disk.As(format)).ConfigureAwait(false);
+        disk.Disk = await Disk.OpenAsync(below!.Name, disk.As(below.Format!)).ConfigureAwait(false);
+        disk.Oracle = new SectorOracle(disk.Disk.Length, content.AsMemory(0, (int)disk.Disk.Length));
+        return disk;
+    }
+
+    /// <summary>A disk from what a crash left. What it holds then, which is something that was promised, is owed from now on.</summary>
+    internal static async Task<SystemDisk> ReopenAsync(SystemRun run, SystemOptions options, DiskPromise promise, SeededRandom random)
+    {
+        var disk = new SystemDisk(run, options, promise.Path[..promise.Path.LastIndexOf('/')], random) { _files = promise.Files };
+        disk.Disk = await Disk.OpenAsync(promise.Path, disk.As(promise.Format)).ConfigureAwait(false);
+        byte[] content = await OracleGuest.ReadAllAsync(disk.Disk.Root).ConfigureAwait(false);
+        promise.Oracle.Check(content);
+        disk.Oracle = new SectorOracle(content.Length, content);
         return disk;
     }
 
@@ -72,45 +93,60 @@ internal sealed class SystemDisk
     internal DiskPromise Promise()
     {
         BlockNode image = Disk.Chain[0];
-        return new DiskPromise(image.Path!, image.DriverName, Oracle.Snapshot());
+        return new DiskPromise(image.Path!, image.DriverName, Oracle.Snapshot(), _files);
     }
 
-    internal DiskOptions As(string format) => new() { Format = format, Formats = _options.Formats, Environment = _run.Machine.Environment };
+    internal DiskOptions As(string format) => new() { Format = format, Formats = _run.Formats, Environment = _run.Machine.Environment };
 
     /// <summary>A file that does not exist.</summary>
     internal string NewPath() => $"{_folder}/{_files++}";
 
-    /// <summary>A format that can stand at the bottom, or on something.</summary>
-    internal string PickFormat(bool bottom) => _random.Next(bottom ? 4 : 3) switch
-    {
-        0 => "qed",
-        3 => "raw",
-        _ => "qcow2",
-    };
-
     /// <summary>An overlay for the disk to go on with.</summary>
     internal DiskOverlay NewOverlay()
     {
-        string format = PickFormat(bottom: false);
-        return new DiskOverlay(Disk, NewPath(), new OverlayOptions { Format = format, CreateOptions = s_clusters, Formats = _options.Formats });
+        string path = NewPath();
+        string format = Images.PickFormat(bottom: false);
+        return new DiskOverlay(Disk, path, new OverlayOptions { Format = format, CreateOptions = Images.PickOptions(format, path), Formats = _run.Formats });
     }
 
-    /// <summary>How an image of a format is made here.</summary>
-    internal static NewImage NewImage(string format, BackingReference? backing) => new()
+    /// <summary>A raw file as long as the disk, open to be written.</summary>
+    internal async ValueTask<BlockNode> CreateRawAsync(string path)
     {
-        Format = format,
-        Length = Length,
-        Backing = backing,
-        Options = format == "raw" ? new Dictionary<string, string>() : s_clusters,
-    };
+        var formats = _run.Formats;
+        await new ImageCreator(formats, _run.Machine.Environment)
+            .CreateAsync(path, new NewImage { Format = "raw", Length = Disk.Length }, OpenPolicy.Default, CancellationToken.None).ConfigureAwait(false);
+        return await new ImageOpener(formats, _run.Machine.Environment)
+            .OpenAsync(path, new ImageOpenOptions { Format = "raw", Access = NodeAccess.ReadWrite }, CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>Makes the disk longer. False: somebody else is about to.</summary>
+    internal async ValueTask<bool> TryGrowAsync(long length)
+    {
+        if (_isGrowing)
+        {
+            return false;
+        }
+
+        _isGrowing = true;
+        try
+        {
+            Oracle.BeginGrow(length);
+            await Disk.ResizeAsync(length).ConfigureAwait(false);
+            Oracle.CompleteGrow(length);
+            return true;
+        }
+        finally
+        {
+            _isGrowing = false;
+        }
+    }
 
     /// <summary>The guests and operators are done: everything is as it is owed, also after a reopen, and every image passes its check.</summary>
     internal async Task CheckAsync()
     {
-        await new OracleGuest(Disk.Root, Oracle).ReadAsync(0, Length).ConfigureAwait(false);
+        await new OracleGuest(Disk.Root, Oracle).ReadAsync(0, (int)Oracle.Length).ConfigureAwait(false);
         DiskPromise promise = Promise();
         string[] chain = [.. Disk.Chain.Select(image => image.Path!)];
-        string[] formats = [.. Disk.Chain.Select(image => image.DriverName)];
         try
         {
             await Disk.DisposeAsync().ConfigureAwait(false);
@@ -128,14 +164,7 @@ internal sealed class SystemDisk
             throw new InvalidOperationException($"The chain was {string.Join(" -> ", chain)} and is {string.Join(" -> ", reopened.Chain.Select(image => image.Path))} after a reopen.");
         }
 
-        foreach (BlockNode image in reopened.Chain.Where(ImageChecker.CanCheck))
-        {
-            ImageCheckReport report = await ImageChecker.CheckAsync(image).ConfigureAwait(false);
-            if (report.Corruptions != 0)
-            {
-                throw new InvalidOperationException($"'{image.Path}' has {report.Corruptions} corruptions: {report.Findings[0].Message}");
-            }
-        }
+        await DiskPromise.CheckImagesAsync(reopened).ConfigureAwait(false);
     }
 
     private async Task UseAsync(SeededRandom random)
@@ -161,16 +190,16 @@ internal sealed class SystemDisk
         }
     }
 
-    private async Task CreateImageAsync(string path, string format, BackingReference? backing, byte[] content)
+    private async Task CreateImageAsync(NewImage image, string path, byte[] content)
     {
-        Disk disk = await Disk.CreateAsync(path, NewImage(format, backing), As(format)).ConfigureAwait(false);
+        Disk disk = await Disk.CreateAsync(path, image, As(image.Format)).ConfigureAwait(false);
         await using ConfiguredAsyncDisposable closing = disk.ConfigureAwait(false);
         int writes = _random.Next(12);
         for (int i = 0; i < writes; i++)
         {
             int sectors = 1 + _random.Next(32);
-            long offset = _random.Next((Length / SectorPattern.SectorSize) - sectors) * (long)SectorPattern.SectorSize;
-            byte[] data = GuestStamp.Create(offset, sectors * SectorPattern.SectorSize, writer: (1 << 20) + (_files * 100) + i);
+            long offset = _random.NextInt64((disk.Length / Sector) - sectors) * Sector;
+            byte[] data = GuestStamp.Create(offset, sectors * Sector, writer: (1 << 20) + (_files * 100) + i);
             await disk.WriteAsync(offset, data).ConfigureAwait(false);
             data.CopyTo(content.AsSpan((int)offset));
         }

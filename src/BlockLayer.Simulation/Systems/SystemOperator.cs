@@ -1,6 +1,4 @@
 using BlockLayer.Errors;
-using BlockLayer.Graph;
-using BlockLayer.Images;
 using BlockLayer.Jobs;
 
 namespace BlockLayer.Simulation;
@@ -9,135 +7,89 @@ namespace BlockLayer.Simulation;
 internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptions options, SeededRandom random)
 {
     private readonly TimeProvider _time = run.Machine.Scheduler.Time;
-
-    private Disk Disk => disk.Disk;
+    private readonly OperatorActions _actions = new(run, disk, options, random.Fork(1));
 
     internal async Task WorkAsync()
     {
         for (int i = 0; i < options.Jobs; i++)
         {
             await PassAsync(milliseconds: 30).ConfigureAwait(false);
-            try
-            {
-                BlockJob? job = await StartAsync().ConfigureAwait(false);
-                if (job is not null)
-                {
-                    Trace($"{job} runs");
-                    await AttendAsync(job).ConfigureAwait(false);
-                }
-            }
-            catch (BlockLayerException refusal) when (IsExpected(refusal))
-            {
-                run.Report.Refused++;
-                Trace($"refused ({refusal.Kind}): {refusal.Message}");
-            }
+            await ActAsync(isNested: false).ConfigureAwait(false);
         }
     }
 
-    private void Trace(FormattableString what)
+    private async Task ActAsync(bool isNested)
     {
-        if (options.Trace is { } trace)
+        long length = disk.Disk.Length;
+        OperatorTask? task;
+        try
         {
-            string chain = string.Join(" -> ", Disk.Chain.Select(static image => image.NodeName));
-            trace(FormattableString.Invariant($"{run.Machine.Scheduler.Elapsed.TotalMilliseconds,9:0.000} ms  ") + FormattableString.Invariant(what) + $"  [{chain}]");
+            task = await _actions.StartAsync().ConfigureAwait(false);
+        }
+        catch (BlockLayerException refusal) when (IsExpected(refusal, length))
+        {
+            run.Report.Refused++;
+            Trace($"refused ({refusal.Kind}): {refusal.Message}");
+            return;
+        }
+
+        if (task is not null)
+        {
+            await AttendAsync(task, isNested).ConfigureAwait(false);
         }
     }
 
-    private bool IsExpected(BlockLayerException refusal) => refusal.Kind is BlockErrorKind.Conflict or BlockErrorKind.NotFound or BlockErrorKind.Unsupported || run.HasFaults;
+    // Other jobs are at work, or have changed the chain meanwhile; add-cow is put on no running disk; or the disk has grown after a target was made for it.
+    private bool IsExpected(BlockLayerException refusal, long length)
+        => run.HasFaults
+            || refusal.Kind is BlockErrorKind.Conflict or BlockErrorKind.NotFound or BlockErrorKind.Unsupported
+            || (refusal.Kind == BlockErrorKind.OutOfRange && disk.Disk.Length != length);
 
-    private async ValueTask<BlockJob?> StartAsync()
+    // Until all have ended. A verb that a job does not take just now is no matter: users ask for whatever comes to their minds.
+    private async Task AttendAsync(OperatorTask task, bool isNested)
     {
-        IReadOnlyList<BlockNode> chain = Disk.Chain;
-        switch (random.Next(6))
-        {
-            case 0:
-                return await PullAsync(chain, top: 0).ConfigureAwait(false);
-            case 1:
-                return await PullAsync(chain, top: random.Next(chain.Count)).ConfigureAwait(false);
-            case 5:
-                await SnapshotAsync().ConfigureAwait(false);
-                return null;
-            case 2 when chain.Count > 2:
-                int top = 1 + random.Next(chain.Count - 2);
-                return await Disk.StartCommitAsync(new CommitOptions
-                {
-                    Top = chain[top],
-                    Base = chain[top + 1 + random.Next(chain.Count - top - 1)],
-                    BytesPerSecond = PickSpeed(),
-                    OnError = PickPolicy(),
-                }).ConfigureAwait(false);
-            case 2 or 3 when chain.Count > 1:
-                return await Disk.StartCommitAsync(new ActiveCommitOptions
-                {
-                    Base = chain[1 + random.Next(chain.Count - 1)],
-                    CopyMode = PickCopyMode(),
-                    BytesPerSecond = PickSpeed(),
-                    OnError = PickPolicy(),
-                }).ConfigureAwait(false);
-            case 4 when random.Next(3) == 0:
-                string saved = disk.NewPath();
-                await (await Disk.CreateAsync(saved, SystemDisk.NewImage("raw", backing: null), disk.As("raw")).ConfigureAwait(false)).DisposeAsync().ConfigureAwait(false);
-                return await Disk.StartBackupAsync(saved, new BackupOptions { BytesPerSecond = PickSpeed(), OnError = PickPolicy() }, disk.As("raw")).ConfigureAwait(false);
-            default:
-                return await MirrorAsync().ConfigureAwait(false);
-        }
-    }
-
-    private async ValueTask<BlockJob> PullAsync(IReadOnlyList<BlockNode> chain, int top)
-    {
-        int below = top + 1 + random.Next(chain.Count - top); // the one past the last: everything
-        var pull = new StreamOptions
-        {
-            Top = chain[top],
-            Base = below < chain.Count ? chain[below] : null,
-            BytesPerSecond = PickSpeed(),
-            OnError = PickPolicy(),
-        };
-        var job = new StreamJob(Disk.Root, pull);
-        return await Disk.StartAsync(options.SabotagePull?.Invoke(job) ?? job, CancellationToken.None).ConfigureAwait(false);
-    }
-
-    // Of this disk, or of all at one moment.
-    private async ValueTask SnapshotAsync()
-    {
-        IEnumerable<SystemDisk> disks = random.Next(2) == 0 ? [disk] : run.Disks;
-        await DiskSnapshot.TakeAsync([.. disks.Select(each => each.NewOverlay())]).ConfigureAwait(false);
-        run.Report.Snapshots++;
-    }
-
-    private async ValueTask<BlockJob> MirrorAsync()
-    {
-        MirrorScope scope = Disk.Chain.Count > 1 && random.Next(2) == 0 ? MirrorScope.Top : MirrorScope.Full;
-        string format = disk.PickFormat(bottom: scope == MirrorScope.Full);
-        var mirror = new MirrorJobOptions { Scope = scope, CopyMode = PickCopyMode(), BytesPerSecond = PickSpeed(), OnError = PickPolicy() };
-        return await Disk.StartMirrorAsync(disk.NewPath(), mirror, SystemDisk.NewImage(format, backing: null), disk.As(format)).ConfigureAwait(false);
-    }
-
-    // Until it has ended. A verb that it does not take just now is no matter: users ask for whatever comes to their minds.
-    private async Task AttendAsync(BlockJob job)
-    {
+        Trace($"{string.Join(", ", task.Jobs.AsEnumerable())} runs");
         bool cancelled = false;
-        for (int asked = 0; !job.Completion.IsCompleted; asked++)
+        Task<JobResult[]> all = Task.WhenAll(task.Jobs.Select(static job => job.Completion));
+        for (int asked = 0; !all.IsCompleted; asked++)
         {
-            await Task.WhenAny(job.Completion, Task.Delay(TimeSpan.FromMilliseconds(1 + random.Next(40)), _time)).ConfigureAwait(false);
-            try
+            await Task.WhenAny(all, PassAsync(milliseconds: 40)).ConfigureAwait(false);
+            BlockJob job = task.Jobs[random.Next(task.Jobs.Length)];
+            if (job.State == JobState.Ready && !isNested && random.Next(4) == 0)
+            {
+                await ActAsync(isNested: true).ConfigureAwait(false);
+            }
+            else
             {
                 cancelled |= Ask(job, calm: asked > 12);
             }
-            catch (JobVerbException)
-            {
-                continue;
-            }
         }
 
-        JobResult result = await job.Completion.ConfigureAwait(false);
-        Trace($"{job} ended: {result.Outcome} {result.Error?.Message}");
+        JobResult[] results = await all.ConfigureAwait(false);
+        for (int i = 0; i < results.Length; i++)
+        {
+            Trace($"{task.Jobs[i]} ended: {results[i].Outcome} {results[i].Error?.Message}");
+            Count(task.Jobs[i], results[i], cancelled || (run.HasFaults && results.Length > 1));
+        }
+
+        bool completed = results.All(static result => result.Outcome == JobOutcome.Completed);
+        if (!completed && !run.HasFaults && results.Any(static result => result.Outcome == JobOutcome.Completed))
+        {
+            throw new InvalidOperationException($"Of one transaction {string.Join(", ", task.Jobs.Zip(results, static (job, result) => $"{job} ended as {result.Outcome}"))}.");
+        }
+
+        await (completed && task.Verify is { } verify ? verify() : ValueTask.CompletedTask).ConfigureAwait(false);
+        task.Ended?.Invoke(completed);
+    }
+
+    private void Count(BlockJob job, JobResult result, bool mayBeCancelled)
+    {
         switch (result.Outcome)
         {
             case JobOutcome.Completed:
                 run.Report.Completed++;
                 break;
-            case JobOutcome.Cancelled when cancelled:
+            case JobOutcome.Cancelled when mayBeCancelled:
                 run.Report.Cancelled++;
                 break;
             case JobOutcome.Failed when run.HasFaults:
@@ -151,17 +103,33 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
     // True when the job was cancelled.
     private bool Ask(BlockJob job, bool calm)
     {
-        if (job.State == JobState.Ready && random.Next(3) == 0)
+        try
         {
-            if (random.Next(4) == 0)
+            switch (job.State)
             {
-                return job.TryCancel(force: random.Next(2) == 0);
-            }
+                case JobState.Ready when random.Next(3) == 0:
+                    if (random.Next(4) == 0)
+                    {
+                        return job.TryCancel(force: random.Next(2) == 0);
+                    }
 
-            job.Complete();
+                    job.Complete();
+                    return false;
+                case JobState.Pending:
+                    job.FinalizeJob();
+                    return false;
+                default:
+                    return Disturb(job, calm);
+            }
+        }
+        catch (JobVerbException)
+        {
             return false;
         }
+    }
 
+    private bool Disturb(BlockJob job, bool calm)
+    {
         if (job.GetInfo().IsPaused)
         {
             job.Resume(); // whoever paused it
@@ -174,7 +142,7 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
                 job.Pause();
                 return false;
             case 1:
-                job.BytesPerSecond = calm ? 0 : PickSpeed();
+                job.BytesPerSecond = calm ? 0 : 1 << 20;
                 return false;
             case 2:
                 return job.TryCancel(force: random.Next(2) == 0);
@@ -183,11 +151,14 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
         }
     }
 
-    private long PickSpeed() => random.Next(3) == 0 ? 1 << 20 : 0;
+    private Task PassAsync(int milliseconds) => Task.Delay(TimeSpan.FromMilliseconds(1 + random.Next(milliseconds)), _time);
 
-    private JobErrorPolicy PickPolicy() => (JobErrorPolicy)random.Next(4);
-
-    private MirrorCopyMode PickCopyMode() => random.Next(2) == 0 ? MirrorCopyMode.Background : MirrorCopyMode.WriteBlocking;
-
-    private Task PassAsync(int milliseconds) => Task.Delay(TimeSpan.FromMilliseconds(random.Next(milliseconds)), _time);
+    private void Trace(FormattableString what)
+    {
+        if (options.Trace is { } trace)
+        {
+            string chain = string.Join(" -> ", disk.Disk.Chain.Select(static image => image.NodeName));
+            trace(FormattableString.Invariant($"{run.Machine.Scheduler.Elapsed.TotalMilliseconds,9:0.000} ms  ") + FormattableString.Invariant(what) + $"  [{chain}]");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 using BlockLayer.Graph;
-using BlockLayer.Images;
+using BlockLayer.Jobs;
 
 namespace BlockLayer.Simulation;
 
@@ -30,12 +30,12 @@ public sealed record SystemOptions
     /// <summary>Is told what operators do and what becomes of it, a line each; null: nobody wants to know.</summary>
     public Action<string>? Trace { get; init; }
 
-    /// <summary>The formats that are known. Tests put broken ones here and see that the runs notice.</summary>
-    internal FormatRegistry Formats { get; init; } = BuiltInFormats.All;
+    /// <summary>The formats that are known; null: the library's own, with large or with small caches as the seed decides. Tests put broken ones here and see that the runs notice.</summary>
+    internal FormatRegistry? Formats { get; init; }
+
+    /// <summary>How pulls make sure that they have copied everything. Tests put a broken one here.</summary>
+    internal CopiedCheck CopiedCheck { get; init; } = CopiedCheck.Walk;
 
     /// <summary>What else a test breaks, once the disks are open.</summary>
     internal Action<SystemRun>? Sabotage { get; init; }
-
-    /// <summary>Changes a pull before it is started; for tests that break it.</summary>
-    internal Func<Jobs.StreamJob, Jobs.StreamJob>? SabotagePull { get; init; }
 }

@@ -27,6 +27,15 @@ public sealed record SystemReport(ulong Seed)
     /// <summary>Live snapshots, of one disk or of all.</summary>
     public int Snapshots { get; internal set; }
 
+    /// <summary>Disks that were made longer.</summary>
+    public int Resizes { get; internal set; }
+
+    /// <summary>Backups that were held against what the disk held when they were started.</summary>
+    public int Backups { get; internal set; }
+
+    /// <summary>Times that machines went on from what a crash had left.</summary>
+    public int Restarts { get; internal set; }
+
     /// <summary>Calls to storage that were made to fail.</summary>
     public long Faults { get; internal set; }
 
@@ -35,6 +44,9 @@ public sealed record SystemReport(ulong Seed)
 
     /// <summary>States that these could leave, each opened and held against what the guests were promised.</summary>
     public int CrashStates { get; internal set; }
+
+    /// <summary>A digest of every choice of the scheduler; equal for equal runs.</summary>
+    public ulong TraceHash { get; internal set; }
 
     /// <summary>How long it took on the simulated clock.</summary>
     public TimeSpan VirtualTime { get; internal set; }
@@ -49,14 +61,18 @@ public sealed record SystemReport(ulong Seed)
         Failed = Failed + other.Failed,
         Refused = Refused + other.Refused,
         Snapshots = Snapshots + other.Snapshots,
+        Resizes = Resizes + other.Resizes,
+        Backups = Backups + other.Backups,
+        Restarts = Restarts + other.Restarts,
         Faults = Faults + other.Faults,
         CrashPoints = CrashPoints + other.CrashPoints,
         CrashStates = CrashStates + other.CrashStates,
+        TraceHash = TraceHash ^ other.TraceHash,
         VirtualTime = VirtualTime + other.VirtualTime,
     };
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused; {Snapshots} snapshots, {Faults} faults, {CrashPoints} crashes in {CrashStates} states");
+        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused; {Snapshots} snapshots, {Resizes} resizes, {Backups} backups compared, {Faults} faults, {CrashPoints} crashes in {CrashStates} states, {Restarts} restarts");
 }

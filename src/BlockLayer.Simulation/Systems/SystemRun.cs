@@ -1,4 +1,10 @@
 using BlockLayer.Errors;
+using BlockLayer.Formats.CowOverlay;
+using BlockLayer.Formats.Qcow2;
+using BlockLayer.Formats.Qed;
+using BlockLayer.Formats.Raw;
+using BlockLayer.Graph;
+using BlockLayer.Images;
 
 namespace BlockLayer.Simulation;
 
@@ -12,22 +18,29 @@ namespace BlockLayer.Simulation;
 /// </remarks>
 public sealed class SystemRun
 {
+    private const double RestartChance = 0.3;
+
+    private static readonly FormatRegistry s_smallCaches = new(
+        new Qcow2Format(new Qcow2OpenOptions { TableCacheLength = 8 * 4096 }), QedFormat.Instance, CowOverlayFormat.Instance, RawFormat.Instance);
+
     private readonly SystemOptions _options;
     private readonly SeededRandom _random;
     private readonly List<SystemDisk> _disks = [];
-    private readonly CrashSampler _crashes;
 
     private SystemRun(ulong seed, SystemOptions options)
     {
         _options = options;
         Machine = new SimulatedMachine(seed, StorageFor(seed));
         Report = new SystemReport(seed);
+        Formats = options.Formats ?? (seed % 2 == 0 ? BuiltInFormats.All : s_smallCaches);
         _random = Machine.Scheduler.CreateRandom(11);
-        _crashes = new CrashSampler(this, options, Machine.Scheduler.CreateRandom(12));
     }
 
-    /// <summary>Where it happens.</summary>
-    internal SimulatedMachine Machine { get; }
+    /// <summary>Where it happens; after a crash, another one.</summary>
+    internal SimulatedMachine Machine { get; private set; }
+
+    /// <summary>The formats of its images.</summary>
+    internal FormatRegistry Formats { get; }
 
     /// <summary>What has happened so far.</summary>
     internal SystemReport Report { get; }
@@ -67,20 +80,40 @@ public sealed class SystemRun
     private void Play()
     {
         Machine.Run(CreateAsync);
-        _options.Sabotage?.Invoke(this);
+        CrashState? left = Live(_options);
+        if (left is null || !_random.Chance(RestartChance))
+        {
+            return;
+        }
+
+        // What comes after a crash is shorter, and has one crash of its own.
+        Report.Restarts++;
+        Machine = SimulatedMachine.StartFrom(left, _random.NextUInt64(), StorageFor(Report.Seed));
+        SystemOptions after = _options with { Requests = _options.Requests / 2, Jobs = (_options.Jobs + 1) / 2, CrashPoints = Math.Min(1, _options.CrashPoints) };
+        Machine.Run(() => ReopenAsync(after, (DiskPromise[])left.Image.Observation!));
+        Live(after);
+    }
+
+    // Until everybody is done. Returns one of the states that a crash could have left.
+    private CrashState? Live(SystemOptions options)
+    {
+        var crashes = new CrashSampler(this, options, _random.Fork(1));
+        options.Sabotage?.Invoke(this);
         InjectFaults();
-        _crashes.Begin();
+        crashes.Begin();
         foreach (SystemDisk disk in _disks)
         {
             disk.Spawn();
         }
 
         Machine.Scheduler.Run();
-        _crashes.End();
-        Report.Faults = Machine.Storage.Faults.Hits;
+        crashes.End();
+        Report.Faults += Machine.Storage.Faults.Hits;
         Machine.Storage.Faults.Clear();
         Machine.Run(CheckAsync);
-        Report.VirtualTime = Machine.Scheduler.Elapsed;
+        Report.VirtualTime += Machine.Scheduler.Elapsed;
+        Report.TraceHash ^= Machine.Scheduler.TraceHash;
+        return crashes.Survivor;
     }
 
     private async Task CreateAsync()
@@ -89,6 +122,15 @@ public sealed class SystemRun
         for (int number = 0; number < count; number++)
         {
             _disks.Add(await SystemDisk.CreateAsync(this, _options, number, _random.Fork((ulong)number)).ConfigureAwait(false));
+        }
+    }
+
+    private async Task ReopenAsync(SystemOptions options, DiskPromise[] promises)
+    {
+        _disks.Clear();
+        foreach (DiskPromise promise in promises)
+        {
+            _disks.Add(await SystemDisk.ReopenAsync(this, options, promise, _random.Fork((ulong)_disks.Count)).ConfigureAwait(false));
         }
     }
 
@@ -123,6 +165,11 @@ public sealed class SystemRun
         if (Machine.Environment.Buffers.Outstanding != 0)
         {
             throw new InvalidOperationException($"{Machine.Environment.Buffers.Outstanding} buffers were not given back.");
+        }
+
+        if (string.Join(", ", Machine.Storage.LockedFiles) is { Length: > 0 } locked)
+        {
+            throw new InvalidOperationException($"Every disk is closed, and somebody still holds the lock of {locked}.");
         }
     }
 }

@@ -30,6 +30,15 @@ internal sealed class ImageLockTable
         }
     }
 
+    /// <summary>True while somebody holds a lock on the file.</summary>
+    internal bool IsHeld(StorageIdentity file)
+    {
+        lock (_gate)
+        {
+            return _files.ContainsKey(file);
+        }
+    }
+
     private static void RequireCompatible(IEnumerable<Entry> others, ImageLock wanted, string path)
     {
         foreach (Entry other in others)
