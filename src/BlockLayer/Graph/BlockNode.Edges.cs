@@ -105,6 +105,20 @@ public abstract partial class BlockNode
         }
     }
 
+    /// <summary>Drains this node for an operation of its own.</summary>
+    /// <exception cref="BlockLayerException">Conflict: the last owner let the node go before it was its turn.</exception>
+    private protected async ValueTask<GraphChange> BeginChangeAsync(CancellationToken cancellationToken)
+    {
+        GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        if (!IsDisposed)
+        {
+            return change;
+        }
+
+        change.Dispose();
+        throw Error(BlockErrorKind.Conflict, $"'{NodeName}' was closed before it was its turn: its disk goes on with another image.");
+    }
+
     /// <summary>Closes the door once more; requests from outside wait until every closing is undone.</summary>
     internal void CloseDoor()
     {

@@ -63,7 +63,7 @@ public abstract partial class BlockNode
     {
         options ??= ResizeOptions.GrowOnly;
         ThrowIfNotResizable();
-        using GraphChange change = await GraphChange.BeginAsync(SkipFilters(), cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await GraphChange.BeginOnImageAsync(this, cancellationToken).ConfigureAwait(false);
         ThrowIfNotResizable(); // somebody may have come first
         if (length < Length && !options.AllowShrink)
         {

@@ -19,6 +19,13 @@ internal sealed class GraphChange : IDisposable
     /// <summary>Waits for other changes and for the requests inside.</summary>
     internal static ValueTask<GraphChange> BeginAsync(BlockNode node, CancellationToken cancellationToken) => BeginAsync([node], cancellationToken);
 
+    /// <summary>The same for the image behind a filter, as it is when the turn comes: another change may put another one there until then.</summary>
+    internal static async ValueTask<GraphChange> BeginOnImageAsync(BlockNode filter, CancellationToken cancellationToken)
+    {
+        AsyncLock.Releaser turn = await filter.Environment.GraphLock.EnterAsync(cancellationToken).ConfigureAwait(false);
+        return new GraphChange(turn, await DrainScope.BeginAsync(filter.SkipFilters()).ConfigureAwait(false));
+    }
+
     /// <summary>The same for several nodes of one environment, drained together.</summary>
     internal static async ValueTask<GraphChange> BeginAsync(BlockNode[] nodes, CancellationToken cancellationToken)
     {

@@ -4,6 +4,7 @@ using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Simulation;
 using BlockLayer.Storage;
+using BlockLayer.TestKit.Graph;
 using Xunit;
 
 namespace BlockLayer.Tests.Jobs;
@@ -115,6 +116,47 @@ public class JobStartTests
                 Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
             });
         }
+    }
+
+    [Fact]
+    public void An_image_that_was_closed_before_its_turn_came_takes_no_bitmap()
+        => OnChain("qcow2", async disk =>
+        {
+            BlockNode newest = disk.Chain[0];
+            Task add;
+            using (await _machine.Environment.GraphLock.EnterAsync(CancellationToken.None))
+            {
+                add = ImageBitmaps.AddAsync(newest, "late").AsTask();
+                await disk.DisposeAsync();
+            }
+
+            BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => add);
+            Assert.Equal(BlockErrorKind.Conflict, refusal.Kind);
+        });
+
+    [Fact]
+    public void A_resize_waits_for_requests_in_the_image_that_is_there_when_its_turn_comes()
+    {
+        var disk = new MirrorFixture();
+        disk.Run(async () =>
+        {
+            Task resize;
+            Task write;
+            using (await disk.Environment.GraphLock.EnterAsync(CancellationToken.None))
+            {
+                resize = disk.Root.ResizeAsync(2 * MirrorFixture.Length).AsTask();
+                await disk.Root.Refilter(disk.Target).DisposeAsync();
+                disk.TargetSteps.Hold(OverlayStep.Store);
+                write = disk.WriteAsync(unit: 1, writer: 7).AsTask();
+            }
+
+            await disk.PassAsync(1);
+            Assert.False(resize.IsCompleted);
+            disk.TargetSteps.Release(OverlayStep.Store);
+            await write;
+            await resize;
+            Assert.Equal(2 * MirrorFixture.Length, disk.Target.Length);
+        });
     }
 
     [Fact]

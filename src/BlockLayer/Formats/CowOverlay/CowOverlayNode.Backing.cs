@@ -53,7 +53,7 @@ internal sealed partial class CowOverlayNode
     {
         ThrowIfReadOnly("be finished");
         BlockNode? dropped = null;
-        using (GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false))
+        using (GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false))
         {
             if (IsAllAllocated)
             {

@@ -26,7 +26,7 @@ internal sealed partial class CowOverlayNode
     /// </remarks>
     public async ValueTask<ImageCheckReport> CheckAsync(IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         await FlushCoreAsync(cancellationToken).ConfigureAwait(false);
         progress?.Report(new ByteProgress(Length, Length)); // nothing is read: the bitmap is in memory
         long total = _bitmapFile.ClustersOf(Length);

@@ -31,7 +31,7 @@ internal sealed partial class Qcow2Node : IBitmapImage
     /// <inheritdoc/>
     public async ValueTask<DirtyBitmap> ReadBitmapAsync(string name, CancellationToken cancellationToken)
     {
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         return await LoadBitmapAsync(FindUsableBitmap(name), cancellationToken).ConfigureAwait(false);
     }
 
@@ -212,7 +212,7 @@ internal sealed partial class Qcow2Node : IBitmapImage
     /// </summary>
     private async ValueTask ChangeBitmapsAsync(Func<ValueTask<IReadOnlyList<BitmapDraft>>> makeDrafts, CancellationToken cancellationToken)
     {
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         if (IsReadOnly)
         {
             throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' was opened read-only; its bitmaps cannot be changed.");

@@ -11,7 +11,7 @@ internal sealed partial class Qcow2Node
     /// <remarks>Runs drained; what is in memory is brought to disk first, so that clusters just released do not count as leaked.</remarks>
     public async ValueTask<ImageCheckReport> CheckAsync(IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         await SettleAsync().ConfigureAwait(false);
         return await Qcow2Checker.CheckAsync(new EdgeMetadataReader(_file), Header, progress, cancellationToken).ConfigureAwait(false);
     }
@@ -26,7 +26,7 @@ internal sealed partial class Qcow2Node
             throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is not open for a repair; open it for writing and for that purpose.");
         }
 
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         try
         {
             return await new Qcow2Repairer(_file, _data, _geometry, _header).RepairAsync(mode, progress, cancellationToken).ConfigureAwait(false);

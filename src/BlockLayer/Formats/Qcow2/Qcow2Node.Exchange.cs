@@ -20,7 +20,7 @@ internal sealed partial class Qcow2Node
             throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' was opened read-only.");
         }
 
-        GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         lock (Environment.TopologyLock)
         {
             if (Claims.Count == 0)

@@ -11,7 +11,7 @@ internal sealed partial class QedNode
     /// <remarks>Runs drained; what is in memory is flushed first.</remarks>
     public async ValueTask<ImageCheckReport> CheckAsync(IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
     {
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         await FlushCoreAsync(cancellationToken).ConfigureAwait(false);
         QedCheckResult found = await new QedChecker(_file, Header) { Progress = progress }.CheckAsync(cancellationToken).ConfigureAwait(false);
         return found.Report;
@@ -26,7 +26,7 @@ internal sealed partial class QedNode
             throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is not open for a repair; open it for writing and for that purpose.");
         }
 
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         try
         {
             return await new QedRepairer(_file, _header).RepairAsync(mode, progress, cancellationToken).ConfigureAwait(false);

@@ -25,7 +25,7 @@ internal sealed partial class QedNode : IEmptiableImage
     public async ValueTask MakeEmptyAsync(CancellationToken cancellationToken)
     {
         ThrowIfCannotMakeEmpty();
-        using GraphChange change = await GraphChange.BeginAsync(this, cancellationToken).ConfigureAwait(false);
+        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
         lock (Environment.TopologyLock)
         {
             if (Claims.Count > 0)
