@@ -1,6 +1,6 @@
-using System.Diagnostics;
 using System.Globalization;
 using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Terminal;
 using BlockLayer.Simulation;
 
 namespace BlockLayer.Cli.Commands;
@@ -8,7 +8,7 @@ namespace BlockLayer.Cli.Commands;
 /// <summary><c>blk simulate</c>: the whole library under seeds, as many as one has patience for.</summary>
 internal sealed class SimulateCommand : Command
 {
-    private static readonly Option s_seeds = Option.Value('n', "seeds", "N", "how many seeds (default 1000)");
+    private static readonly Option s_seeds = Option.Value('n', "seeds", "N", "how many seeds (default 1000); 0: until Ctrl-C");
     private static readonly Option s_first = Option.Value(null, "first", "SEED", "the first of them (default 1)");
     private static readonly Option s_requests = Option.Value(null, "requests", "N", "requests of each guest (default 60)");
     private static readonly Option s_crashes = Option.Value(null, "crashes", "N", "moments of each run at which the power fails (default 4)");
@@ -28,45 +28,77 @@ internal sealed class SimulateCommand : Command
 
     internal override string Notes =>
         """
-        Each seed makes disks with chains of images in memory, guests that write and check what they read, and operators that pull, commit, mirror, back up and take snapshots, pause,
-        limit and cancel; in half of the seeds storage fails now and then. The power fails at sampled moments: what a crash could leave is opened again and held against what
-        the guests had been promised. Stops at the first seed that breaks a promise, with exit code 1; --first SEED --seeds 1 repeats it.
+        Each seed makes disks with chains of images in memory, guests that write and check what they read, and operators that pull, commit, mirror, rebase, back up, resize and
+        take snapshots, pause, limit and cancel; in half of the seeds storage fails now and then. The power fails at sampled moments: what a crash could leave is opened again and
+        held against what the guests had been promised, and some machines go on from there. Prints a line a seed, or, on a terminal, one line that tells how far it is.
+        Stops at the first seed that breaks a promise, with exit code 1; --first SEED --seeds 1 --trace repeats it. With --seeds 0 Ctrl-C is the way to end it, with exit code 0.
         """;
+
+    /// <summary>Runs a seed; a test puts one in its place that breaks a promise.</summary>
+    internal Func<ulong, SystemOptions, SystemReport> Play { get; init; } = SystemRun.Run;
 
     internal override Task<int> RunAsync(ParsedArguments arguments, CommandContext context)
     {
-        int seeds = arguments.GetNumber(s_seeds, 1, int.MaxValue) ?? 1000;
+        int seeds = arguments.GetNumber(s_seeds, 0, int.MaxValue) ?? 1000;
         int first = arguments.GetNumber(s_first, 0, int.MaxValue) ?? 1;
         var options = new SystemOptions
         {
             Requests = arguments.GetNumber(s_requests, 0, 1_000_000) ?? 60,
             CrashPoints = arguments.GetNumber(s_crashes, 0, 1000) ?? 4,
-            Trace = arguments.Has(s_trace) ? context.Console.Out.WriteLine : null,
+            Trace = arguments.Has(s_trace) ? context.Out.WriteLine : null,
         };
+        return Task.FromResult(Run(first, seeds, options, isWatched: context.Console.IsErrorTerminal && !arguments.Has(CommonOptions.Quiet) && options.Trace is null, context));
+    }
+
+    private int Run(long first, int seeds, SystemOptions options, bool isWatched, CommandContext context)
+    {
         var total = new SystemReport((ulong)first);
-        long started = Stopwatch.GetTimestamp();
-        for (long seed = first; seed < (long)first + seeds; seed++)
+        TimeProvider time = context.Environment.Time;
+        long started = time.GetTimestamp();
+        long done = 0;
+        using (var status = new StatusLine(context.Console.Error, time, () => context.Console.Columns))
         {
-            context.Console.Interrupted.ThrowIfCancellationRequested();
-            try
+            for (; (seeds == 0 || done < seeds) && !context.Console.Interrupted.IsCancellationRequested; done++)
             {
-                SystemReport report = SystemRun.Run((ulong)seed, options);
-                total = total.Plus(report);
-                context.Say($"seed {seed}: {report}");
-            }
-            catch (SimulationSearchException failure)
-            {
-                context.Console.Error.WriteLine($"blk simulate: seed {seed} breaks a promise.");
-                context.Console.Error.WriteLine(failure.ToString());
-                context.Console.Error.WriteLine($"Repeat it with: blk simulate --seeds 1 --first {seed}");
-                return Task.FromResult(ExitCode.Failure);
+                long seed = first + done;
+                try
+                {
+                    SystemReport report = Play((ulong)seed, options);
+                    total = total.Plus(report);
+                    if (isWatched)
+                    {
+                        status.Show($"seed {seed}: {total.Operations} operations, {total.Faults} faults, {total.CrashPoints} crash points so far");
+                    }
+                    else
+                    {
+                        context.Say($"seed {seed}: {report}");
+                    }
+                }
+                catch (SimulationSearchException failure)
+                {
+                    status.Dispose();
+                    context.Console.Error.WriteLine($"blk simulate: seed {seed} breaks a promise.");
+                    context.Console.Error.WriteLine(failure.ToString());
+                    context.Console.Error.WriteLine($"Before it {done} seeds kept every promise: {total}.");
+                    context.Console.Error.WriteLine($"Repeat it with: {RepetitionOf(seed, options)}");
+                    return ExitCode.Failure;
+                }
             }
         }
 
-        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        context.Console.Out.WriteLine(string.Create(
+        double seconds = time.GetElapsedTime(started).TotalSeconds;
+        context.Out.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{seeds} seeds kept every promise in {seconds:0.0} s ({total.Requests / seconds:0} requests/s, {total.VirtualTime.TotalMinutes:0.0} simulated minutes): {total}."));
-        return Task.FromResult(ExitCode.Success);
+            $"{done} seeds from {first} on kept every promise in {seconds:0.0} s ({total.Operations / seconds:0} operations/s, {total.VirtualTime.TotalMinutes:0.0} simulated minutes): {total}."));
+        return done < seeds ? ExitCode.Interrupted : ExitCode.Success;
+    }
+
+    // What is not as usual belongs to the seed.
+    private static string RepetitionOf(long seed, SystemOptions options)
+    {
+        var usual = new SystemOptions();
+        string requests = options.Requests == usual.Requests ? "" : $" --requests {options.Requests}";
+        string crashes = options.CrashPoints == usual.CrashPoints ? "" : $" --crashes {options.CrashPoints}";
+        return $"blk simulate --seeds 1 --first {seed}{requests}{crashes} --trace";
     }
 }

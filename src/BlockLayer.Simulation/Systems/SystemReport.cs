@@ -6,6 +6,9 @@ namespace BlockLayer.Simulation;
 /// <param name="Seed">What repeats it.</param>
 public sealed record SystemReport(ulong Seed)
 {
+    /// <summary>Everything that guests and operators asked for.</summary>
+    public long Operations => Requests + Completed + Cancelled + Failed + Refused + Snapshots + Resizes;
+
     /// <summary>Requests that guests made.</summary>
     public long Requests { get; internal set; }
 

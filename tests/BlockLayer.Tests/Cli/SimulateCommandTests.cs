@@ -1,3 +1,8 @@
+using BlockLayer.Cli;
+using BlockLayer.Cli.CommandLine;
+using BlockLayer.Cli.Commands;
+using BlockLayer.Graph;
+using BlockLayer.Simulation;
 using Xunit;
 
 namespace BlockLayer.Tests.Cli;
@@ -13,9 +18,84 @@ public sealed class SimulateCommandTests : IDisposable
     {
         BlkRun.Outcome result = await _blk.RunAsync("simulate", "--seeds", "2", "--first", "2");
         Assert.Equal(0, result.Code);
-        Assert.Contains("seed 2: 120 requests", result.Out, StringComparison.Ordinal);
-        Assert.Contains("2 seeds kept every promise in", result.Out, StringComparison.Ordinal);
+        Assert.Contains("seed 2: ", result.Out, StringComparison.Ordinal);
+        Assert.Contains("2 seeds from 2 on kept every promise in", result.Out, StringComparison.Ordinal);
         BlkRun.Outcome again = await _blk.RunAsync("simulate", "--seeds", "1", "--first", "2");
         Assert.StartsWith(again.Out.Split('\n')[0], result.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Prints_what_operators_did_when_asked()
+    {
+        BlkRun.Outcome result = await _blk.RunAsync("simulate", "-q", "--seeds", "1", "--trace");
+        Assert.Equal(0, result.Code);
+        Assert.Contains(" ms  job '", result.Out, StringComparison.Ordinal);
+        Assert.Contains(" ended: ", result.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_terminal_shows_one_line_that_tells_how_far_it_is()
+    {
+        using var console = new RecordingConsole { IsErrorTerminal = true };
+        BlkRun.Outcome result = await _blk.RunAsync(console, "simulate", "--seeds", "2", "--requests", "5", "--crashes", "1");
+        Assert.Equal(0, result.Code);
+        Assert.Matches("\r\x1b\\[Kseed 1: [0-9]+ operations, [0-9]+ faults, [0-9]+ crash points so far", result.Error);
+        Assert.EndsWith("\r\x1b[K", result.Error, StringComparison.Ordinal);
+        Assert.Single(result.Out.TrimEnd('\n').Split('\n'));
+    }
+
+    [Fact]
+    public async Task Without_an_end_it_runs_until_it_is_interrupted()
+    {
+        using var console = new RecordingConsole();
+        (int code, ulong last) = await RunAsync(console, seed => seed == 12, null, "--seeds", "0", "--first", "5");
+        Assert.Equal((0, 12UL), (code, last));
+        Assert.Contains("8 seeds from 5 on kept every promise", console.Out.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Interrupted_before_its_end_it_tells_how_far_it_came()
+    {
+        using var console = new RecordingConsole();
+        (int code, ulong last) = await RunAsync(console, seed => seed == 3, null, "--seeds", "10");
+        Assert.Equal((ExitCode.Interrupted, 3UL), (code, last));
+        Assert.Contains("3 seeds from 1 on kept every promise", console.Out.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Stops_at_the_first_seed_that_breaks_a_promise_and_says_how_to_repeat_it()
+    {
+        using var console = new RecordingConsole();
+        (int code, ulong last) = await RunAsync(console, _ => false, broken: 4, "--seeds", "10", "--requests", "7");
+        Assert.Equal((ExitCode.Failure, 4UL), (code, last));
+        string error = console.Error.ToString()!;
+        Assert.Contains("blk simulate: seed 4 breaks a promise.\n", error, StringComparison.Ordinal);
+        Assert.Contains("the sector is gone", error, StringComparison.Ordinal);
+        Assert.Contains("Before it 3 seeds kept every promise: ", error, StringComparison.Ordinal);
+        Assert.EndsWith("Repeat it with: blk simulate --seeds 1 --first 4 --requests 7 --trace\n", error, StringComparison.Ordinal);
+    }
+
+    // Seeds that do nothing, up to one at which somebody presses Ctrl-C, or one that breaks a promise. Returns the exit code and the last seed.
+    private static async Task<(int Code, ulong Last)> RunAsync(RecordingConsole console, Predicate<ulong> interrupts, ulong? broken, params string[] arguments)
+    {
+        ulong last = 0;
+        var command = new SimulateCommand
+        {
+            Play = (seed, _) =>
+            {
+                last = seed;
+                if (interrupts(seed))
+                {
+                    console.Interrupt();
+                }
+
+                return seed == broken
+                    ? throw new SimulationSearchException(new SimulationOptions { Seed = seed }, new InvalidOperationException("the sector is gone"))
+                    : new SystemReport(seed);
+            },
+        };
+        ParsedArguments parsed = ArgumentParser.Parse(arguments, [.. command.Options]);
+        var context = new CommandContext(console, parsed, BlockEnvironment.Default) { Secrets = new ImageSecrets() };
+        return (await command.RunAsync(parsed, context), last);
     }
 }
