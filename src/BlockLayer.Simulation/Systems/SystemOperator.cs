@@ -1,4 +1,5 @@
 using BlockLayer.Errors;
+using BlockLayer.Graph;
 using BlockLayer.Jobs;
 
 namespace BlockLayer.Simulation;
@@ -8,6 +9,8 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
 {
     private readonly TimeProvider _time = run.Machine.Scheduler.Time;
     private readonly OperatorActions _actions = new(run, disk, options, random.Fork(1));
+
+    private long Lengths => run.Disks.Sum(static each => each.Disk.Length);
 
     internal async Task WorkAsync()
     {
@@ -20,13 +23,13 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
 
     private async Task ActAsync(bool isNested)
     {
-        long length = disk.Disk.Length;
+        (BlockNode newest, long lengths) = (disk.Disk.Root.SkipFilters(), Lengths);
         OperatorTask? task;
         try
         {
             task = await _actions.StartAsync().ConfigureAwait(false);
         }
-        catch (BlockLayerException refusal) when (IsExpected(refusal, length))
+        catch (BlockLayerException refusal) when (IsExpected(refusal, newest, lengths))
         {
             run.Report.Refused++;
             Trace($"refused ({refusal.Kind}): {refusal.Message}");
@@ -39,11 +42,13 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
         }
     }
 
-    // Other jobs are at work, or have changed the chain meanwhile; add-cow is put on no running disk; or the disk has grown after a target was made for it.
-    private bool IsExpected(BlockLayerException refusal, long length)
+    // Other jobs are at work, or have changed the chain meanwhile; add-cow is put on no running disk. A disk has grown after a target was made for it; or a snapshot was
+    // taken while a bitmap waited for its turn to be added to what was the newest image then.
+    private bool IsExpected(BlockLayerException refusal, BlockNode newest, long lengths)
         => run.HasFaults
             || refusal.Kind is BlockErrorKind.Conflict or BlockErrorKind.NotFound or BlockErrorKind.Unsupported
-            || (refusal.Kind == BlockErrorKind.OutOfRange && disk.Disk.Length != length);
+            || (refusal.Kind == BlockErrorKind.OutOfRange && Lengths != lengths)
+            || (refusal.Kind == BlockErrorKind.ReadOnly && disk.Disk.Root.SkipFilters() != newest);
 
     // Until all have ended. A verb that a job does not take just now is no matter: users ask for whatever comes to their minds.
     private async Task AttendAsync(OperatorTask task, bool isNested)

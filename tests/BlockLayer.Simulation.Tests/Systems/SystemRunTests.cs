@@ -1,0 +1,34 @@
+using Xunit;
+
+namespace BlockLayer.Simulation.Tests.Systems;
+
+/// <summary>What a seed promises about its run.</summary>
+public sealed class SystemRunTests
+{
+    [Fact]
+    public void The_same_seed_gives_the_same_run()
+    {
+        for (ulong seed = 1; seed <= 40; seed++)
+        {
+            SystemReport first = SystemRun.Run(seed);
+            Assert.NotEqual(0UL, first.TraceHash);
+            Assert.Equal(first, SystemRun.Run(seed));
+        }
+    }
+
+    [Fact]
+    public void Listening_to_what_operators_do_changes_nothing()
+    {
+        var lines = new List<string>();
+        Assert.Equal(SystemRun.Run(7), SystemRun.Run(7, new SystemOptions { Trace = lines.Add }));
+        Assert.Contains(lines, line => line.Contains(" ended: Completed", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_failure_names_its_seed()
+    {
+        var broken = new SystemOptions { Sabotage = static _ => throw new InvalidOperationException("broken") };
+        SimulationSearchException failure = Assert.Throws<SimulationSearchException>(() => SystemRun.Run(23, broken));
+        Assert.StartsWith("seed=23 ", failure.Message, StringComparison.Ordinal);
+    }
+}

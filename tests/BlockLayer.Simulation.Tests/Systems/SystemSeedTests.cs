@@ -1,0 +1,40 @@
+using BlockLayer.Simulation.Tests.Crashes;
+using BlockLayer.TestKit;
+using Xunit;
+
+namespace BlockLayer.Simulation.Tests.Systems;
+
+/// <summary>The whole library under seeds; in parts, so that they run beside each other. <c>blk simulate --first SEED --seeds 1 --trace</c> repeats one.</summary>
+public abstract class SystemSeedTests(int part)
+{
+    private const int Parts = 4;
+
+    [Fact]
+    public void Every_promise_is_kept_under_guests_jobs_faults_and_crashes()
+    {
+        int seeds = Effort.Times(2000) / Parts;
+        ulong first = 1 + ((ulong)part * (ulong)seeds);
+        var total = new SystemReport(first);
+        for (ulong seed = first; seed < first + (ulong)seeds; seed++)
+        {
+            total = total.Plus(SystemRun.Run(seed));
+        }
+
+        CrashTable.Print($"whole systems, seeds {first} to {first + (ulong)seeds - 1}", total.CrashPoints, total.CrashStates, $"{total}");
+        Assert.All(
+            new Func<SystemReport, long>[]
+            {
+                run => run.Completed, run => run.Cancelled, run => run.Failed, run => run.Refused, run => run.Snapshots, run => run.Resizes, run => run.Backups, run => run.Faults,
+                run => run.FailedRequests, run => run.Restarts,
+            },
+            count => Assert.True(count(total) > seeds / 100, "the seeds meet everything that there is"));
+    }
+}
+
+public sealed class SystemSeedsOfTheFirstPart() : SystemSeedTests(0);
+
+public sealed class SystemSeedsOfTheSecondPart() : SystemSeedTests(1);
+
+public sealed class SystemSeedsOfTheThirdPart() : SystemSeedTests(2);
+
+public sealed class SystemSeedsOfTheFourthPart() : SystemSeedTests(3);
