@@ -28,6 +28,12 @@ public abstract partial class BlockNode
         return edge;
     }
 
+    /// <summary>
+    /// True while a job is about to put a backing file below an image that may have none yet: what is allocated stays so, and zeroes are said where leaving a range
+    /// unallocated would do now. Changes within a <see cref="GraphChange"/> that has drained the node.
+    /// </summary>
+    internal bool ExpectsBacking { get; set; }
+
     /// <summary>Makes <paramref name="backing"/> the backing node and takes over the caller's ownership of it. Nothing is recorded in the image.</summary>
     internal void AttachBacking(BlockNode backing)
     {

@@ -59,6 +59,7 @@ public sealed partial class RebaseJob : BlockJob
         _claim = ChainClaim.Take(_image, BackingChain.Images(_image).Last(), ToString());
         try
         {
+            _image.ExpectsBacking = _next is not null;
             _freeze = _next is null ? null : ChainFreeze.Between(_next, BackingChain.Images(_next).Last(), ToString());
             _image.AddReference();
             var guests = new GuestCountNode(_image, _options.GuestsFirst, needsLength: ToString());
@@ -131,6 +132,7 @@ public sealed partial class RebaseJob : BlockJob
     {
         _claim?.Dispose();
         _claim = null;
+        _image.ExpectsBacking = false;
         _freeze?.Dispose();
         _freeze = null;
         if (_guests is { } guests)

@@ -199,6 +199,37 @@ public class JobStartTests
         return Task.CompletedTask;
     }
 
+    [Theory]
+    [InlineData("0.10")]
+    [InlineData("1.1")]
+    public void What_a_guest_zeroes_while_its_disk_gets_a_first_backing_file_stays_zero(string compat) => _machine.Run(async () =>
+    {
+        const int Half = (int)(Length / 2);
+        var image = new NewImage { Format = "qcow2", Length = Length, Options = new Dictionary<string, string> { ["compat"] = compat } };
+        await using Disk disk = await Disk.CreateAsync("/disk", image, _machine.As("qcow2"));
+        await using (Disk below = await Disk.CreateAsync("/below", new NewImage { Format = "raw", Length = Length }, _machine.As("raw")))
+        {
+            await below.WriteAsync(0, Enumerable.Repeat((byte)0x55, (int)Length).ToArray());
+        }
+
+        await disk.WriteAsync(0, Enumerable.Repeat((byte)0x11, (int)Length).ToArray());
+        RebaseJob job = await disk.StartRebaseAsync("/below", new RebaseOptions { AutoFinalize = false }, _machine.As("raw"));
+        while (job.State != JobState.Pending)
+        {
+            await _machine.PassAsync(TimeSpan.FromMilliseconds(1));
+        }
+
+        await disk.WriteZeroesAsync(0, Half, ZeroFlags.MayUnmap);
+        await disk.DiscardAsync(Half, Half);
+        job.FinalizeJob();
+        Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+        byte[] content = new byte[Length];
+        await disk.ReadAsync(0, content);
+        Assert.Equal(-1, content.AsSpan(0, Half).IndexOfAnyExcept((byte)0));
+        Assert.Equal(-1, content.AsSpan(Half).IndexOfAnyExcept((byte)0, (byte)0x11));
+        AssertChain(disk, "/disk", "/below");
+    });
+
     // On a disk d -> c -> b -> a, after which every file can be opened to be written: nobody was left who holds one.
     private void OnChain(string format, Func<Disk, Task> test) => _machine.Run(async () =>
     {

@@ -95,7 +95,7 @@ internal sealed partial class Qcow2Node : BlockNode, IRepairableImage
     internal BlockNode File => _file.Child;
 
     /// <summary>Unallocated clusters of this image belong to a backing file, whether or not it was opened.</summary>
-    private bool HasBacking => BackingEdge is not null || Header.HasBackingFile;
+    private bool HasBacking => BackingEdge is not null || Header.HasBackingFile || ExpectsBacking;
 
     /// <summary>
     /// Takes up an image as it is on disk: when the node is opened or becomes writable, and when its tables were exchanged for others as a whole. Nobody is inside,
