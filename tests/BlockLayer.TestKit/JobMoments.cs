@@ -9,20 +9,7 @@ public static class JobMoments
     /// <summary>Waits until a job is ready to be completed; fails if it ends before.</summary>
     public static async Task WhenReadyAsync(this BlockJob job)
     {
-        var ready = new TaskCompletionSource();
-        job.Notified += (_, what) =>
-        {
-            if (what is JobReady)
-            {
-                ready.TrySetResult();
-            }
-        };
-        if (job.State != JobState.Ready)
-        {
-            await Task.WhenAny(ready.Task, job.Completion);
-        }
-
-        Assert.False(job.Completion.IsCompleted, "the job ended before it was ready");
+        Assert.True(await job.WaitUntilReadyAsync(), "the job ended before it was ready");
     }
 
     /// <summary>Completes a job once it is ready, and waits for its end, which is a good one.</summary>

@@ -9,21 +9,7 @@ public static class LiveCopyJobExtensions
     /// <returns>The end; also of a job that failed before it was ready.</returns>
     public static async Task<JobResult> SwitchWhenReadyAsync(this LiveCopyJob job)
     {
-        var ready = new TaskCompletionSource();
-        job.Notified += (_, what) =>
-        {
-            if (what is JobReady)
-            {
-                ready.TrySetResult();
-            }
-        };
-        if (job.State == JobState.Ready)
-        {
-            ready.TrySetResult(); // before there was anybody to be told
-        }
-
-        await Task.WhenAny(ready.Task, job.Completion).ConfigureAwait(false);
-        if (!job.Completion.IsCompleted)
+        if (await job.WaitUntilReadyAsync().ConfigureAwait(false))
         {
             job.Complete();
         }

@@ -130,6 +130,7 @@ public abstract partial class BlockJob
         Exception? late = TryRaise(new JobEnded(result, BytesPerSecond));
         Exception? later = TryRaise(Enter(JobState.Concluded));
         Exception? last = _options.AutoDismiss && TryDismiss() ? TryRaise(new JobStateChanged(JobState.Null)) : null; // else a handler of the conclusion was quicker
+        TellReady(isReady: false);
         _completion.SetResult(result with { Error = failure ?? _closingError ?? late ?? later ?? last });
     }
 

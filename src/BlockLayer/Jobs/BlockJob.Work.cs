@@ -12,6 +12,9 @@ public abstract partial class BlockJob
     private bool _isKicked;    // guarded by _gate
     private Exception? _closingError; // of the finalizing or the clean-up
 
+    private readonly Completion _readyOrOver = new();
+    private bool? _becameReady; // guarded by _gate; null until it is known
+
     /// <summary>Refuses what cannot be done, and takes what the job needs. After a failure nothing is taken.</summary>
     private protected abstract ValueTask SetUpAsync(CancellationToken cancellationToken);
 
@@ -149,6 +152,23 @@ public abstract partial class BlockJob
     {
         ChangeState(JobState.Ready);
         Raise(new JobReady(Progress, BytesPerSecond));
+        TellReady(isReady: true);
+    }
+
+    // The first word counts; the end comes after it.
+    private void TellReady(bool isReady)
+    {
+        lock (_gate)
+        {
+            if (_becameReady is not null)
+            {
+                return;
+            }
+
+            _becameReady = isReady;
+        }
+
+        _readyOrOver.Complete();
     }
 
     /// <summary>Decides about a failed step, and tells it. After <see cref="JobErrorAction.Stop"/> the next checkpoint pauses.</summary>

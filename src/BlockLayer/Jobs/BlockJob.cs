@@ -131,6 +131,18 @@ public abstract partial class BlockJob
     /// <summary>The events from this call on, up to <see cref="JobState.Null"/>; of a job that is there already, none. A reader that is slow is waited for by nobody, and misses nothing.</summary>
     public IAsyncEnumerable<JobEvent> ReadEventsAsync(CancellationToken cancellationToken = default) => JobEventStream.Read(this, cancellationToken);
 
+    /// <summary>Waits until the job can be completed, for the first time.</summary>
+    /// <param name="cancellationToken">Ends the wait, not the job.</param>
+    /// <returns>False when it ended without becoming ready; its kind may have nothing to complete.</returns>
+    public async ValueTask<bool> WaitUntilReadyAsync(CancellationToken cancellationToken = default)
+    {
+        await _readyOrOver.WaitAsync(cancellationToken).ConfigureAwait(false);
+        lock (_gate)
+        {
+            return _becameReady == true;
+        }
+    }
+
     /// <summary>Checks that the job can do its work, makes room for it in the graph, and sets it to work.</summary>
     /// <exception cref="BlockLayerException">It cannot, and why; nothing has changed, and the job is of no further use.</exception>
     /// <exception cref="InvalidOperationException">It was started before.</exception>

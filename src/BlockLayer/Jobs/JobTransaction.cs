@@ -26,7 +26,10 @@ public sealed class JobTransaction
     /// <summary>The jobs, in the order in which they are finalized.</summary>
     public IReadOnlyList<BlockJob> Jobs => _jobs;
 
-    /// <summary>Checks that every job can do its work, makes room for all in the graph, and only then sets them to work.</summary>
+    /// <summary>
+    /// Checks that every job can do its work, makes room for all in the graph, and only then sets them to work. Where one is refused, those before it are cancelled, and
+    /// nodes that they had been given to own are closed; the refused one's, and those of the jobs behind it, stay the caller's.
+    /// </summary>
     /// <exception cref="Errors.BlockLayerException">One of them cannot, and why; nothing has changed, and none of them is of further use.</exception>
     /// <exception cref="InvalidOperationException">One was started before.</exception>
     public static async ValueTask<JobTransaction> StartAsync(IEnumerable<BlockJob> jobs, CancellationToken cancellationToken = default)

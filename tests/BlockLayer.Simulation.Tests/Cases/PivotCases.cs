@@ -26,7 +26,7 @@ public class PivotCases
         Assert.Equal("/disk", disk.Chain[0].Path); // nothing has happened
 
         middle.Continue();
-        await ReadyAsync(job);
+        await job.WaitUntilReadyAsync();
         job.Complete();
         Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
         Assert.Equal("/copy", disk.Chain[0].Path);
@@ -38,7 +38,7 @@ public class PivotCases
         await using Disk disk = await CreateAsync();
         MirrorJob job = await StartPausedAsync(disk);
         job.Resume();
-        await ReadyAsync(job);
+        await job.WaitUntilReadyAsync();
         StorageBreakpoint late = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/copy" });
         byte[] written = GuestStamp.Create(0, Cluster, writer: 2);
         Task write = disk.WriteAsync(0, written).AsTask();
@@ -60,17 +60,6 @@ public class PivotCases
         MirrorJob job = await disk.StartMirrorAsync("/copy", create: new NewImage { Format = "qcow2" });
         job.Pause();
         return job;
-    }
-
-    private static async Task ReadyAsync(BlockJob job)
-    {
-        await foreach (JobEvent what in job.ReadEventsAsync())
-        {
-            if (what is JobReady)
-            {
-                return;
-            }
-        }
     }
 
     private async Task<Disk> CreateAsync()
