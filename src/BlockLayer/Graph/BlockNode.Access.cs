@@ -32,6 +32,10 @@ public abstract partial class BlockNode
         return EndWritingCoreAsync();
     }
 
+    /// <summary>Makes sure that <see cref="EndWritingAsync"/> will not fail for a lock that cannot change. The node is not changed.</summary>
+    /// <exception cref="Errors.BlockLayerException">Unsupported, Conflict: the storage holds no lock, or cannot change it.</exception>
+    internal virtual ValueTask ThrowIfCannotEndWritingAsync() => ValueTask.CompletedTask;
+
     /// <summary>
     /// Brings everything to disk that the node holds in memory, and leaves on disk what a clean close leaves. On failure the node can be written as before.
     /// </summary>

@@ -107,10 +107,15 @@ internal sealed class NodeReopen
     /// </summary>
     /// <param name="change">A change that has drained the image.</param>
     /// <param name="image">The image, not a filter.</param>
-    /// <exception cref="BlockLayerException">NoSpace, Io, Corrupt: something could not be written.</exception>
+    /// <exception cref="BlockLayerException">NoSpace, Io, Corrupt: something could not be written; Unsupported, Conflict: a file's lock cannot become a reader's.</exception>
     internal static async ValueTask SettleAsync(GraphChange change, BlockNode image)
     {
         Debug.Assert(change.Drain.Covers(image), "access changes while nobody is inside");
+        foreach (BlockNode part in PartsOf(image))
+        {
+            await part.ThrowIfCannotEndWritingAsync().ConfigureAwait(false);
+        }
+
         foreach (BlockNode part in PartsOf(image).Reverse())
         {
             await part.SettleToReadAsync().ConfigureAwait(false);

@@ -218,6 +218,10 @@ internal sealed class StorageNode : BlockNode
         _storage = writable;
     }
 
+    /// <summary>Asks for the lock that is held already: storage that cannot change it says so.</summary>
+    internal override ValueTask ThrowIfCannotEndWritingAsync()
+        => _storage == _opened && !_opened.IsReadOnly ? _opened.ChangeLockAsync(ImageLock.Writer) : ValueTask.CompletedTask;
+
     /// <summary>Makes durable what was changed through this node. Where a sync has failed, whoever asked for it knows.</summary>
     internal override async ValueTask SettleToReadAsync()
     {

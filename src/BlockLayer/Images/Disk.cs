@@ -241,8 +241,8 @@ public sealed partial class Disk : IAsyncDisposable
     }
 
     /// <summary>
-    /// Cancels the jobs that still run, waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a
-    /// crash is flushed first.
+    /// Cancels the jobs that were started through the disk and still run, waits for what is in flight, writes back what is dirty and closes the chain. A job that was made and
+    /// started by itself, or in a <see cref="JobTransaction"/>, is its user's to end: it keeps open what it uses. Not a flush: what must survive a crash is flushed first.
     /// </summary>
     public async ValueTask DisposeAsync()
     {

@@ -4,6 +4,7 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Simulation;
+using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Tests.Images;
@@ -82,6 +83,18 @@ public sealed class DiskSnapshotTests
         await DiskSnapshot.TakeAsync([new DiskOverlay(one, "/vm/first"), new DiskOverlay(other, "/vm/second")]);
         Assert.Equal(["/vm/first", "/vm/base"], one.Chain.Select(image => image.Path!));
         Assert.Equal(["/vm/second", "/vm/other"], other.Chain.Select(image => image.Path!));
+    }
+
+    [Fact]
+    public async Task A_disk_whose_files_cannot_be_given_to_readers_is_refused_before_anything_is_switched()
+    {
+        var files = new MeteredFiles(); // of somebody else: without locks that change
+        files.Put("/vm/base", Filled(1));
+        await using Disk disk = await Disk.OpenAsync("/vm/base", Raw with { Environment = new BlockEnvironment { Files = files, Work = _environment.Work, Time = _environment.Time } });
+        BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => disk.SwitchAsync("/vm/overlay").AsTask());
+        Assert.Equal(BlockErrorKind.Unsupported, refusal.Kind);
+        await AssertUntouchedAsync(disk);
+        Assert.Null(files.GetInfo("/vm/overlay"));
     }
 
     [Fact]
