@@ -1,5 +1,4 @@
 using System.Text.Json;
-using BlockLayer.Images;
 using BlockLayer.Libvirt;
 using BlockLayer.TestKit;
 using Xunit;

@@ -1,5 +1,4 @@
 using BlockLayer.Graph;
-using BlockLayer.Images;
 using BlockLayer.Simulation;
 using BlockLayer.Simulation.Tests.Crashes;
 using BlockLayer.TestKit;

@@ -1,7 +1,6 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
-using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;
 using Xunit;
 

@@ -1,5 +1,4 @@
 using BlockLayer.Errors;
-using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Primitives;

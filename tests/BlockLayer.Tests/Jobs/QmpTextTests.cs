@@ -2,7 +2,6 @@ using System.Text;
 using System.Text.Json;
 using BlockLayer.Errors;
 using BlockLayer.Filters;
-using BlockLayer.Graph;
 using BlockLayer.Jobs;
 using BlockLayer.Simulation;
 using BlockLayer.TestKit.Graph;

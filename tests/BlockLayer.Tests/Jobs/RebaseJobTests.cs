@@ -1,5 +1,4 @@
 using BlockLayer.Errors;
-using BlockLayer.Graph;
 using BlockLayer.Jobs;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Graph;

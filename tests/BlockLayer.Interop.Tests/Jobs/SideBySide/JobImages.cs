@@ -1,6 +1,5 @@
 using System.Globalization;
 using BlockLayer.TestKit;
-using Xunit;
 
 namespace BlockLayer.Interop.Tests.Jobs;
 

@@ -96,7 +96,7 @@ public sealed class CorpusIndexTests
         ILookup<string, string> cases = Cases().ToLookup(static name => name);
         string[] listed = [.. s_lines.SelectMany(static line => line.Cases.Select(name => $"{line.Line} {name}"))];
         Assert.Equal(listed.Distinct(), listed);
-        Assert.Empty(listed.Where(name => cases[name].Count() != 1));
+        Assert.DoesNotContain(listed, name => cases[name].Count() != 1);
         Assert.Empty(cases.Where(static named => named.Count() > 1).Select(static named => named.Key));
     }
 
@@ -105,7 +105,7 @@ public sealed class CorpusIndexTests
     {
         string[] lines = [.. s_lines.Select(static line => line.Line)];
         Assert.Equal(["1", .. Enumerable.Range(1, 22).Select(static number => $"2.{number}"), "3", "4", "5"], lines);
-        Assert.Empty(Cases().Where(name => !lines.Contains(name.Split(' ')[0])));
+        Assert.DoesNotContain(Cases(), name => !lines.Contains(name.Split(' ')[0]));
     }
 
     [Fact]

@@ -1,5 +1,4 @@
 using BlockLayer.Errors;
-using BlockLayer.Graph;
 using BlockLayer.TestKit.Formats.Qcow2;
 using BlockLayer.TestKit.Hostile;
 using BlockLayer.Tests.Images.Hostile.Structures;

@@ -116,7 +116,7 @@ public sealed class DiskSnapshotTests
         await DiskSnapshot.TakeAsync([new DiskOverlay(disk, "/vm/overlay")], _ =>
         {
             Assert.Empty(_files.Volume.Names["/vm/base"].Completed); // nothing that a crash could lose
-            late = disk.WriteAsync(4096, Filled(4, 512)).AsTask();
+            late = disk.WriteAsync(4096, Filled(4, 512), cancellationToken: CancellationToken.None).AsTask();
             Assert.False(late.IsCompleted);
             return ValueTask.CompletedTask;
         });

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
