@@ -216,6 +216,7 @@ internal sealed class StorageNode : BlockNode
         }
 
         _storage = writable;
+        RaiseLength(writable.Length); // a write that failed when it was written before may have made it longer
     }
 
     /// <summary>Asks for the lock that is held already: storage that cannot change it says so.</summary>

@@ -2,6 +2,7 @@ using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
+using BlockLayer.Primitives;
 using BlockLayer.Simulation;
 using BlockLayer.Storage;
 using BlockLayer.TestKit.Graph;
@@ -229,6 +230,49 @@ public class JobStartTests
         Assert.Equal(-1, content.AsSpan(Half).IndexOfAnyExcept((byte)0, (byte)0x11));
         AssertChain(disk, "/disk", "/below");
     });
+
+    [Fact]
+    public void What_a_write_that_failed_has_left_in_a_base_does_not_show_after_the_next_commit()
+    {
+        const int Unit = 64 * 1024;
+        for (ulong seed = 1; seed <= 20; seed++)
+        {
+            var machine = new SimulatedMachine(seed);
+            machine.Run(async () =>
+            {
+                await (await machine.CreateAsync("/base", Length)).DisposeAsync();
+                var create = new NewImage { Format = "qcow2", Backing = new BackingReference("/base", "qcow2"), Options = new Dictionary<string, string> { ["cluster_size"] = "4096" } };
+                await using Disk disk = await Disk.CreateAsync("/disk", create, machine.As("qcow2"));
+                await disk.WriteAsync(8 * Unit, Enumerable.Repeat((byte)0x11, Unit).ToArray());
+                var fault = new FaultRule { Operations = StorageOperations.Write, Path = "/base", Effect = FaultEffect.FailPartly, Range = new ByteRange(5 * Unit, 100 * Unit), Count = 1 };
+                machine.Storage.Faults.Add(fault);
+                Assert.Equal(JobOutcome.Failed, (await CommitAsync()).Outcome);
+                Assert.Equal(1, machine.Storage.Faults.CountHits(fault));
+
+                await disk.WriteAsync((4 * Unit) + 4096, Enumerable.Repeat((byte)0x22, 4096).ToArray());
+                Assert.Equal(JobOutcome.Completed, (await CommitAsync()).Outcome);
+                byte[] content = new byte[Unit];
+                await disk.ReadAsync(4 * Unit, content);
+                Assert.Equal(-1, content.AsSpan().IndexOfAnyExcept((byte)0, (byte)0x22));
+
+                async Task<JobResult> CommitAsync()
+                {
+                    ActiveCommitJob job = await disk.StartCommitAsync(new ActiveCommitOptions { Granularity = 4096 });
+                    while (!job.Completion.IsCompleted)
+                    {
+                        if (job.State == JobState.Ready)
+                        {
+                            job.Complete();
+                        }
+
+                        await machine.PassAsync(TimeSpan.FromMilliseconds(1));
+                    }
+
+                    return await job.Completion;
+                }
+            });
+        }
+    }
 
     // On a disk d -> c -> b -> a, after which every file can be opened to be written: nobody was left who holds one.
     private void OnChain(string format, Func<Disk, Task> test) => _machine.Run(async () =>
