@@ -107,13 +107,10 @@ public sealed partial class Disk
     // Where the copy is to stand on what the disk stands on, the job puts the open node there.
     private static ValueTask<BlockNode> OpenTargetAsync(string path, string? format, MirrorScope scope, DiskOptions how, CancellationToken cancellationToken)
     {
-        var open = new ImageOpenOptions
+        ImageOpenOptions open = how.ToOpenOptions() with
         {
             Format = format ?? how.Format,
-            FormatOptions = how.FormatOptions,
             Access = NodeAccess.ReadWrite,
-            Policy = how.Policy,
-            Secrets = how.Secrets,
             Backing = scope == MirrorScope.Full ? BackingMode.Open : BackingMode.Ignore,
         };
         return new ImageOpener(how.Formats, how.Environment).OpenAsync(path, open, cancellationToken);

@@ -43,14 +43,7 @@ public sealed partial class Disk : IAsyncDisposable
     {
         options ??= new DiskOptions();
         var opener = new ImageOpener(options.Formats, options.Environment);
-        var how = new ImageOpenOptions
-        {
-            Format = options.Format,
-            FormatOptions = options.FormatOptions,
-            Access = options.Access,
-            Policy = options.Policy,
-            Secrets = options.Secrets,
-        };
+        ImageOpenOptions how = options.ToOpenOptions();
         BlockNode image = await opener.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
         return new Disk(options.CopyOnRead is { } copy ? CopyOnReadNode.Create(image, bottom: null, copy) : image);
     }
@@ -77,14 +70,7 @@ public sealed partial class Disk : IAsyncDisposable
             Mirror = mirror ?? new MirrorOptions(),
             CopyOnRead = options.CopyOnRead ?? new CopyOnReadOptions(),
         };
-        var how = new ImageOpenOptions
-        {
-            Format = options.Format,
-            FormatOptions = options.FormatOptions,
-            Access = options.Access,
-            Policy = options.Policy,
-            Secrets = options.Secrets,
-        };
+        ImageOpenOptions how = options.ToOpenOptions();
         return new Disk(await opener.OpenAsync(name, how, cancellationToken).ConfigureAwait(false));
     }
 
@@ -198,14 +184,7 @@ public sealed partial class Disk : IAsyncDisposable
     {
         targetOptions ??= new DiskOptions();
         var opener = new ImageOpener(targetOptions.Formats, _root.Environment);
-        var how = new ImageOpenOptions
-        {
-            Format = targetOptions.Format,
-            FormatOptions = targetOptions.FormatOptions,
-            Access = NodeAccess.ReadWrite,
-            Policy = targetOptions.Policy,
-            Secrets = targetOptions.Secrets,
-        };
+        ImageOpenOptions how = targetOptions.ToOpenOptions() with { Access = NodeAccess.ReadWrite };
         BlockNode node = await opener.OpenAsync(target, how, cancellationToken).ConfigureAwait(false);
         try
         {
@@ -289,13 +268,7 @@ public sealed partial class Disk : IAsyncDisposable
         BlockNode? node = null;
         if (backing is not null)
         {
-            var how = new ImageOpenOptions
-            {
-                Format = backingOptions.Format,
-                FormatOptions = backingOptions.FormatOptions,
-                Policy = backingOptions.Policy,
-                Secrets = backingOptions.Secrets,
-            };
+            ImageOpenOptions how = backingOptions.ToOpenOptions() with { Access = NodeAccess.ReadOnly };
             node = await new ImageOpener(backingOptions.Formats, _root.Environment).OpenAsync(backing, how, cancellationToken).ConfigureAwait(false);
         }
 

@@ -32,4 +32,14 @@ public sealed record DiskOptions
 
     /// <summary>Files, work and time; a simulation supplies its own.</summary>
     public BlockEnvironment Environment { get; init; } = BlockEnvironment.Default;
+
+    /// <summary>The same for whoever opens a node.</summary>
+    internal ImageOpenOptions ToOpenOptions() => new()
+    {
+        Format = Format,
+        FormatOptions = FormatOptions,
+        Access = Access,
+        Policy = Policy,
+        Secrets = Secrets,
+    };
 }
