@@ -69,7 +69,7 @@ internal sealed class StreamWorld
             await job.StartAsync();
             if (attempt < 8)
             {
-                _scheduler.Spawn($"user of {job.Id}", () => DisturbAsync(job));
+                _scheduler.Spawn($"user of {job.Id}", () => JobMeddler.MeddleAsync(_scheduler, _random, job));
             }
 
             JobResult result = await job.Completion;
@@ -86,52 +86,6 @@ internal sealed class StreamWorld
             Assert.True(planned, result.Error?.ToString());
             Assert.Same(_chain.Probe, _chain.TopNode.Backing);
             Assert.Equal(_chain.Probe.NodeName, _chain.TopNode.BackingReference?.Name);
-        }
-    }
-
-    private async Task DisturbAsync(StreamJob job)
-    {
-        for (int i = 0; i < 6 && !job.Completion.IsCompleted; i++)
-        {
-            try
-            {
-                Disturb(job);
-            }
-            catch (JobVerbException)
-            {
-                // The job does not take it just now: he asks for whatever comes to his mind.
-            }
-
-            await Task.Delay(TimeSpan.FromMilliseconds(_random.Next(60)), _scheduler.Time);
-        }
-
-        while (!job.Completion.IsCompleted)
-        {
-            if (job.GetInfo().IsPaused)
-            {
-                job.Resume(); // also from errors that stop it
-            }
-
-            await Task.Delay(TimeSpan.FromSeconds(1), _scheduler.Time);
-        }
-    }
-
-    private void Disturb(StreamJob job)
-    {
-        switch (_random.Next(8))
-        {
-            case 0:
-                job.Cancel();
-                break;
-            case 1:
-                job.Pause();
-                break;
-            case 2:
-                job.BytesPerSecond = _random.Next(2) * 65536L * 50;
-                break;
-            default:
-                job.Resume();
-                break;
         }
     }
 
