@@ -93,10 +93,10 @@ public sealed class CowOverlayModelTests
                 case Step.Discard discard when discard.At < model.Length:
                     count = Math.Min(discard.Length, model.Length - discard.At);
                     await node.DiscardAsync(discard.At, count);
-                    await TakeOverDiscardAsync(node, model, discard.At, count);
+                    await ModelContent.TakeOverDiscardAsync(node, model, discard.At, count);
                     break;
                 case Step.Populate populate when populate.At < model.Length:
-                    await PopulateAsync(node, backing, populate, clusterSize);
+                    await ModelContent.PopulateAsync(node, backing, populate.At, populate.Length, clusterSize);
                     break;
                 case Step.Resize resize:
                     Array.Resize(ref model, resize.Length);
@@ -112,10 +112,10 @@ public sealed class CowOverlayModelTests
             }
         }
 
-        await AssertReadsAsync(node, model, "before");
+        await ModelContent.AssertReadsAsync(node, model, "before reopening");
         await node.DisposeAsync();
         node = await world.OpenAsync(NodeAccess.ReadOnly);
-        await AssertReadsAsync(node, model, "after");
+        await ModelContent.AssertReadsAsync(node, model, "after reopening");
         ImageCheckReport check = await node.CheckAsync(progress: null, CancellationToken.None);
         Assert.True(check.IsClean, string.Join(' ', check.Findings));
         await node.DisposeAsync();
@@ -123,45 +123,5 @@ public sealed class CowOverlayModelTests
         var peer = new AddCowByTheBook(
             await world.ReadFileAsync(CowOverlayWorld.Top), await world.ReadFileAsync(CowOverlayWorld.Image), backing);
         Assert.Equal(model.Length, peer.ReadAll().AsSpan().CommonPrefixLength(model));
-    }
-
-    // What a streamer stores: whole clusters of what the base has, zeroes past its end.
-    private static async Task PopulateAsync(CowOverlayNode node, byte[] backing, Step.Populate step, int clusterSize)
-    {
-        int first = step.At & -clusterSize;
-        int end = (int)Math.Min(Alignment.RoundUp(step.At + step.Length, clusterSize), node.Length);
-        byte[] copy = new byte[end - first];
-        int present = Math.Clamp(backing.Length - first, 0, copy.Length);
-        backing.AsSpan(Math.Min(first, backing.Length), present).CopyTo(copy);
-        if (present == 0)
-        {
-            await node.PopulateZeroesAsync(first, copy.Length);
-        }
-        else
-        {
-            // Where the disk was shorter once, the base is hidden: a streamer would not offer it there, and the bit is set.
-            await node.PopulateAsync(first, copy);
-        }
-    }
-
-    private static async Task TakeOverDiscardAsync(CowOverlayNode node, byte[] model, int offset, int length)
-    {
-        byte[] found = new byte[length];
-        await node.ReadAsync(offset, found);
-        for (int i = 0; i < length; i++)
-        {
-            Assert.True(found[i] == 0 || found[i] == model[offset + i], $"byte {offset + i} is neither old nor zero after a discard");
-        }
-
-        found.CopyTo(model, offset);
-    }
-
-    private static async Task AssertReadsAsync(CowOverlayNode node, byte[] model, string when)
-    {
-        Assert.Equal(model.Length, node.Length);
-        byte[] found = new byte[model.Length];
-        await node.ReadAsync(0, found);
-        int difference = found.AsSpan().CommonPrefixLength(model);
-        Assert.True(difference == model.Length, $"differs from the model at byte {difference} {when} reopening");
     }
 }

@@ -25,6 +25,23 @@ internal sealed class TestWorld
     internal async ValueTask<StorageNode> OpenFileAsync(string path, StorageOpenMode mode = StorageOpenMode.OpenExisting)
         => new(await Files.OpenAsync(path, new StorageOpenOptions { Writable = true, Mode = mode }, CancellationToken.None), Environment);
 
+    /// <summary>All bytes of a file.</summary>
+    internal async Task<byte[]> ReadFileAsync(string path)
+    {
+        await using StorageNode file = await OpenFileAsync(path);
+        byte[] content = new byte[file.Length];
+        await file.ReadAsync(0, content);
+        return content;
+    }
+
+    /// <summary>Puts these bytes in the place of a file.</summary>
+    internal async Task WriteFileAsync(string path, byte[] content)
+    {
+        await using StorageNode file = await OpenFileAsync(path, StorageOpenMode.CreateOrTruncate);
+        await file.ResizeAsync(content.Length);
+        await file.WriteAsync(0, content);
+    }
+
     internal async ValueTask CreateAsync(string path, Qcow2CreateOptions options)
     {
         await using StorageNode file = await OpenFileAsync(path, StorageOpenMode.CreateOrTruncate);

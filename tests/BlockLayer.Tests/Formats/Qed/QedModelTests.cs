@@ -98,10 +98,10 @@ public sealed class QedModelTests
                 case Step.Discard discard:
                     count = Math.Min(discard.Length, model.Length - discard.At);
                     await node.DiscardAsync(discard.At, count);
-                    await TakeOverDiscardAsync(node, model, discard.At, count);
+                    await ModelContent.TakeOverDiscardAsync(node, model, discard.At, count);
                     break;
                 case Step.Populate populate:
-                    await PopulateAsync(node, baseContent, populate, clusterSize);
+                    await ModelContent.PopulateAsync(node, baseContent, populate.At, populate.Length, clusterSize);
                     break;
                 case Step.Grow grow:
                     Array.Resize(ref model, model.Length + (grow.Sectors * 512));
@@ -117,54 +117,15 @@ public sealed class QedModelTests
             }
         }
 
-        await AssertReadsAsync(node, model, "before");
+        await ModelContent.AssertReadsAsync(node, model, "before reopening");
         ImageCheckReport check = await node.CheckAsync(progress: null, CancellationToken.None);
         Assert.Equal(0, check.Corruptions);
         await node.DisposeAsync();
         node = await OpenAsync();
-        await AssertReadsAsync(node, model, "after");
+        await ModelContent.AssertReadsAsync(node, model, "after reopening");
         Assert.False(node.Header.NeedsCheck);
         await node.DisposeAsync();
 
         ValueTask<QedNode> OpenAsync() => world.OpenAsync("/top.qed", "/base.raw", cacheLength: 1);
-    }
-
-    // What a streamer stores: whole clusters of what the base has, zeroes past its end.
-    private static async Task PopulateAsync(QedNode node, byte[] baseContent, Step.Populate step, int clusterSize)
-    {
-        int first = step.At & -clusterSize;
-        int end = (int)Math.Min(Alignment.RoundUp(step.At + step.Length, clusterSize), node.Length);
-        byte[] copy = new byte[end - first];
-        int present = Math.Clamp(baseContent.Length - first, 0, copy.Length);
-        baseContent.AsSpan(Math.Min(first, baseContent.Length), present).CopyTo(copy);
-        if (present == 0)
-        {
-            await node.PopulateZeroesAsync(first, copy.Length);
-        }
-        else
-        {
-            await node.PopulateAsync(first, copy);
-        }
-    }
-
-    private static async Task TakeOverDiscardAsync(QedNode node, byte[] model, int offset, int length)
-    {
-        byte[] found = new byte[length];
-        await node.ReadAsync(offset, found);
-        for (int i = 0; i < length; i++)
-        {
-            Assert.True(found[i] == 0 || found[i] == model[offset + i], $"byte {offset + i} is neither old nor zero after a discard");
-        }
-
-        found.CopyTo(model, offset);
-    }
-
-    private static async Task AssertReadsAsync(QedNode node, byte[] model, string when)
-    {
-        Assert.Equal(model.Length, node.Length);
-        byte[] found = new byte[model.Length];
-        await node.ReadAsync(0, found);
-        int difference = found.AsSpan().CommonPrefixLength(model);
-        Assert.True(difference == model.Length, $"differs from the model at byte {difference} {when} reopening");
     }
 }

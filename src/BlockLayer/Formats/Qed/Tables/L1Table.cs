@@ -25,9 +25,6 @@ internal sealed class L1Table
         _bad = bad;
     }
 
-    /// <summary>The caller holds the mapping lock.</summary>
-    internal bool IsDirtyLocked => _dirtySectors.Count > 0;
-
     /// <summary>Where the L2 table lies; 0 while there is none.</summary>
     internal HostOffset this[int index] => new((long)Volatile.Read(ref _entries[index]));
 

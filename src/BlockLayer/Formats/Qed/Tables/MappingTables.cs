@@ -39,8 +39,6 @@ internal sealed class MappingTables
 
     internal L1Table L1 => _l1;
 
-    internal bool HasDirtyLocked => _slices.HasDirtyLocked || _l1.IsDirtyLocked;
-
     /// <summary>Reads the L1 table.</summary>
     internal static async ValueTask<MappingTables> LoadAsync(BlockEdge file, QedHeader header, int cacheLength, CancellationToken cancellationToken)
     {

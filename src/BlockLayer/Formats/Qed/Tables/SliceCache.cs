@@ -25,8 +25,6 @@ internal sealed class SliceCache
     /// <param name="capacity">How many slices may stay; at least 4, so that a few requests never evict each other's forever.</param>
     internal SliceCache(int capacity) => _capacity = Math.Max(4, capacity);
 
-    internal bool HasDirtyLocked => _dirty > 0;
-
     /// <summary>True when so much is dirty that it should be flushed before more becomes so.</summary>
     internal bool IsCrowdedLocked => _dirty >= Math.Max(2, _capacity / 2);
 

@@ -15,89 +15,35 @@ namespace BlockLayer.Formats.Qed;
 /// <para>Rounds run one at a time. Callers that come while one runs share the next one, because that one may have copied before their writes completed. Without
 /// anything dirty a flush is the file's flush alone.</para>
 /// </remarks>
-internal sealed class TableWriter(BlockEdge file, MappingTables tables)
+internal sealed class TableWriter
 {
-    private readonly Lock _gate = new();
-    private Completion? _running; // guarded by _gate: the round that runs now
-    private Completion? _next;    // guarded by _gate: the round that starts after it
+    private readonly BlockEdge _file;
+    private readonly MappingTables _tables;
+    private readonly SharedRun _rounds;
+
+    /// <summary>Writes back these tables.</summary>
+    internal TableWriter(BlockEdge file, MappingTables tables)
+    {
+        _file = file;
+        _tables = tables;
+        _rounds = new SharedRun(RunRoundAsync);
+    }
 
     /// <summary>
     /// Makes everything durable that completed before the call. After a failure what was dirty is dirty still, and the next flush tries again.
     /// </summary>
-    internal ValueTask FlushAsync(CancellationToken cancellationToken)
-    {
-        Completion mine;
-        lock (_gate)
-        {
-            if (_running is not null)
-            {
-                _next ??= new Completion();
-                return _next.WaitAsync(cancellationToken);
-            }
-
-            if (!HasDirty())
-            {
-                return file.FlushAsync(cancellationToken);
-            }
-
-            mine = _running = new Completion();
-        }
-
-        ValueTask done = mine.WaitAsync(cancellationToken);
-        _ = RunRoundsAsync(mine); // gives its failures to whoever waits
-        return done;
-    }
+    internal ValueTask FlushAsync(CancellationToken cancellationToken) => _rounds.JoinAsync(cancellationToken);
 
     /// <summary>Flushes if so much is dirty that the cache could not keep its size otherwise.</summary>
     internal ValueTask FlushIfCrowdedAsync(CancellationToken cancellationToken)
     {
         bool crowded;
-        lock (tables.Lock)
+        lock (_tables.Lock)
         {
-            crowded = tables.Slices.IsCrowdedLocked;
+            crowded = _tables.Slices.IsCrowdedLocked;
         }
 
         return crowded ? FlushAsync(cancellationToken) : ValueTask.CompletedTask;
-    }
-
-    private bool HasDirty()
-    {
-        lock (tables.Lock)
-        {
-            return tables.HasDirtyLocked;
-        }
-    }
-
-    private async Task RunRoundsAsync(Completion? current)
-    {
-        while (current is not null)
-        {
-            Exception? failure = null;
-            try
-            {
-                await RunRoundAsync().ConfigureAwait(false);
-            }
-            catch (Exception error)
-            {
-                failure = error;
-            }
-
-            Completion finished = current;
-            lock (_gate)
-            {
-                (current, _next) = (_next, null);
-                _running = current;
-            }
-
-            if (failure is null)
-            {
-                finished.Complete();
-            }
-            else
-            {
-                finished.Fail(failure);
-            }
-        }
     }
 
     private async ValueTask RunRoundAsync()
@@ -105,27 +51,27 @@ internal sealed class TableWriter(BlockEdge file, MappingTables tables)
         var writes = new List<TableWrite>();
         List<(L2Slice Slice, ulong Sectors)> slices;
         int[] l1Sectors;
-        lock (tables.Lock)
+        lock (_tables.Lock)
         {
-            slices = tables.Slices.TakeDirtyLocked(writes);
-            l1Sectors = tables.L1.TakeDirtyLocked(writes);
+            slices = _tables.Slices.TakeDirtyLocked(writes);
+            l1Sectors = _tables.L1.TakeDirtyLocked(writes);
         }
 
         bool written = false;
         try
         {
-            await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
             await WriteAsync(writes).ConfigureAwait(false);
             written = true;
         }
         finally
         {
-            lock (tables.Lock)
+            lock (_tables.Lock)
             {
-                tables.Slices.SettleLocked(slices, written);
+                _tables.Slices.SettleLocked(slices, written);
                 if (!written)
                 {
-                    tables.L1.MarkDirtyLocked(l1Sectors);
+                    _tables.L1.MarkDirtyLocked(l1Sectors);
                 }
             }
         }
@@ -135,12 +81,12 @@ internal sealed class TableWriter(BlockEdge file, MappingTables tables)
     {
         foreach (TableWrite write in writes)
         {
-            await file.WriteAsync(write.Host.Value, write.Bytes, CancellationToken.None).ConfigureAwait(false);
+            await _file.WriteAsync(write.Host.Value, write.Bytes, CancellationToken.None).ConfigureAwait(false);
         }
 
         if (writes.Count > 0)
         {
-            await file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
         }
     }
 }

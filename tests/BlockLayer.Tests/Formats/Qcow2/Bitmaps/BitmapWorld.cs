@@ -2,7 +2,6 @@ using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;
-using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using Xunit;
 
@@ -50,20 +49,9 @@ internal sealed class BitmapWorld(long capacity = long.MaxValue)
         await change(node);
     }
 
-    internal async Task<byte[]> ReadFileAsync()
-    {
-        await using StorageNode file = await OpenFileAsync();
-        byte[] content = new byte[file.Length];
-        await file.ReadAsync(0, content);
-        return content;
-    }
+    internal Task<byte[]> ReadFileAsync() => _world.ReadFileAsync(Image);
 
-    internal async Task WriteFileAsync(byte[] content)
-    {
-        await using StorageNode file = await _world.OpenFileAsync(Image, StorageOpenMode.CreateOrTruncate);
-        await file.ResizeAsync(content.Length);
-        await file.WriteAsync(0, content);
-    }
+    internal Task WriteFileAsync(byte[] content) => _world.WriteFileAsync(Image, content);
 
     internal async Task<BitmapDirectory> DirectoryAsync()
     {

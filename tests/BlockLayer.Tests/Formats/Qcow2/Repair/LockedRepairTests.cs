@@ -52,7 +52,7 @@ public sealed class LockedRepairTests : IDisposable
 
         Assert.Equal(
             (BlockErrorKind.Denied, "'disk' is encrypted (LUKS) and was opened without its passphrase, which is needed to read or write the guest's data."), (refused.Kind, refused.Message));
-        Assert.Equal(image.File, await ReadFileAsync());
+        Assert.Equal(image.File, await _world.ReadFileAsync("disk"));
         _world.Passphrase = _passphrase;
         ImageRepairReport report = await RepairAsync();
         Assert.True(report.After.IsClean, string.Join('\n', report.After.Findings.Take(5)));
@@ -67,7 +67,7 @@ public sealed class LockedRepairTests : IDisposable
             await disk.WriteAsync(0, Pattern.Of(0, 40_000, writer: 1));
         }
 
-        DamagedImage image = new(await ReadFileAsync());
+        DamagedImage image = new(await _world.ReadFileAsync("disk"));
         Damage.Apply(damage, image);
         await using (StorageNode file = await _world.OpenFileAsync("disk"))
         {
@@ -106,13 +106,5 @@ public sealed class LockedRepairTests : IDisposable
 
         _world.Passphrase = null;
         return content;
-    }
-
-    private async Task<byte[]> ReadFileAsync()
-    {
-        await using StorageNode file = await _world.OpenFileAsync("disk");
-        byte[] bytes = new byte[file.Length];
-        await file.ReadAsync(0, bytes);
-        return bytes;
     }
 }

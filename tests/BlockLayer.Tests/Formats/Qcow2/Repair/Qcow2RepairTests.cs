@@ -25,7 +25,7 @@ public sealed class Qcow2RepairTests
         DamagedImage image = Golden("q7-v3.qcow2", damage);
         long contested = image.Data;
         await RepairAsync(image.File);
-        byte[] repaired = await ReadFileAsync();
+        byte[] repaired = await _world.ReadFileAsync("image");
         DamagedImage after = new(repaired);
         IEnumerable<long> users = after.L2Entries(static entry => entry.HostOffset.Value != 0).Select(at => new L2Entry(after.Read(at)).HostOffset.Value);
         Assert.Equal(users.Distinct().Count(), users.Count());
@@ -63,29 +63,29 @@ public sealed class Qcow2RepairTests
         DamagedImage image = Golden("q7-v3.qcow2", "L2 entry: another one's cluster");
         Damage.Apply("header: corrupt bit", image);
         await RepairAsync(image.File, RepairMode.Leaks);
-        Assert.True(Qcow2Header.Parse(await ReadFileAsync()).HasFeature(IncompatibleFeatures.Corrupt));
-        await RepairAsync(await ReadFileAsync());
-        Assert.False(Qcow2Header.Parse(await ReadFileAsync()).HasFeature(IncompatibleFeatures.Corrupt));
+        Assert.True(Qcow2Header.Parse(await _world.ReadFileAsync("image")).HasFeature(IncompatibleFeatures.Corrupt));
+        await RepairAsync(await _world.ReadFileAsync("image"));
+        Assert.False(Qcow2Header.Parse(await _world.ReadFileAsync("image")).HasFeature(IncompatibleFeatures.Corrupt));
     }
 
     [Fact]
     public async Task Repair_that_is_cancelled_before_its_first_change_changes_nothing()
     {
         DamagedImage image = Golden("q7-c512.qcow2", "L2 entry: another one's cluster");
-        await WriteFileAsync(image.File);
+        await _world.WriteFileAsync("image", image.File);
         using var stop = new CancellationTokenSource();
         await using (Qcow2Node node = await _world.OpenAsync("image", purpose: OpenPurpose.Repair))
         {
             await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await node.RepairAsync(RepairMode.All, new Collector([], stop.Cancel), stop.Token));
         }
 
-        Assert.Equal(image.File, await ReadFileAsync());
+        Assert.Equal(image.File, await _world.ReadFileAsync("image"));
     }
 
     [Fact]
     public async Task Image_that_is_open_to_be_used_is_not_repaired_and_one_open_for_a_repair_not_written()
     {
-        await WriteFileAsync(Golden("q7-v3.qcow2", "L1 entry: copied flag").File);
+        await _world.WriteFileAsync("image", Golden("q7-v3.qcow2", "L1 entry: copied flag").File);
         await using (Qcow2Node used = await _world.OpenAsync("image"))
         {
             Assert.Equal(BlockErrorKind.ReadOnly, (await Assert.ThrowsAsync<BlockLayerException>(async () => await ImageChecker.RepairAsync(used, RepairMode.All))).Kind);
@@ -98,7 +98,7 @@ public sealed class Qcow2RepairTests
     [Fact]
     public async Task Progress_goes_up_to_the_whole_disk()
     {
-        await WriteFileAsync(Golden("q7-c512.qcow2", "L1 entry: copied flag").File);
+        await _world.WriteFileAsync("image", Golden("q7-c512.qcow2", "L1 entry: copied flag").File);
         List<ByteProgress> reports = [];
         await using Qcow2Node node = await _world.OpenAsync("image", purpose: OpenPurpose.Repair);
         await node.RepairAsync(RepairMode.All, new Collector(reports), CancellationToken.None);
@@ -119,7 +119,7 @@ public sealed class Qcow2RepairTests
 
         Assert.True(report.After.IsClean, string.Join('\n', report.After.Findings.Take(5)));
         Assert.Contains("The bitmaps are damaged and were given up.", report.Repairs);
-        Qcow2Header header = Qcow2Header.Parse(await ReadFileAsync());
+        Qcow2Header header = Qcow2Header.Parse(await _world.ReadFileAsync("image"));
         Assert.Null(header.Extensions.Find(HeaderExtensionType.Bitmaps));
         Assert.Equal(AutoclearFeatures.None, header.Autoclear & AutoclearFeatures.Bitmaps);
         Assert.Equal(image.Header.Extensions.Items.Count - 1, header.Extensions.Items.Count);
@@ -133,7 +133,7 @@ public sealed class Qcow2RepairTests
         ImageRepairReport report = await RepairAsync(image.File);
 
         Assert.True(report.After.IsClean, string.Join('\n', report.After.Findings.Take(5)));
-        Assert.Null(Qcow2Header.Parse(await ReadFileAsync()).Extensions.Find(HeaderExtensionType.Bitmaps));
+        Assert.Null(Qcow2Header.Parse(await _world.ReadFileAsync("image")).Extensions.Find(HeaderExtensionType.Bitmaps));
     }
 
     /// <summary>An L1 table whose entries all lead to one full table asks for a copy of all data for each of its entries.</summary>
@@ -146,7 +146,7 @@ public sealed class Qcow2RepairTests
             await node.WriteAsync(0, Pattern.Of(0, 64 * 512, writer: 1));
         }
 
-        DamagedImage image = new(await ReadFileAsync());
+        DamagedImage image = new(await _world.ReadFileAsync("image"));
         for (int i = 1; i < image.Header.L1Size; i++)
         {
             image.Write(image.L1 + (i * 8), image.Read(image.L1));
@@ -154,7 +154,7 @@ public sealed class Qcow2RepairTests
 
         ImageRepairReport report = await RepairAsync(image.File);
         Assert.True(report.After.IsClean, string.Join('\n', report.After.Findings.Take(5)));
-        Assert.InRange((await ReadFileAsync()).Length, image.File.Length, image.File.Length * 3);
+        Assert.InRange((await _world.ReadFileAsync("image")).Length, image.File.Length, image.File.Length * 3);
         await using Qcow2Node repaired = await _world.OpenAsync("image");
         byte[] found = new byte[64 * 512];
         for (int i = 0; i < image.Header.L1Size; i++)
@@ -173,24 +173,9 @@ public sealed class Qcow2RepairTests
 
     private async Task<ImageRepairReport> RepairAsync(byte[] file, RepairMode mode = RepairMode.All)
     {
-        await WriteFileAsync(file);
+        await _world.WriteFileAsync("image", file);
         await using Qcow2Node node = await _world.OpenAsync("image", purpose: OpenPurpose.Repair);
         return await ImageChecker.RepairAsync(node, mode, cancellationToken: TestContext.Current.CancellationToken);
-    }
-
-    private async Task WriteFileAsync(byte[] bytes)
-    {
-        await using StorageNode file = await _world.OpenFileAsync("image", StorageOpenMode.CreateOrTruncate);
-        await file.ResizeAsync(bytes.Length);
-        await file.WriteAsync(0, bytes);
-    }
-
-    private async Task<byte[]> ReadFileAsync()
-    {
-        await using StorageNode file = await _world.OpenFileAsync("image");
-        byte[] bytes = new byte[file.Length];
-        await file.ReadAsync(0, bytes);
-        return bytes;
     }
 
     private sealed class Collector(List<ByteProgress> reports, Action? onReport = null) : IProgress<ByteProgress>

@@ -35,7 +35,7 @@ public sealed class SnapshotTableRepairTests
     public async Task Nothing_is_written_and_the_refusal_says_what_to_do(string damage)
     {
         byte[] image = Spoil(damage);
-        await WriteFileAsync(image);
+        await _world.WriteFileAsync("image", image);
         await using (Qcow2Node node = await _world.OpenAsync("image"))
         {
             await AssertRefusedAsync(async () => await node.WriteAsync(0, new byte[512]));
@@ -45,7 +45,7 @@ public sealed class SnapshotTableRepairTests
             await node.FlushAsync();
         }
 
-        Assert.Equal(image, await ReadFileAsync());
+        Assert.Equal(image, await _world.ReadFileAsync("image"));
     }
 
     [Theory]
@@ -65,7 +65,7 @@ public sealed class SnapshotTableRepairTests
             Assert.True((await ImageChecker.CheckAsync(node, cancellationToken: TestContext.Current.CancellationToken)).IsClean);
         }
 
-        AssertSame(sound, await ReadDiskAsync(await ReadFileAsync()));
+        AssertSame(sound, await ReadDiskAsync(await _world.ReadFileAsync("image")));
     }
 
     [Theory]
@@ -75,13 +75,13 @@ public sealed class SnapshotTableRepairTests
         byte[] image = Spoil(damage);
         ImageRepairReport report = await RepairAsync(image, RepairMode.Leaks);
         Assert.Equal(0, report.LeaksFixed);
-        Assert.Equal(image, await ReadFileAsync());
+        Assert.Equal(image, await _world.ReadFileAsync("image"));
     }
 
     [Fact]
     public async Task Snapshots_that_are_kept_show_what_they_showed()
     {
-        await WriteFileAsync(Spoil(null));
+        await _world.WriteFileAsync("image", Spoil(null));
         byte[] first = await ReadSnapshotAsync("1");
         byte[] second = await ReadSnapshotAsync("2");
         await RepairAsync(Spoil("count: 2^32-1"));
@@ -95,13 +95,13 @@ public sealed class SnapshotTableRepairTests
     [Fact]
     public async Task Entries_that_say_nothing_are_told_once_and_counted_all()
     {
-        await WriteFileAsync(Spoil("count: one too many"));
+        await _world.WriteFileAsync("image", Spoil("count: one too many"));
         await using Qcow2Node node = await _world.OpenAsync("image", NodeAccess.ReadOnly);
-        DamagedImage image = new(await ReadFileAsync());
+        DamagedImage image = new(await _world.ReadFileAsync("image"));
         ImageCheckReport one = await node.CheckAsync(progress: null, CancellationToken.None);
         Assert.Equal(["nb_snapshots is 3 at byte 60, but the table has 2; its other entries are empty."], one.Findings.Select(static finding => finding.Message));
         image.Write32(60, 5);
-        await WriteFileAsync(image.File);
+        await _world.WriteFileAsync("image", image.File);
         await using Qcow2Node more = await _world.OpenAsync("image", NodeAccess.ReadOnly);
         ImageCheckReport three = await more.CheckAsync(progress: null, CancellationToken.None);
         Assert.Equal((3L, 1), (three.Corruptions, three.Findings.Count));
@@ -116,7 +116,7 @@ public sealed class SnapshotTableRepairTests
         image.Write(64, (ulong)image.Data);
         ImageRepairReport report = await RepairAsync(image.File);
         Assert.True(report.After.IsClean, string.Join('\n', report.After.Findings));
-        AssertSame(sound, await ReadDiskAsync(await ReadFileAsync()));
+        AssertSame(sound, await ReadDiskAsync(await _world.ReadFileAsync("image")));
     }
 
     private static byte[] Spoil(string? damage)
@@ -142,7 +142,7 @@ public sealed class SnapshotTableRepairTests
 
     private async Task<byte[]> ReadDiskAsync(byte[] image)
     {
-        await WriteFileAsync(image);
+        await _world.WriteFileAsync("image", image);
         await using Qcow2Node node = await _world.OpenAsync("image", NodeAccess.ReadOnly);
         return await ReadAsync(node);
     }
@@ -162,23 +162,8 @@ public sealed class SnapshotTableRepairTests
 
     private async Task<ImageRepairReport> RepairAsync(byte[] image, RepairMode mode = RepairMode.All)
     {
-        await WriteFileAsync(image);
+        await _world.WriteFileAsync("image", image);
         await using Qcow2Node node = await _world.OpenAsync("image", purpose: OpenPurpose.Repair);
         return await ImageChecker.RepairAsync(node, mode, cancellationToken: TestContext.Current.CancellationToken);
-    }
-
-    private async Task WriteFileAsync(byte[] bytes)
-    {
-        await using StorageNode file = await _world.OpenFileAsync("image", StorageOpenMode.CreateOrTruncate);
-        await file.ResizeAsync(bytes.Length);
-        await file.WriteAsync(0, bytes);
-    }
-
-    private async Task<byte[]> ReadFileAsync()
-    {
-        await using StorageNode file = await _world.OpenFileAsync("image");
-        byte[] bytes = new byte[file.Length];
-        await file.ReadAsync(0, bytes);
-        return bytes;
     }
 }

@@ -33,7 +33,7 @@ public sealed class SnapshotCoverageTests
         {
             DamagedImage image = new([.. sound]);
             image.File[image.RefcountBlock + (cluster * sizeof(ushort)) + 1] = 1;
-            await WriteFileAsync(image.File);
+            await _world.WriteFileAsync("image", image.File);
             await using (Qcow2Node node = await _world.OpenAsync("image"))
             {
                 ImageFormatException refused = await Assert.ThrowsAsync<ImageFormatException>(() => ChangeAsync(node, change));
@@ -42,7 +42,7 @@ public sealed class SnapshotCoverageTests
                 Assert.Equal(["1", "2"], (await node.ListSnapshotsAsync(CancellationToken.None)).Select(static snapshot => snapshot.Id));
             }
 
-            byte[] after = await ReadFileAsync();
+            byte[] after = await _world.ReadFileAsync("image");
             Assert.True(after.AsSpan(SectorLength).SequenceEqual(image.File.AsSpan(SectorLength)), "something besides the corrupt bit was written");
             Assert.True(Qcow2Header.Parse(after).HasFeature(IncompatibleFeatures.Corrupt));
         }
@@ -56,7 +56,7 @@ public sealed class SnapshotCoverageTests
         DamagedImage image = new([.. sound]);
         int cluster = Enumerable.Range(0, sound.Length / ClusterSize).First(cluster => Refcount(sound, cluster) == 2);
         image.File[image.RefcountBlock + (cluster * sizeof(ushort)) + 1] = 9;
-        await WriteFileAsync(image.File);
+        await _world.WriteFileAsync("image", image.File);
         await using Qcow2Node node = await _world.OpenAsync("image");
         await ChangeAsync(node, change);
         Assert.Equal(0, (await node.CheckAsync(progress: null, CancellationToken.None)).Corruptions);
@@ -86,27 +86,12 @@ public sealed class SnapshotCoverageTests
             await node.WriteAsync(0, Pattern.Of(0, 3 * ClusterSize, writer: 2));
         }
 
-        return await ReadFileAsync();
+        return await _world.ReadFileAsync("image");
     }
 
     private static int Refcount(byte[] file, int cluster)
     {
         long at = new DamagedImage(file).RefcountBlock + (cluster * sizeof(ushort));
         return (file[at] << 8) | file[at + 1];
-    }
-
-    private async Task WriteFileAsync(byte[] bytes)
-    {
-        await using StorageNode file = await _world.OpenFileAsync("image", StorageOpenMode.CreateOrTruncate);
-        await file.ResizeAsync(bytes.Length);
-        await file.WriteAsync(0, bytes);
-    }
-
-    private async Task<byte[]> ReadFileAsync()
-    {
-        await using StorageNode file = await _world.OpenFileAsync("image");
-        byte[] bytes = new byte[file.Length];
-        await file.ReadAsync(0, bytes);
-        return bytes;
     }
 }
