@@ -44,7 +44,13 @@ internal sealed class OperatorActions
         return _actions.First(action => (choice -= action.Weight) < 0).Start();
     }
 
-    private async ValueTask<OperatorTask?> PullAsync(int top) => new(await Disk.StartAsync(NewPull(top), CancellationToken.None).ConfigureAwait(false));
+    private async ValueTask<OperatorTask?> PullAsync(int top) => await BeginAsync(NewPull(top)).ConfigureAwait(false);
+
+    private static async ValueTask<OperatorTask> BeginAsync(BlockJob job)
+    {
+        await job.StartAsync().ConfigureAwait(false);
+        return new OperatorTask(job);
+    }
 
     private StreamJob NewPull(int top)
     {
@@ -55,7 +61,7 @@ internal sealed class OperatorActions
     }
 
     private async ValueTask<OperatorTask?> CommitAsync()
-        => Disk.Chain.Count > 2 ? new OperatorTask(await Disk.StartAsync(NewCommit(), CancellationToken.None).ConfigureAwait(false)) : null;
+        => Disk.Chain.Count > 2 ? await BeginAsync(NewCommit()).ConfigureAwait(false) : null;
 
     private CommitJob NewCommit()
     {

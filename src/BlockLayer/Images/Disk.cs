@@ -17,9 +17,6 @@ namespace BlockLayer.Images;
 public sealed partial class Disk : IAsyncDisposable
 {
     private readonly RootNode _root;
-    private readonly Lock _gate = new();
-    private readonly List<StartedJob> _jobs = []; // guarded by _gate; those that may still run
-    private bool _isDisposed;                     // guarded by _gate
 
     /// <summary>A disk on an image, or on filters over one, whose ownership it takes.</summary>
     internal Disk(BlockNode image) => _root = new RootNode(image);
@@ -220,28 +217,18 @@ public sealed partial class Disk : IAsyncDisposable
     }
 
     /// <summary>
-    /// Cancels the jobs that were started through the disk and still run, waits for what is in flight, writes back what is dirty and closes the chain. A job that was made and
-    /// started by itself, or in a <see cref="JobTransaction"/>, is its user's to end: it keeps open what it uses. Not a flush: what must survive a crash is flushed first.
+    /// Ends every job that works on the disk's chain, waits for what is in flight, writes back what is dirty and closes the chain. Not a flush: what must survive a crash is
+    /// flushed first.
     /// </summary>
+    /// <remarks>
+    /// <para>Whoever made and started the job, alone or in a <see cref="JobTransaction"/>, through the disk, its <see cref="Root"/> or an image of its chain: it is cancelled by
+    /// force, and so are the other jobs of its transaction, on whatever disk. One that is being finalized already is waited for and may complete. When this returns,
+    /// <see cref="BlockJob.Completion"/> tells how each ended, and nothing of it holds a file. A job that is started from now on throws an <see cref="ObjectDisposedException"/>.</para>
+    /// <para>Not to be awaited by what a job of the disk waits for: a handler of its events, or <see cref="LiveCopyOptions.BeforeSwitch"/>.</para>
+    /// </remarks>
     public async ValueTask DisposeAsync()
     {
-        StartedJob[] jobs;
-        lock (_gate)
-        {
-            _isDisposed = true;
-            jobs = [.. _jobs];
-        }
-
-        foreach (StartedJob started in jobs)
-        {
-            started.Job.TryCancel(force: true);
-            await started.Decided.WaitAsync().ConfigureAwait(false);
-            if (started.Runs)
-            {
-                await started.Job.Completion.ConfigureAwait(false);
-            }
-        }
-
+        await _root.EndUsersAsync().ConfigureAwait(false);
         await _root.DisposeAsync().ConfigureAwait(false);
     }
 
@@ -294,41 +281,10 @@ public sealed partial class Disk : IAsyncDisposable
     public ValueTask SwitchAsync(string path, OverlayOptions? options = null, CancellationToken cancellationToken = default)
         => DiskSnapshot.TakeAsync([new DiskOverlay(this, path, options)], cancellationToken: cancellationToken);
 
-    internal async ValueTask<T> StartAsync<T>(T job, CancellationToken cancellationToken)
+    private static async ValueTask<T> StartAsync<T>(T job, CancellationToken cancellationToken)
         where T : BlockJob
     {
-        var started = new StartedJob(job);
-        lock (_gate)
-        {
-            ObjectDisposedException.ThrowIf(_isDisposed, this);
-            _jobs.RemoveAll(static known => known.IsOver);
-            _jobs.Add(started); // before it touches the chain, which is not closed under it
-        }
-
-        try
-        {
-            await job.StartAsync(cancellationToken).ConfigureAwait(false);
-            started.Runs = true;
-        }
-        finally
-        {
-            started.Decided.Complete();
-        }
-
+        await job.StartAsync(cancellationToken).ConfigureAwait(false);
         return job;
-    }
-
-    /// <summary>A job that was started, or is being.</summary>
-    private sealed class StartedJob(BlockJob job)
-    {
-        internal BlockJob Job => job;
-
-        /// <summary>Whether it has come to run is known.</summary>
-        internal Completion Decided { get; } = new();
-
-        /// <summary>It has; set before <see cref="Decided"/>.</summary>
-        internal bool Runs { get; set; }
-
-        internal bool IsOver => Decided.IsCompleted && (!Runs || job.Completion.IsCompleted);
     }
 }

@@ -17,7 +17,6 @@ namespace BlockLayer.Jobs;
 public sealed partial class BackupJob : BlockJob
 {
     private readonly BackupOptions _options;
-    private readonly BlockNode _disk;
     private readonly BlockNode _image;
     private readonly BlockNode _target;
     private ChainClaim? _claim;           // from set-up to clean-up
@@ -31,10 +30,9 @@ public sealed partial class BackupJob : BlockJob
     /// <param name="target">Where to: an image of the same length that nobody else writes. The job owns it once it is started, and closes it at the end.</param>
     /// <param name="options">How; null: all of the disk, as fast as possible.</param>
     public BackupJob(BlockNode disk, BlockNode target, BackupOptions? options = null)
-        : base(options ??= new BackupOptions(), disk.Environment)
+        : base(options ??= new BackupOptions(), disk)
     {
         _options = options;
-        _disk = disk;
         _image = disk.SkipFilters();
         _target = target;
     }
@@ -60,7 +58,7 @@ public sealed partial class BackupJob : BlockJob
         {
             _bitmap = _options.Bitmap is { } name ? await BackupBitmap.TakeAsync(_image, name, _options.BitmapUpdate, ToString(), cancellationToken).ConfigureAwait(false) : null;
             using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
-            NewestImage.Require(_disk, _image);
+            NewestImage.Require(Disk, _image);
             ThrowIfOtherLength();
             await InsertFilterAsync(change, await FindUnsavedAsync(cancellationToken).ConfigureAwait(false)).ConfigureAwait(false);
         }

@@ -13,7 +13,9 @@ public abstract partial class BlockJob
     private Exception? _cancelled;              // guarded by _gate; set when it has ended because somebody cancelled it
     private bool _isStarted;                    // guarded by _gate; or cancelled before
     private bool _isFinalizing;                 // guarded by _gate; nothing cancels it any more
-    private bool _isSetUp;                      // of the transaction
+    private bool _isSetUp;                      // of the transaction; before _entered
+    private IReadOnlyList<RootNode> _roots = []; // of the transaction; told when the job is over
+    private readonly Completion _entered = new(); // it was set up, or refused
     private JobTransaction? _transaction;       // set before the job can be seen to run
 
     /// <summary>Whether the job waits for a word of its user before it is finalized.</summary>
@@ -41,7 +43,9 @@ public abstract partial class BlockJob
 
         try
         {
+            _roots = RootNode.Register(Disk, this);
             await SetUpAsync(cancellationToken).ConfigureAwait(false);
+            _isSetUp = true;
         }
         catch
         {
@@ -50,10 +54,24 @@ public abstract partial class BlockJob
                 SetState(JobState.Null);
             }
 
+            LeaveRoots();
             throw;
         }
+        finally
+        {
+            _entered.Complete();
+        }
+    }
 
-        _isSetUp = true;
+    /// <inheritdoc/>
+    async Task IGraphUser.EndAsync()
+    {
+        TryCancel(force: true);
+        await _entered.WaitAsync().ConfigureAwait(false);
+        if (_isSetUp)
+        {
+            await Completion.ConfigureAwait(false);
+        }
     }
 
     /// <summary>Sets the job to work.</summary>
@@ -64,7 +82,7 @@ public abstract partial class BlockJob
             Fail(refusal);
         }
 
-        _ = _environment.Work.StartAsync(RunAsync);
+        _ = Disk.Environment.Work.StartAsync(RunAsync);
     }
 
     /// <summary>Every member is done: the job goes on to be pending. False: it fails, or was cancelled.</summary>
@@ -132,6 +150,15 @@ public abstract partial class BlockJob
         Exception? last = _options.AutoDismiss && TryDismiss() ? TryRaise(new JobStateChanged(JobState.Null)) : null; // else a handler of the conclusion was quicker
         TellReady(isReady: false);
         _completion.SetResult(result with { Error = failure ?? _closingError ?? late ?? later ?? last });
+        LeaveRoots();
+    }
+
+    private void LeaveRoots()
+    {
+        foreach (RootNode root in _roots)
+        {
+            root.Forget(this);
+        }
     }
 
     private async Task RunAsync()

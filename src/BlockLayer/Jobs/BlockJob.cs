@@ -16,24 +16,23 @@ namespace BlockLayer.Jobs;
 /// <para>The lock guards the state and what users wish; events are raised and waiters woken after it is left.</para>
 /// </remarks>
 [SuppressMessage("Design", "CA1001", Justification = "The source is never disposed: a late Cancel may come, and it holds no timer.")]
-public abstract partial class BlockJob
+public abstract partial class BlockJob : IGraphUser
 {
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _cancellation = new();
     private readonly TaskCompletionSource<JobResult> _completion = new();
-    private readonly BlockEnvironment _environment;
     private readonly JobOptions _options;
     private readonly Func<bool> _isToPause;
     private long _current; // interlocked
 
-    private protected BlockJob(JobOptions options, BlockEnvironment environment)
+    private protected BlockJob(JobOptions options, BlockNode disk)
     {
         ArgumentException.ThrowIfNullOrEmpty(options.Id);
         ArgumentOutOfRangeException.ThrowIfNegative(options.BytesPerSecond);
         _options = options;
-        _environment = environment;
+        Disk = disk;
         _isToPause = () => IsToPause;
-        Limiter = new RateLimiter(environment.Time, options.BytesPerSecond);
+        Limiter = new RateLimiter(disk.Environment.Time, options.BytesPerSecond);
         Notified += options.Notify;
     }
 
@@ -53,6 +52,9 @@ public abstract partial class BlockJob
 
     /// <summary>The end of the job; never fails and is never cancelled. A job that was not started, nor cancelled, has no end.</summary>
     public Task<JobResult> Completion => _completion.Task;
+
+    /// <summary>What the job was made for: a disk's root, its newest image, or a filter between them.</summary>
+    private protected BlockNode Disk { get; }
 
     /// <summary>Bytes to deal with.</summary>
     private protected abstract long End { get; }
@@ -146,6 +148,7 @@ public abstract partial class BlockJob
     /// <summary>Checks that the job can do its work, makes room for it in the graph, and sets it to work.</summary>
     /// <exception cref="BlockLayerException">It cannot, and why; nothing has changed, and the job is of no further use.</exception>
     /// <exception cref="InvalidOperationException">It was started before.</exception>
+    /// <exception cref="ObjectDisposedException">Its disk is closed.</exception>
     public async ValueTask StartAsync(CancellationToken cancellationToken = default)
         => await JobTransaction.StartAsync([this], cancellationToken).ConfigureAwait(false);
 

@@ -20,7 +20,6 @@ namespace BlockLayer.Jobs;
 public sealed partial class CommitJob : BlockJob
 {
     private readonly CommitOptions _options;
-    private readonly BlockNode _disk;
     private readonly BlockNode _active;
     private BlockNode _top = null!;    // from set-up on
     private BlockNode _base = null!;   // from set-up on
@@ -37,10 +36,9 @@ public sealed partial class CommitJob : BlockJob
     /// <param name="disk">The newest image, or a filter above it such as the root of a disk.</param>
     /// <param name="options">Which images, and how.</param>
     public CommitJob(BlockNode disk, CommitOptions options)
-        : base(options, disk.Environment)
+        : base(options, disk)
     {
         _options = options;
-        _disk = disk;
         _active = disk.SkipFilters();
     }
 
@@ -56,7 +54,7 @@ public sealed partial class CommitJob : BlockJob
     {
         (_top, _base) = FindTopAndBase();
         using GraphChange change = await GraphChange.BeginAsync(_base, cancellationToken).ConfigureAwait(false);
-        if (_disk.SkipFilters() != _active || FindTopAndBase() != (_top, _base))
+        if (Disk.SkipFilters() != _active || FindTopAndBase() != (_top, _base))
         {
             throw Refusal(BlockErrorKind.Conflict, _active, $"The backing chain of '{_active.NodeName}' was just changed by another job.");
         }

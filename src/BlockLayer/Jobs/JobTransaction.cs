@@ -10,6 +10,7 @@ namespace BlockLayer.Jobs;
 /// <remarks>
 /// <para>Finalizing has two rounds: first every job prepares, which may fail and changes nothing, then every job commits. Files of several disks do not change
 /// in one instant: should a commit fail, the jobs that committed stay so, the others are cancelled, and every disk's chain works.</para>
+/// <para>Closing the disk that one of them works on cancels all of them.</para>
 /// </remarks>
 public sealed class JobTransaction
 {
@@ -32,6 +33,7 @@ public sealed class JobTransaction
     /// </summary>
     /// <exception cref="Errors.BlockLayerException">One of them cannot, and why; nothing has changed, and none of them is of further use.</exception>
     /// <exception cref="InvalidOperationException">One was started before.</exception>
+    /// <exception cref="ObjectDisposedException">The disk of one is closed.</exception>
     public static async ValueTask<JobTransaction> StartAsync(IEnumerable<BlockJob> jobs, CancellationToken cancellationToken = default)
     {
         var transaction = new JobTransaction([.. jobs]);

@@ -19,7 +19,6 @@ namespace BlockLayer.Jobs;
 public sealed partial class RebaseJob : BlockJob
 {
     private readonly RebaseOptions _options;
-    private readonly BlockNode _disk;
     private readonly BlockNode _image;
     private BlockNode? _next;              // ours from set-up to the switch or clean-up
     private OldImage[] _before = [];       // the chain at the start
@@ -34,10 +33,9 @@ public sealed partial class RebaseJob : BlockJob
     /// <param name="disk">The image, or a filter above it such as the root of a disk.</param>
     /// <param name="options">The new backing file, and how.</param>
     public RebaseJob(BlockNode disk, RebaseOptions options)
-        : base(options, disk.Environment)
+        : base(options, disk)
     {
         _options = options;
-        _disk = disk;
         _image = disk.SkipFilters();
         _next = options.Backing;
     }
@@ -53,7 +51,7 @@ public sealed partial class RebaseJob : BlockJob
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
-        NewestImage.Require(_disk, _image);
+        NewestImage.Require(Disk, _image);
         ThrowIfUnfit();
         _before = [.. BackingChain.Images(_image).Select(static image => new OldImage(JobFiles.NameOf(image), FileOf(image)))];
         _claim = ChainClaim.Take(_image, BackingChain.Images(_image).Last(), ToString());

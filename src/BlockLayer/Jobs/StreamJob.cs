@@ -24,7 +24,6 @@ namespace BlockLayer.Jobs;
 public sealed partial class StreamJob : BlockJob
 {
     private readonly StreamOptions _options;
-    private readonly BlockNode _disk;
     private BlockNode _image;
     private BlockNode _bottom;
     private BlockNode[] _before = []; // the chain at the start
@@ -42,11 +41,10 @@ public sealed partial class StreamJob : BlockJob
     /// <param name="disk">The disk's newest image, or a filter above it such as the root of a disk.</param>
     /// <param name="options">How; null: the whole chain, as fast as possible.</param>
     public StreamJob(BlockNode disk, StreamOptions? options = null)
-        : base(options ??= new StreamOptions(), disk.Environment)
+        : base(options ??= new StreamOptions(), disk)
     {
         _options = options;
         _cursor = options.Cursor ?? 0;
-        _disk = disk;
         _image = disk.SkipFilters();
         _bottom = _image;
     }
@@ -97,7 +95,7 @@ public sealed partial class StreamJob : BlockJob
         _before = [.. BackingChain.Images(_image)];
         try
         {
-            if (_image != _disk.SkipFilters())
+            if (_image != Disk.SkipFilters())
             {
                 _writable = await NodeReopen.MakeWritableAsync(change, _image, cancellationToken).ConfigureAwait(false);
             }
@@ -171,7 +169,7 @@ public sealed partial class StreamJob : BlockJob
             throw new ArgumentException($"{nameof(StreamOptions.Top)} and {nameof(StreamOptions.TopName)} are given; only one can be.");
         }
 
-        BlockNode newest = _disk.SkipFilters();
+        BlockNode newest = Disk.SkipFilters();
         BlockNode top = _options.TopName is { } name ? BackingChain.FindByPath(newest, name) : _options.Top?.SkipFilters() ?? newest;
         return top == newest || BackingChain.IsBelow(newest, top)
             ? top

@@ -3,6 +3,7 @@ using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
 using BlockLayer.Primitives;
+using BlockLayer.Storage;
 
 namespace BlockLayer.Tests.Jobs;
 
@@ -13,7 +14,12 @@ internal sealed class ScriptedJob : BlockJob
     private bool _endsWell; // told to complete, or cancelled softly while ready
 
     internal ScriptedJob(string id, BlockEnvironment environment, ScriptedJobOptions? options = null)
-        : base((options ??= new ScriptedJobOptions()) with { Id = id }, environment)
+        : this(id, new StorageNode(new NullStorage(length: 0), environment), options)
+    {
+    }
+
+    internal ScriptedJob(string id, BlockNode disk, ScriptedJobOptions? options = null)
+        : base((options ??= new ScriptedJobOptions()) with { Id = id }, disk)
     {
         Options = options;
         Notified += (_, what) => Events.Add(what);

@@ -25,7 +25,6 @@ namespace BlockLayer.Jobs;
 public abstract partial class LiveCopyJob : BlockJob
 {
     private readonly LiveCopyOptions _options;
-    private readonly BlockNode _disk;
     private LiveCopyNode? _node;      // from set-up to the switch or clean-up
     private IReadOnlyList<string> _files = []; // from set-up on; the disk's, before the job
     private int _copyMode;            // volatile; MirrorCopyMode
@@ -39,10 +38,9 @@ public abstract partial class LiveCopyJob : BlockJob
     private long _left;               // volatile; bytes that were still lacking when the filter was taken out
 
     private protected LiveCopyJob(BlockNode disk, LiveCopyOptions options)
-        : base(options, disk.Environment)
+        : base(options, disk)
     {
         _options = options;
-        _disk = disk;
         _copyMode = (int)options.CopyMode;
         Image = disk.SkipFilters();
     }
@@ -122,7 +120,7 @@ public abstract partial class LiveCopyJob : BlockJob
     }
 
     /// <summary>Makes sure, under the change that sets the job up, that the source is still the disk's newest image.</summary>
-    private protected void ThrowIfOvertaken() => NewestImage.Require(_disk, Image);
+    private protected void ThrowIfOvertaken() => NewestImage.Require(Disk, Image);
 
     /// <summary>The filters of the image that go with it when the disk is changed over: those that fill it. What stands above them stays.</summary>
     private protected static BlockNode TopOf(BlockNode image)

@@ -157,7 +157,7 @@ public class JobMisuseTests
                         closing = disk.DisposeAsync().AsTask();
                     }
                 };
-                await disk.StartAsync(job, CancellationToken.None);
+                await job.StartAsync();
                 JobResult result = await bench.EndAsync(job);
                 await closing;
                 Assert.NotEqual(JobOutcome.Failed, result.Outcome);
@@ -174,7 +174,8 @@ public class JobMisuseTests
         var bench = new JobBench();
         bench.Run(async disk =>
         {
-            BlockJob job = await disk.StartAsync(await bench.NewAsync(disk, kind), CancellationToken.None);
+            BlockJob job = await bench.NewAsync(disk, kind);
+            await job.StartAsync();
             await bench.Machine.PassAsync(TimeSpan.FromSeconds(10));
             Assert.Equal(JobState.Ready, job.State);
             await disk.DisposeAsync();
