@@ -20,6 +20,48 @@ internal static class ModelContent
         Assert.True(difference == model.Length, $"differs from the model at byte {difference} {when}");
     }
 
+    /// <summary>Changes node and model alike: 120 random writes, zeroes, discards, flushes and resizes by sectors, small ones and some over several clusters.</summary>
+    /// <param name="node">Holds what the model says.</param>
+    /// <param name="model">The model; a changed one is returned.</param>
+    /// <param name="seed">Decides what is done.</param>
+    /// <param name="mayShrink">Whether the disk becomes shorter too.</param>
+    internal static async Task<byte[]> ChangeRandomlyAsync(BlockNode node, byte[] model, int seed, bool mayShrink)
+    {
+        await AssertReadsAsync(node, model, "before it is changed");
+        model = [.. model];
+        var random = new Random(seed);
+        for (int i = 1; i <= 120; i++)
+        {
+            int offset = random.Next(model.Length);
+            int length = random.Next(1, Math.Min(i % 3 == 0 ? 150_000 : 5000, model.Length - offset) + 1);
+            switch (random.Next(7))
+            {
+                case 0:
+                    await node.WriteZeroesAsync(offset, length, random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
+                    model.AsSpan(offset, length).Clear();
+                    break;
+                case 1:
+                    await node.DiscardAsync(offset, length);
+                    await TakeOverDiscardAsync(node, model, offset, length);
+                    break;
+                case 2:
+                    int sectors = mayShrink && random.Next(2) == 0 ? -random.Next(1, 200) : random.Next(1, 300);
+                    Array.Resize(ref model, model.Length + (512 * sectors));
+                    await node.ResizeAsync(model.Length, new ResizeOptions { AllowShrink = mayShrink });
+                    break;
+                case 3:
+                    await node.FlushAsync();
+                    break;
+                default:
+                    Pattern.Fill(model.AsSpan(offset, length), offset, writer: i);
+                    await node.WriteAsync(offset, model.AsMemory(offset, length));
+                    break;
+            }
+        }
+
+        return model;
+    }
+
     /// <summary>After a discard each byte is as before or zero; the model takes over which.</summary>
     internal static async Task TakeOverDiscardAsync(BlockNode node, byte[] model, int offset, int length)
     {

@@ -86,38 +86,10 @@ public sealed class DataFileInteropTests : IDisposable
         Assert.All(ours, run => Assert.Equal(Path.GetFullPath(Data), Path.GetFullPath(run.Path!)));
     }
 
-    private async ValueTask<byte[]> WriteRandomlyAsync(byte[] start, int seed)
+    private async ValueTask<byte[]> WriteRandomlyAsync(byte[] model, int seed)
     {
-        byte[] model = [.. start];
-        var random = new Random(seed);
         await using BlockNode node = await OpenAsync();
-        for (int i = 1; i <= 100; i++)
-        {
-            int offset = random.Next(model.Length);
-            int length = random.Next(1, Math.Min(i % 3 == 0 ? 150_000 : 5000, model.Length - offset) + 1);
-            switch (random.Next(6))
-            {
-                case 0:
-                    await node.WriteZeroesAsync(offset, length, random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
-                    model.AsSpan(offset, length).Clear();
-                    break;
-                case 1:
-                    await node.DiscardAsync(offset, length);
-                    await node.ReadAsync(offset, model.AsMemory(offset, length));
-                    break;
-                case 2:
-                    int length512 = random.Next(2) == 0 ? model.Length + (512 * random.Next(1, 300)) : model.Length - (512 * random.Next(1, 200));
-                    Array.Resize(ref model, length512);
-                    await node.ResizeAsync(model.Length, new ResizeOptions { AllowShrink = true });
-                    break;
-                default:
-                    Pattern.Fill(model.AsSpan(offset, length), offset, writer: i);
-                    await node.WriteAsync(offset, model.AsMemory(offset, length));
-                    break;
-            }
-        }
-
-        return model;
+        return await ModelContent.ChangeRandomlyAsync(node, model, seed, mayShrink: true);
     }
 
     private ValueTask<BlockNode> OpenAsync()

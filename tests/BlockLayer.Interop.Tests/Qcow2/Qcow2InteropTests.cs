@@ -203,38 +203,8 @@ public sealed class Qcow2InteropTests
 
     private static async ValueTask<byte[]> WriteRandomlyAsync(string path, byte[] model, int seed)
     {
-        var random = new Random(seed);
         await using BlockNode node = await OpenAsync(path);
-        Assert.Equal(model.Length, node.Length);
-        for (int i = 1; i <= 120; i++)
-        {
-            int offset = random.Next(model.Length);
-            int length = random.Next(1, Math.Min(i % 3 == 0 ? 150_000 : 5000, model.Length - offset) + 1);
-            switch (random.Next(6))
-            {
-                case 0:
-                    await node.WriteZeroesAsync(offset, length, random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
-                    model.AsSpan(offset, length).Clear();
-                    break;
-                case 1:
-                    await node.DiscardAsync(offset, length);
-                    await node.ReadAsync(offset, model.AsMemory(offset, length));
-                    break;
-                case 2:
-                    Array.Resize(ref model, model.Length + (512 * random.Next(1, 300)));
-                    await node.ResizeAsync(model.Length);
-                    break;
-                case 3:
-                    await node.FlushAsync();
-                    break;
-                default:
-                    Pattern.Fill(model.AsSpan(offset, length), offset, writer: i);
-                    await node.WriteAsync(offset, model.AsMemory(offset, length));
-                    break;
-            }
-        }
-
-        return model;
+        return await ModelContent.ChangeRandomlyAsync(node, model, seed, mayShrink: false);
     }
 
     private static async ValueTask<BlockNode> OpenAsync(string path)
