@@ -125,6 +125,25 @@ public abstract partial class BlockNode
         throw Error(BlockErrorKind.Conflict, $"'{NodeName}' was closed before it was its turn: its disk goes on with another image.");
     }
 
+    /// <summary>As <see cref="BeginChangeAsync"/>, for what would pull the ground from under a job that works with the image.</summary>
+    /// <param name="what">What could be done if nothing were in the way; completes "..., ... when the job is over".</param>
+    /// <param name="cancellationToken">Honoured while it waits for another change.</param>
+    /// <exception cref="BlockLayerException">Conflict: a job works with the image, or the last owner let it go.</exception>
+    private protected async ValueTask<GraphChange> BeginUnclaimedChangeAsync(string what, CancellationToken cancellationToken)
+    {
+        GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
+        lock (Environment.TopologyLock)
+        {
+            if (Claims.Count == 0)
+            {
+                return change;
+            }
+        }
+
+        change.Dispose();
+        throw Error(BlockErrorKind.Conflict, $"A job works with '{NodeName}'; {what} when the job is over.");
+    }
+
     /// <summary>Closes the door once more; requests from outside wait until every closing is undone.</summary>
     internal void CloseDoor()
     {

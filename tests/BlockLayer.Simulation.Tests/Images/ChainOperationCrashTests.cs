@@ -38,6 +38,8 @@ public sealed class ChainOperationCrashTests
     [InlineData("qcow2", "cluster_size=16384,compat=0.10", "middle", "/vm/middle")]
     [InlineData("qcow2", "cluster_size=16384,extended_l2=on", "middle", "/vm/middle")]
     [InlineData("qed", "cluster_size=4096,table_size=2", "middle", "/vm/middle")]
+    [InlineData("add-cow", "cluster_size=4096,image_file=data", "middle", "/vm/middle")]
+    [InlineData("add-cow", "cluster_size=4096,image_file=data", "base", "/vm/base")]
     public async Task After_any_crash_of_a_commit_the_image_shows_the_same_and_another_run_finishes_it(string format, string options, string standsOn, string basis)
     {
         var storage = new SimulatedStorageProvider();
@@ -47,12 +49,14 @@ public sealed class ChainOperationCrashTests
     }
 
     // The order that the tests above are about: without it they would fail.
-    [Fact]
-    public async Task A_base_that_lies_about_its_flushes_is_noticed_when_the_image_is_emptied()
+    [Theory]
+    [InlineData("qcow2", "cluster_size=4096")]
+    [InlineData("add-cow", "cluster_size=4096,image_file=data")]
+    public async Task A_base_that_lies_about_its_flushes_is_noticed_when_the_image_is_emptied(string format, string options)
     {
         var storage = new SimulatedStorageProvider();
         CrashCheckException lost = await Assert.ThrowsAsync<CrashCheckException>(
-            () => ExploreAsync(storage, "qcow2", "cluster_size=4096", Commit("base", "/vm/base"), lying: "/vm/base"));
+            () => ExploreAsync(storage, format, options, Commit("base", "/vm/base"), lying: "/vm/base"));
         Assert.Contains("'/vm/top' differs", lost.ToString(), StringComparison.Ordinal);
     }
 

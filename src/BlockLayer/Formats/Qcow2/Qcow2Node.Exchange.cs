@@ -10,28 +10,13 @@ internal sealed partial class Qcow2Node
     private const int MaxDiscardLength = 16 << 20; // bytes a request to the file system
 
     /// <summary>Drains the node for a change of its tables as a whole.</summary>
-    /// <param name="what">What could be done if nothing were in the way; completes "..., ... when the job is over".</param>
+    /// <param name="what">As for <see cref="BlockNode.BeginUnclaimedChangeAsync"/>.</param>
     /// <param name="cancellationToken">Honoured while it waits for another change.</param>
     /// <exception cref="BlockLayerException">ReadOnly; Conflict: a job works with the image.</exception>
-    private async ValueTask<GraphChange> BeginTableChangeAsync(string what, CancellationToken cancellationToken)
-    {
-        if (IsReadOnly)
-        {
-            throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' was opened read-only.");
-        }
-
-        GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
-        lock (Environment.TopologyLock)
-        {
-            if (Claims.Count == 0)
-            {
-                return change;
-            }
-        }
-
-        change.Dispose();
-        throw Error(BlockErrorKind.Conflict, $"A job works with '{NodeName}'; {what} when the job is over.");
-    }
+    private ValueTask<GraphChange> BeginTableChangeAsync(string what, CancellationToken cancellationToken)
+        => IsReadOnly
+            ? throw Error(BlockErrorKind.ReadOnly, $"'{NodeName}' was opened read-only.")
+            : BeginUnclaimedChangeAsync(what, cancellationToken);
 
     /// <summary>
     /// Builds the next state of the tables, makes it durable, and makes it the image's. The node is drained. What fails before the header is written changes

@@ -25,15 +25,7 @@ internal sealed partial class QedNode : IEmptiableImage
     public async ValueTask MakeEmptyAsync(CancellationToken cancellationToken)
     {
         ThrowIfCannotMakeEmpty();
-        using GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
-        lock (Environment.TopologyLock)
-        {
-            if (Claims.Count > 0)
-            {
-                throw Error(BlockErrorKind.Conflict, $"A job works with '{NodeName}'; it can be emptied when the job is over.");
-            }
-        }
-
+        using GraphChange change = await BeginUnclaimedChangeAsync("it can be emptied", cancellationToken).ConfigureAwait(false);
         await FlushCoreAsync(cancellationToken).ConfigureAwait(false);
         await _header.ClearAutoclearAsync().ConfigureAwait(false);
         long tableEnd = (long)Header.L1TableOffset + _geometry.TableLength;

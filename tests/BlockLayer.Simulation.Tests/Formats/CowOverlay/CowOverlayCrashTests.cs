@@ -116,6 +116,22 @@ public sealed class CowOverlayCrashTests
             node => node.WriteAsync(7 * Cluster, before.AsMemory(7 * Cluster, 2 * Cluster)));
     }
 
+    [Fact]
+    public async Task An_emptied_overlay_shows_its_base_at_every_moment()
+    {
+        (CrashRecorder recorder, long states) = await CheckEmptyingAsync();
+        CrashTable.Print("add-cow: empty over a base that has the same", recorder, states, "shows the same; told: holds nothing");
+        Assert.InRange(states, 50, 100_000);
+    }
+
+    // Room given back under a bit that the disk still has would read as zeroes.
+    [Fact]
+    public async Task Bits_that_were_not_cleared_durably_are_noticed_when_the_room_is_given_back()
+    {
+        var lie = new FaultRule { Operations = StorageOperations.Flush, Path = CowOverlayWorld.Top, Effect = FaultEffect.Lie };
+        await Assert.ThrowsAsync<CrashCheckException>(() => CheckEmptyingAsync(lie));
+    }
+
     // Nothing was flushed before: finishing sees to it itself, before the header says so.
     [Fact]
     public async Task An_overlay_that_is_finished_by_its_guest_is_whole_or_still_an_overlay()
@@ -244,6 +260,37 @@ public sealed class CowOverlayCrashTests
             s_states);
         CrashTable.Print(operation, recorder, states, "old or new length");
         Assert.InRange(states, 15, 100_000);
+    }
+
+    // The overlay holds what its base shows, as after a commit.
+    private static async Task<(CrashRecorder Recorder, long States)> CheckEmptyingAsync(params FaultRule[] faults)
+    {
+        SimulatedStorageProvider storage = await PrepareAsync(new SimulatedStorageProvider());
+        await using (CowOverlayNode full = await WorldOf(storage).OpenAsync())
+        {
+            await CopyAsync(full, 0);
+            await CopyAsync(full, 1);
+        }
+
+        Array.ForEach(faults, storage.Faults.Add);
+        bool told = false;
+        using var recorder = new CrashRecorder(storage, points: CapturePoints.EveryOperation) { Observe = () => told };
+        await using CowOverlayNode node = await WorldOf(storage).OpenAsync();
+        await node.MakeEmptyAsync(CancellationToken.None);
+        told = true;
+        recorder.Capture("success was told");
+        return (recorder, await CrashCheck.RunAsync(recorder, CheckEmptiedAsync, s_states));
+    }
+
+    private static async Task CheckEmptiedAsync(CrashState state, SimulatedStorageProvider storage)
+    {
+        byte[] byTheBook = new AddCowByTheBook(
+            storage.ReadFile(CowOverlayWorld.Top), storage.ReadFile(CowOverlayWorld.Image), storage.ReadFile(CowOverlayWorld.Base)).ReadAll();
+        Assert.Equal(Length, byTheBook.AsSpan().CommonPrefixLength(Initial()));
+        Assert.Equal(Length, (await WorldOf(storage).ReadDiskAsync()).AsSpan().CommonPrefixLength(Initial()));
+        await using CowOverlayNode node = await WorldOf(storage).OpenAsync(NodeAccess.ReadOnly);
+        BlockStatus status = await node.GetStatusAsync(0, Length, StatusDepth.Node);
+        Assert.True(!(bool)state.Image.Observation! || status is { IsAllocated: false, Length: Length }, "success was told, and the overlay holds something");
     }
 
     private static async Task<(CrashRecorder Recorder, long States)> CheckPullAsync(ulong seed)

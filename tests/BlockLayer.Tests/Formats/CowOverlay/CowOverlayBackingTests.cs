@@ -101,6 +101,47 @@ public sealed class CowOverlayBackingTests
     }
 
     [Fact]
+    public async Task A_committed_overlay_is_empty_for_every_program_and_takes_no_room()
+    {
+        await CreateAsync();
+        await using (CowOverlayNode node = await _world.OpenAsync())
+        {
+            ImageCommitResult result = await ImageCommitter.CommitAsync(node);
+            Assert.True(result is { EmptiesImage: true, CopiedBytes: > 0 });
+            Assert.True((await node.GetStatusAsync(0, Length, StatusDepth.Node)) is { IsAllocated: false, Length: Length });
+            Assert.Equal(0, (await ImageCommitter.CommitAsync(node)).CopiedBytes);
+        }
+
+        Assert.Equal(_content, await _world.ReadFileAsync(CowOverlayWorld.Base));
+        byte[] image = await _world.ReadFileAsync(CowOverlayWorld.Image);
+        Assert.Equal((Length, -1), (image.Length, image.AsSpan().IndexOfAnyExcept((byte)0)));
+        var peer = new AddCowByTheBook(await _world.ReadFileAsync(CowOverlayWorld.Top), image, _content);
+        Assert.Equal(_content, peer.ReadAll());
+
+        // It goes on as an overlay of what the base holds now.
+        await using CowOverlayNode again = await _world.OpenAsync();
+        Assert.True(again.Record is { IsClean: true, Base.Length: Length });
+        Assert.True((await again.CheckAsync(progress: null, CancellationToken.None)).IsClean);
+        await again.WriteAsync(5000, Pattern.Of(5000, 700, writer: 6));
+        Pattern.Fill(_content.AsSpan(5000, 700), 5000, writer: 6);
+        byte[] shown = new byte[Length];
+        await again.ReadAsync(0, shown);
+        Assert.Equal(_content, shown);
+    }
+
+    [Fact]
+    public async Task An_overlay_that_is_the_disk_cannot_be_emptied()
+    {
+        await CreateAsync();
+        await PullAsync(new StreamOptions());
+        await using CowOverlayNode node = await _world.OpenAsync();
+        BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(async () => await node.MakeEmptyAsync(CancellationToken.None));
+        Assert.Equal(
+            (BlockErrorKind.Unsupported, "All of '/vm/top.cow' is in its image file 'top.img', which is the disk: it cannot be emptied."), (refusal.Kind, refusal.Message));
+        Assert.Equal(_content, await _world.ReadFileAsync(CowOverlayWorld.Image));
+    }
+
+    [Fact]
     public async Task A_format_that_keeps_its_data_in_itself_cannot_be_finished()
     {
         await new ImageCreator(BuiltInFormats.All, _world.Environment).CreateAsync("/vm/q", new NewImage { Format = "qed", Length = 65536 }, OpenPolicy.Default);

@@ -93,7 +93,12 @@ internal sealed class BuiltChain
 
     private async Task CreateAsync(ChainLayer layer, BackingReference? backing, byte[] content)
     {
-        string[] options = layer.Format.Split(':').Skip(1).SelectMany(static list => list.Split(',')).ToArray();
+        List<string> options = [.. layer.Format.Split(':').Skip(1).SelectMany(static list => list.Split(','))];
+        if (FormatOf(layer) == "add-cow")
+        {
+            options.Add($"image_file={NameOf(Layers.Count - 1)}.img");
+        }
+
         var image = new NewImage
         {
             Format = FormatOf(layer),

@@ -16,6 +16,7 @@ internal sealed record ChainLayer(string Format, int Sectors, ImmutableArray<Lay
     [
         "qcow2:cluster_size=4096", "qcow2:cluster_size=512", "qcow2:cluster_size=65536", "qcow2:cluster_size=4096,compat=0.10",
         "qcow2:cluster_size=16384,extended_l2=on", "qed:cluster_size=4096,table_size=2", "qed:cluster_size=16384,table_size=2",
+        "add-cow:cluster_size=4096", "add-cow:cluster_size=16384",
     ];
 
     /// <summary>Images that can stand above others, and are of different lengths.</summary>
@@ -30,7 +31,16 @@ internal sealed record ChainLayer(string Format, int Sectors, ImmutableArray<Lay
         => from bottom in Bottom
            from count in Gen.Choose(1, most - 1)
            from overlays in Gen.ListOf(Overlay, count)
-           select (ImmutableArray<ChainLayer>)[bottom, .. overlays];
+           let chain = (ImmutableArray<ChainLayer>)[bottom, .. overlays]
+           where CanStandOnEachOther(chain)
+           select chain;
+
+    /// <summary>Whether each of these images could stand on any other: a QED header has no word for add-cow.</summary>
+    internal static bool CanStandOnEachOther(IEnumerable<ChainLayer> layers)
+    {
+        string[] formats = [.. layers.Select(BuiltChain.FormatOf)];
+        return !formats.Contains("qed") || !formats.Contains("add-cow");
+    }
 
     /// <summary>The chain with one write less, or with one overlay less.</summary>
     internal static IEnumerable<ImmutableArray<ChainLayer>> Shrink(ImmutableArray<ChainLayer> chain)

@@ -120,6 +120,16 @@ internal sealed class AllocationBitmap
         }
     }
 
+    /// <summary>Clears all bits. The node is drained.</summary>
+    internal void Clear()
+    {
+        lock (Gate)
+        {
+            _dirty.UnionWith(Enumerable.Range(0, _pages.Length).Where(page => _pages[page] is not null));
+            Array.Clear(_pages);
+        }
+    }
+
     /// <summary>Takes over a page as the file has it. Bits past the end of the disk are ignored, as the specification wants; tells how many were set.</summary>
     internal long Load(int page, ReadOnlySpan<byte> bytes)
     {
