@@ -1,8 +1,8 @@
 namespace BlockLayer.Errors;
 
 /// <summary>
-/// An image refers to another file, and the open policy does not allow it to be opened, or a format is not known and the policy does not allow to guess
-/// it. Nothing was read of that file.
+/// The open policy does not allow to open a file that an image refers to, or to guess a format that is not known, and nothing was read of that file; or it
+/// does not allow a disk as long as the image's.
 /// </summary>
 public sealed class OpenDeniedException : BlockLayerException
 {

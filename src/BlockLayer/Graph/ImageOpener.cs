@@ -25,7 +25,9 @@ public sealed class ImageOpener
     /// <param name="cancellationToken">Honoured between the images of the chain.</param>
     /// <returns>The top image, owned by the caller.</returns>
     /// <exception cref="ArgumentException">Writing without the image's locks, or to a snapshot; options that the format does not take.</exception>
-    /// <exception cref="OpenDeniedException">An image refers to a file that the policy does not allow, or a format would have to be guessed; nothing was read of that file.</exception>
+    /// <exception cref="OpenDeniedException">
+    /// An image refers to a file that the policy does not allow, or a format would have to be guessed, and nothing was read of that file; or the disk is too long.
+    /// </exception>
     /// <exception cref="BlockLayerException">
     /// NotFound, Denied, Conflict (locked by somebody else), InvalidFormat (a loop, an unknown format, a bad header), Corrupt, Unsupported, Io.
     /// </exception>
@@ -52,6 +54,7 @@ public sealed class ImageOpener
         BlockNode top = await OpenOneAsync(path, options.Format, guess, topFile, options, resolver, cancellationToken).ConfigureAwait(false);
         try
         {
+            ThrowIfTooLong(top, path, options.Policy);
             BlockNode image = top;
             while (options.Backing == BackingMode.Open && image.BackingReference is { } reference)
             {
@@ -93,6 +96,17 @@ public sealed class ImageOpener
         {
             await top.DisposeAsync().ConfigureAwait(false);
             throw;
+        }
+    }
+
+    private static void ThrowIfTooLong(BlockNode top, string path, OpenPolicy policy)
+    {
+        if (top.Length > policy.MaxLength)
+        {
+            throw new OpenDeniedException(
+                policy.Name,
+                path,
+                $"'{path}' is a disk of {ByteSize.Format(top.Length)}; the policy {policy.Name} opens disks of up to {ByteSize.Format(policy.MaxLength.Value)} (MaxLength).") { Path = path };
         }
     }
 

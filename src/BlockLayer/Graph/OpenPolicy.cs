@@ -2,7 +2,7 @@ namespace BlockLayer.Graph;
 
 /// <summary>
 /// Which other files an image may cause to be opened. Names inside images are written by whoever made the image: without a policy, opening an upload
-/// is letting a stranger choose a file to read.
+/// is letting a stranger choose a file to read, and, if it is then copied, how much room the copy takes.
 /// </summary>
 public sealed record OpenPolicy
 {
@@ -11,7 +11,10 @@ public sealed record OpenPolicy
     /// </summary>
     public static OpenPolicy Default { get; } = new() { Name = "Default" };
 
-    /// <summary>Nothing but the named file itself: an image that records a backing file is refused, unless it is opened without (<see cref="BackingMode.Ignore"/>).</summary>
+    /// <summary>
+    /// Nothing but the named file itself: an image that records a backing file is refused, unless it is opened without (<see cref="BackingMode.Ignore"/>). Add a
+    /// <see cref="MaxLength"/> where the disk is copied: a file of a few KiB can be a disk of terabytes that are not zeroes.
+    /// </summary>
     public static OpenPolicy Untrusted { get; } = new() { Name = "Untrusted", References = ReferencePolicy.Refuse };
 
     /// <summary>
@@ -39,4 +42,7 @@ public sealed record OpenPolicy
 
     /// <summary>The longest chain that is opened, in images.</summary>
     public int MaxChainLength { get; init; } = 256;
+
+    /// <summary>The longest disk that is opened, in bytes as its guest sees them; null sets no limit. It is the top image that counts: what is below it shows no further.</summary>
+    public long? MaxLength { get; init; }
 }

@@ -83,6 +83,14 @@ public sealed class KnownAttackTests : IDisposable
         Assert.InRange(bomb.Length, 0, length / 100);
         await host.PutAsync(Image, bomb);
         Assert.Equal(length, (await host.InspectAsync(Image)).VirtualSize); // before anything is opened
+        await using (BlockNode allowed = await host.OpenAsync(Image, "qcow2", OpenPolicy.Untrusted with { MaxLength = length }))
+        {
+            Assert.Equal(length, allowed.Length);
+        }
+
+        OpenDeniedException tooLong = await Assert.ThrowsAsync<OpenDeniedException>(
+            async () => await host.OpenAsync(Image, "qcow2", OpenPolicy.Untrusted with { MaxLength = length / 2 }));
+        Assert.Equal($"'{Image}' is a disk of 64 MiB; the policy Untrusted opens disks of up to 32 MiB (MaxLength).", tooLong.Message);
         await using BlockNode source = await host.OpenAsync(Image, "qcow2");
         var writer = new ImageWriter(BuiltInFormats.All, host.Environment, OpenPolicy.Default);
         BlockLayerException full = await Assert.ThrowsAnyAsync<BlockLayerException>(
