@@ -11,8 +11,8 @@ public sealed record LibvirtHostOptions
     public DiskOptions Disks { get; init; } = new();
 
     /// <summary>
-    /// The folder in which the snapshots of domains are remembered, one file a domain; it exists. With it, a start finishes or takes back what a crash has left of a deletion, and opens
-    /// the images that the disks really went on with. Null: nothing is remembered, and snapshots of domains cannot be made.
+    /// The folder in which the snapshots of domains are remembered, one file a domain; it exists. With it, a start finishes or takes back what a crash has left of a snapshot's creation or
+    /// deletion, and opens the images that the disks really went on with. Null: nothing is remembered, and snapshots of domains cannot be made.
     /// </summary>
     public string? SnapshotFolder { get; init; }
 

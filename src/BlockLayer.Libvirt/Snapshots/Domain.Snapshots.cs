@@ -12,6 +12,24 @@ public sealed partial class Domain
     /// <summary>True from the moment that somebody wants the domain to stop.</summary>
     internal bool IsStopping => _isStopping;
 
+    /// <summary>The images that its disks use, and those that its definitions lead to.</summary>
+    internal IReadOnlyList<string> NamedPaths
+    {
+        get
+        {
+            DomainDefinition[] definitions;
+            IReadOnlyList<DomainDisk> disks;
+            lock (_gate)
+            {
+                (definitions, disks) = ([_definition, _running], _disks);
+            }
+
+            IEnumerable<DiskDefinition> defined = definitions.SelectMany(static definition => definition.Disks);
+            IEnumerable<DiskSource?> sources = defined.SelectMany(static disk => disk.Declared.Select(static layer => layer.Source).Append(disk.Source));
+            return [.. sources.OfType<DiskSource>().Select(static source => source.Path), .. disks.SelectMany(static disk => disk.Chain).Select(static element => element.Path)];
+        }
+    }
+
     /// <summary>What is remembered of the domain's snapshots.</summary>
     /// <exception cref="LibvirtException">ConfigUnsupported: the host remembers none; InvalidDomainSnapshot: the file is damaged.</exception>
     /// <exception cref="Errors.BlockLayerException">The file cannot be read.</exception>
@@ -86,7 +104,7 @@ public sealed partial class Domain
         return failures;
     }
 
-    // Before disks are opened: ends what a crash has left of a deletion, and finds out which images are active. The caller holds the lifecycle lock, and the domain does not run.
+    // Before disks are opened: ends what a crash has left of a creation or deletion, and finds out which images are active. The caller holds the lifecycle lock, and the domain does not run.
     private async ValueTask<DomainDefinition> SettleSnapshotsAsync(CancellationToken cancellationToken)
     {
         DomainDefinition definition;

@@ -23,8 +23,8 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
     private DiskOptions Options => domain.Host.Options.Disks;
 
     /// <summary>
-    /// Makes a snapshot: all disks that take part go on with new files from one moment on, or none does. It is remembered while the guests are held back at that moment: a crash
-    /// before leaves the disks as they were, with new files beside them that are of no use.
+    /// Makes a snapshot: all disks that take part go on with new files from one moment on, or none does. It is remembered while the guests are held back at that moment: after a crash
+    /// before it, the disks are as they were, and the next start removes the new files.
     /// </summary>
     /// <exception cref="LibvirtException">As for <see cref="SnapshotPlan.Make"/>; OperationInvalid: the name is taken, or a deletion has not ended.</exception>
     /// <exception cref="BlockLayerException">A new file cannot be made or used; the disks are as they were.</exception>
@@ -32,9 +32,8 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
         async (disks, token) =>
         {
             RequireNoDeletion();
-            bool isRemembered = (flags & SnapshotCreateFlags.NoMetadata) == 0;
             SnapshotRecord record = SnapshotPlan.Make(definition, flags, domain, disks, store.Tree.CurrentName);
-            if (isRemembered && store.Tree.TryFind(record.Name) is not null)
+            if ((flags & SnapshotCreateFlags.NoMetadata) == 0 && store.Tree.TryFind(record.Name) is not null)
             {
                 throw Invalid($"There is a snapshot '{record.Name}' already.");
             }
@@ -44,10 +43,7 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
                 disk.ThrowIfOccupied();
             }
 
-            await DiskSnapshot.TakeAsync(
-                record.Disks.Select(disk => OverlayOf(disks.First(open => open.Target == disk.Target), disk, flags)),
-                still => isRemembered ? store.AddAsync(record, still) : store.FollowAsync(record, still),
-                token).ConfigureAwait(false);
+            await new SnapshotCreator(domain, store).CreateAsync(disks, record, flags, token).ConfigureAwait(false);
             return record;
         },
         cancellationToken);
@@ -78,7 +74,7 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
 
                 foreach (string path in await DeletionPlan.FindLeafFilesAsync(domain, disks, store.Tree, record, token).ConfigureAwait(false))
                 {
-                    await deleter.RemoveAsync(path, CancellationToken.None).ConfigureAwait(false);
+                    await FileRemoval.RemoveAsync(Options.Environment.Files, path, CancellationToken.None).ConfigureAwait(false);
                 }
 
                 await store.ForgetAsync(name, CancellationToken.None).ConfigureAwait(false);
@@ -108,12 +104,13 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
     }
 
     /// <summary>
-    /// What a start begins with: a deletion that a crash interrupted is taken back if no disk can have switched, else finished. The domain does not run, and its
+    /// What a start begins with: a creation that a crash interrupted is undone; a deletion is taken back if no disk can have switched, else finished. The domain does not run, and its
     /// lifecycle lock is held.
     /// </summary>
     internal async ValueTask RecoverAsync(CancellationToken cancellationToken)
     {
         using AsyncLock.Releaser turn = await _turn.EnterAsync(cancellationToken).ConfigureAwait(false);
+        await new SnapshotCreator(domain, store).UndoAsync(cancellationToken).ConfigureAwait(false);
         if (store.Deletion is not { } deletion)
         {
             return;
@@ -185,6 +182,7 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
             SetWork(ended);
             try
             {
+                await new SnapshotCreator(domain, store).UndoAsync(ended.Token).ConfigureAwait(false); // of one that failed, and could not be undone then
                 return await work(disks, ended.Token).ConfigureAwait(false);
             }
             finally
@@ -201,18 +199,6 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
             _work = work;
         }
     }
-
-    private DiskOverlay OverlayOf(DomainDisk disk, SnapshotDiskRecord record, SnapshotCreateFlags flags) => new(
-        disk.Open!,
-        record.Overlay.Path,
-        new OverlayOptions
-        {
-            Source = (flags & SnapshotCreateFlags.ReuseExternal) != 0 ? OverlaySource.Existing : OverlaySource.Create,
-            Format = record.OverlayFormat,
-            Policy = Options.Policy,
-            Secrets = Options.Secrets,
-            Formats = Options.Formats,
-        });
 
     private void RequireNoDeletion()
     {

@@ -20,7 +20,8 @@ public sealed class SnapshotApi
     /// <summary>Makes a snapshot (<c>virDomainSnapshotCreateXML</c>): every disk that takes part goes on with a new file from one moment on.</summary>
     /// <exception cref="LibvirtException">
     /// OperationDenied; InvalidArg, ArgumentUnsupported: the flags; XmlDetail, XmlError, ConfigUnsupported: what the description asks for; OperationInvalid: the name is taken, or
-    /// a deletion has not ended; BlockCopyActive, OperationUnsupported: a job runs on a disk; or a new file cannot be made or used. The disks are as they were.
+    /// a deletion has not ended; BlockCopyActive, OperationUnsupported: a job runs on a disk; or a new file cannot be made or used. The disks are as they were, and
+    /// what was made is removed; OperationFailed where that has to wait for the next snapshot, deletion or start.
     /// </exception>
     public async ValueTask<SnapshotRecord> CreateAsync(
         Domain domain, string xml, SnapshotCreateFlags flags = SnapshotCreateFlags.None, CancellationToken cancellationToken = default)

@@ -111,9 +111,9 @@ internal static class SnapshotPlan
                 throw Refused($"There is nothing at '{path}' for '{record.Target}' to use (REUSE_EXT).");
             }
 
-            if (!reuses && found is { Length: > 0, Kind: StorageFileKind.Regular })
+            if (!reuses && found is not null)
             {
-                throw Refused($"'{path}', the new file of '{record.Target}', exists already.");
+                throw Refused($"'{path}', the new file of '{record.Target}', exists already: remove it, or name another; an overlay of the disk that was made before is used with REUSE_EXT.");
             }
         }
     }

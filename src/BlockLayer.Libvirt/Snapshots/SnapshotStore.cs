@@ -7,7 +7,7 @@ using BlockLayer.Storage;
 namespace BlockLayer.Libvirt;
 
 /// <summary>
-/// The snapshots of one domain, kept in one file of a folder: what exists, which is current, which deletion has begun, and which images the disks go on with.
+/// The snapshots of one domain, kept in one file of a folder: what exists, which is current, which creation or deletion has begun, and which images the disks go on with.
 /// </summary>
 /// <remarks>
 /// Every change writes the whole file beside the old one, makes it durable, renames it over the old one and makes that durable. So a crash leaves the old state or the new, and a change is
@@ -35,6 +35,9 @@ public sealed class SnapshotStore
     /// <summary>The deletion that has begun and not ended; null for none. After a crash it has to be finished or taken back before anything else.</summary>
     public SnapshotDeletion? Deletion => _state.Deletion;
 
+    /// <summary>The creation that has begun, while no disk has switched; null for none. After a crash the files that it has made are of no use.</summary>
+    internal SnapshotCreation? Creation => _state.Creation;
+
     /// <summary>The images that disks go on with since they were last changed by a snapshot or its deletion; of a disk that never was, nothing is known.</summary>
     public IReadOnlyList<ActiveImage> Active => _state.Active;
 
@@ -54,20 +57,37 @@ public sealed class SnapshotStore
 
         var file = new WholeFile(files, $"{folder.TrimEnd('/')}/{domain}.snapshots.xml");
         byte[]? bytes = await file.ReadAsync(XmlLimits.MaxStoreCharacters, cancellationToken).ConfigureAwait(false);
-        return new SnapshotStore(file, domain, bytes is null ? new State(SnapshotTree.Empty, Deletion: null, Active: []) : Parse(bytes, file.Path, domain));
+        return new SnapshotStore(file, domain, bytes is null ? new State(SnapshotTree.Empty, Creation: null, Deletion: null, Active: []) : Parse(bytes, file.Path, domain));
     }
 
     /// <summary>Adds a snapshot that was made; it is current then, and the disks go on with its overlays.</summary>
     /// <exception cref="LibvirtException">OperationInvalid: its name is taken, its parent is not current, or a deletion has not ended.</exception>
     /// <exception cref="BlockLayerException">The file cannot be written.</exception>
     public ValueTask AddAsync(SnapshotRecord record, CancellationToken cancellationToken = default)
-        => ChangeAsync(state => RequireNoDeletion(state) with { Tree = state.Tree.Add(record), Active = ActiveImage.After(state.Active, record) }, cancellationToken);
+        => ChangeAsync(state => RequireNoDeletion(state) with { Tree = state.Tree.Add(record), Creation = null, Active = ActiveImage.After(state.Active, record) }, cancellationToken);
 
     /// <summary>Notes that the disks go on with the overlays of a snapshot which nobody is to remember.</summary>
     /// <exception cref="LibvirtException">OperationInvalid: a deletion has not ended.</exception>
     /// <exception cref="BlockLayerException">The file cannot be written.</exception>
     public ValueTask FollowAsync(SnapshotRecord record, CancellationToken cancellationToken = default)
-        => ChangeAsync(state => RequireNoDeletion(state) with { Active = ActiveImage.After(state.Active, record) }, cancellationToken);
+        => ChangeAsync(state => RequireNoDeletion(state) with { Creation = null, Active = ActiveImage.After(state.Active, record) }, cancellationToken);
+
+    /// <summary>Writes down that files are going to be made. None exists before this returns.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: a deletion or another creation has not ended.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    internal ValueTask BeginCreationAsync(SnapshotCreation creation, CancellationToken cancellationToken) => ChangeAsync(
+        state => RequireNoDeletion(state).Creation is { } begun
+            ? throw Invalid($"The files of the snapshot '{begun.Snapshot}', which was not made, are not removed yet.")
+            : state with { Creation = creation },
+        cancellationToken);
+
+    /// <summary>The creation was undone: its files are gone.</summary>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    internal ValueTask EndCreationAsync(CancellationToken cancellationToken) => ChangeAsync(static state => state with { Creation = null }, cancellationToken);
+
+    /// <summary>Makes the file say what the store does, durably, also after a change that failed.</summary>
+    /// <exception cref="BlockLayerException">The file cannot be written.</exception>
+    internal ValueTask RestateAsync(CancellationToken cancellationToken) => ChangeAsync(static state => state, cancellationToken);
 
     /// <summary>Makes another snapshot current, or none.</summary>
     /// <exception cref="LibvirtException">NoDomainSnapshot; OperationInvalid: a deletion has not ended.</exception>
@@ -172,9 +192,10 @@ public sealed class SnapshotStore
             }
 
             var tree = SnapshotTree.Of(root.Elements("domainsnapshot").Select(SnapshotRecord.Read), root.Text("current"));
+            SnapshotCreation? creation = root.Child("creation") is { } making ? SnapshotCreation.Read(making) : null;
             SnapshotDeletion? deletion = root.Child("deletion") is { } begun ? SnapshotDeletion.Read(begun) : null;
             return deletion is null || tree.TryFind(deletion.Snapshot) is not null
-                ? new State(tree, deletion, [.. root.Elements("active").Select(ActiveImage.Read)])
+                ? new State(tree, creation, deletion, [.. root.Elements("active").Select(ActiveImage.Read)])
                 : throw XmlText.Invalid(root.Child("deletion")!, $"there is no snapshot '{deletion.Snapshot}'.");
         }
         catch (LibvirtException error)
@@ -189,7 +210,7 @@ public sealed class SnapshotStore
         State next = change(_state);
         var root = new XElement("domainsnapshots", new XAttribute("version", Version), new XAttribute("domain", _domain));
         root.SetAttributeValue("current", next.Tree.CurrentName);
-        root.Add(next.Tree.All.Select(record => record.ToXml()), next.Deletion?.ToXml(), next.Active.Select(image => image.ToXml()));
+        root.Add(next.Tree.All.Select(record => record.ToXml()), next.Creation?.ToXml(), next.Deletion?.ToXml(), next.Active.Select(image => image.ToXml()));
         byte[] bytes = Encoding.UTF8.GetBytes(root.ToString() + "\n");
         if (bytes.Length > XmlLimits.MaxStoreCharacters)
         {
@@ -200,5 +221,5 @@ public sealed class SnapshotStore
         _state = next;
     }
 
-    private sealed record State(SnapshotTree Tree, SnapshotDeletion? Deletion, IReadOnlyList<ActiveImage> Active);
+    private sealed record State(SnapshotTree Tree, SnapshotCreation? Creation, SnapshotDeletion? Deletion, IReadOnlyList<ActiveImage> Active);
 }

@@ -52,7 +52,7 @@ public class SnapshotPlanTests
     [InlineData("<disks><disk name='vda' snapshot='no'/><disk name='vdb' snapshot='no'/></disks>", "No disk takes part in the snapshot.")]
     [InlineData("<disks><disk name='vda'><driver type='raw'/></disk></disks>", "The new file of 'vda' cannot be raw: a raw file records no backing file.")]
     [InlineData("<disks><disk name='vda'><source file='/vm/x'/></disk><disk name='vdb'><source file='/vm/x'/></disk></disks>", "'/vm/x' would be the new file of both 'vda' and 'vdb'.")]
-    [InlineData("<disks><disk name='vda'><source file='/vm/b.img'/></disk></disks>", "'/vm/b.img', the new file of 'vda', exists already.")]
+    [InlineData("<disks><disk name='vda'><source file='/vm/b.img'/></disk></disks>", "'/vm/b.img', the new file of 'vda', exists already: remove it, or name another; an overlay of the disk that was made before is used with REUSE_EXT.")]
     public async Task What_cannot_be_done_is_refused_before_anything_is(string inner, string message)
     {
         await using var world = new LibvirtWorld();

@@ -14,7 +14,7 @@ public class SnapshotStoreCrashTests
         var files = new SimulatedStorageProvider();
         SnapshotStore store = await SnapshotStoreTests.WithTwoAsync(files);
         (long states, int points) = await RunAsync(files, store);
-        CrashTable.Print("snapshot store: add, delete step by step, forget", points, states, "old state or new");
+        CrashTable.Print("snapshot store: make, delete step by step, forget", points, states, "old state or new");
         Assert.InRange(states, 30, 100_000);
     }
 
@@ -38,6 +38,7 @@ public class SnapshotStoreCrashTests
         SnapshotDeletion deletion = Deletion(store.Tree.Find("s1"));
         Func<ValueTask>[] changes =
         [
+            () => store.BeginCreationAsync(new SnapshotCreation("s3", [new EmptyOverlay("/vm/d", "qcow2", 512, new("c", "qcow2"))]), CancellationToken.None),
             () => store.AddAsync(Record("s3", "s2", "c", "d")),
             () => store.BeginDeletionAsync(deletion),
             () => store.AdvanceDeletionAsync(deletion.At("vda", DeletionStage.Switching)),
@@ -62,5 +63,5 @@ public class SnapshotStoreCrashTests
     }
 
     private static string Describe(SnapshotStore store)
-        => $"{store.Tree.CurrentName}\n{string.Join('\n', store.Tree.All.Select(record => record.GetXml()))}\n{store.Deletion?.ToXml()}";
+        => $"{store.Tree.CurrentName}\n{string.Join('\n', store.Tree.All.Select(record => record.GetXml()))}\n{store.Creation?.ToXml()}\n{store.Deletion?.ToXml()}";
 }

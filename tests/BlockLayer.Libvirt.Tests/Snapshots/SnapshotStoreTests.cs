@@ -46,6 +46,23 @@ public class SnapshotStoreTests
     }
 
     [Fact]
+    public async Task A_creation_is_found_again_and_ends_with_its_snapshot()
+    {
+        var files = new MemoryStorageProvider();
+        SnapshotStore store = await SnapshotStore.OpenAsync("/meta", "vm", files);
+        var creation = new SnapshotCreation("s1", [new EmptyOverlay("/vm/b <1>", "qcow2", 1 << 20, new("a & a", "raw")), new EmptyOverlay("/vm/b2", "qed", 512, new("/vm/a2", "qcow2"))]);
+        await store.BeginCreationAsync(creation, CancellationToken.None);
+        store = await SnapshotStore.OpenAsync("/meta", "vm", files);
+        Assert.Equal(creation.Files, store.Creation!.Files);
+        Assert.Equal("s1", store.Creation.Snapshot);
+        await RefusedAsync(store.BeginCreationAsync(creation, CancellationToken.None), "The files of the snapshot 's1', which was not made, are not removed yet.");
+
+        await store.AddAsync(Record("s1", null, "a", "b"));
+        Assert.Null(store.Creation);
+        Assert.Null((await SnapshotStore.OpenAsync("/meta", "vm", files)).Creation);
+    }
+
+    [Fact]
     public async Task A_deletion_goes_its_steps()
     {
         SnapshotStore store = await WithTwoAsync(new MemoryStorageProvider());
@@ -136,6 +153,7 @@ public class SnapshotStoreTests
     [InlineData("<domainsnapshots version='1' domain='other'/>", "<domainsnapshots> at line 1: it is about the domain 'other', not 'vm'.")]
     [InlineData("<domainsnapshots version='1' domain='vm' current='x'/>", "'x' is the current one and is not there.")]
     [InlineData("<domainsnapshots version='1' domain='vm'><deletion snapshot='x'/></domainsnapshots>", "<deletion> at line 1: there is no snapshot 'x'.")]
+    [InlineData("<domainsnapshots version='1' domain='vm'><creation snapshot='x'><overlay type='qcow2' file='/x' length='-1'><backing/></overlay></creation></domainsnapshots>", "<overlay> at line 1: length is '-1'; expected is a number of bytes.")]
     [InlineData("<domainsnapshots version='1' domain='vm'><domainsnapshot/></domainsnapshots>", "<domainsnapshot> at line 1: <creationTime> is missing.")]
     [InlineData("<domainsnapshots version='1' domain='vm'><domainsnapshot><creationTime>99999999999999</creationTime></domainsnapshot></domainsnapshots>", "<creationTime> at line 1: found is '99999999999999'; expected are seconds since 1970.")]
     public async Task A_damaged_file_is_refused_and_left_as_it_is(string content, string why)

@@ -58,10 +58,13 @@ internal sealed class SnapshotWorld : IAsyncDisposable
     /// <summary>The same machine after a reboot: the domain is defined as it was at first, and starts.</summary>
     internal static async Task<SnapshotWorld> RestartAsync(BlockEnvironment environment)
     {
-        var world = new SnapshotWorld(environment);
+        SnapshotWorld world = Define(environment);
         await world.Connection.StartAsync(world.Domain);
         return world;
     }
+
+    /// <summary>A domain that was not started.</summary>
+    internal static SnapshotWorld Define(BlockEnvironment environment) => new(environment);
 
     /// <summary>Storage that answers at once.</summary>
     internal static Task<SnapshotWorld> StartAsync() => StartAsync(SimulatedEnvironment.Inline(new SimulatedStorageProvider()));
@@ -106,8 +109,9 @@ internal sealed class SnapshotWorld : IAsyncDisposable
         }
     }
 
-    internal static string SnapshotXml(string name, MergeDirection vda, MergeDirection vdb)
-        => $"<domainsnapshot><name>{name}</name><disks>{DiskXml("vda", vda)}{DiskXml("vdb", vdb)}</disks></domainsnapshot>";
+    /// <summary>A snapshot of both disks; the new file of vdb may have another format.</summary>
+    internal static string SnapshotXml(string name, MergeDirection vda, MergeDirection vdb, string format = "qcow2")
+        => $"<domainsnapshot><name>{name}</name><disks>{DiskXml("vda", vda, "qcow2")}{DiskXml("vdb", vdb, format)}</disks></domainsnapshot>";
 
     internal async Task<byte[]> ReadAsync(string target) => await OracleGuest.ReadAllAsync(Open(target).Root);
 
@@ -152,6 +156,6 @@ internal sealed class SnapshotWorld : IAsyncDisposable
         Assert.True(report.Corruptions == 0, string.Join(System.Environment.NewLine, report.Findings));
     }
 
-    private static string DiskXml(string target, MergeDirection merge)
-        => $"<disk name='{target}' snapshot='external'><on_delete merge='{(merge == MergeDirection.Forward ? "forward" : "backward")}'/></disk>";
+    private static string DiskXml(string target, MergeDirection merge, string format)
+        => $"<disk name='{target}' snapshot='external'><driver type='{format}'/><on_delete merge='{(merge == MergeDirection.Forward ? "forward" : "backward")}'/></disk>";
 }

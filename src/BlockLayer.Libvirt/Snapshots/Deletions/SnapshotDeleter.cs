@@ -96,21 +96,10 @@ internal sealed class SnapshotDeleter(Domain domain, SnapshotStore store)
 
         foreach (string path in deletion.Disks.SelectMany(static disk => disk.Remove))
         {
-            await RemoveAsync(path, cancellationToken).ConfigureAwait(false);
+            await FileRemoval.RemoveAsync(Files, path, cancellationToken).ConfigureAwait(false);
         }
 
         await store.FinishDeletionAsync(deletion.Snapshot, cancellationToken).ConfigureAwait(false);
-    }
-
-    /// <summary>Removes a file, durably; a device stays, and what is not there need not be removed.</summary>
-    internal async ValueTask RemoveAsync(string path, CancellationToken cancellationToken)
-    {
-        if (Files.GetInfo(path) is { Kind: StorageFileKind.Regular })
-        {
-            await Files.DeleteAsync(path, cancellationToken).ConfigureAwait(false);
-        }
-
-        await Files.FlushDirectoryAsync(path, cancellationToken).ConfigureAwait(false); // also where a crash left it undone
     }
 
     // On return every disk has switched, and that is noted.

@@ -144,18 +144,7 @@ internal sealed class OverlaySwitch
             throw Refusal(BlockErrorKind.Conflict, $"'{_path}' exists; an overlay that is to be used as it is has to be announced as existing.");
         }
 
-        string file = BackingName.FileOf(Image)?.Storage.Name
-            ?? throw Refusal(BlockErrorKind.Unsupported, $"'{Image.NodeName}' is stored in no file that an overlay could name.");
-        string name = _options.BackingName ?? BackingName.ForNewOverlay(Environment.Files, _path, file);
-        var image = new NewImage
-        {
-            Format = _options.Format,
-            Length = Image.Length,
-            Backing = new BackingReference(name, FormatOf(Image)),
-            Options = _options.CreateOptions,
-            Secrets = _options.Secrets,
-            Verification = BackingVerification.None, // it is open to be written, and looked at here
-        };
+        NewImage image = NewOverlay.Describe(Image, _path, _options);
         await new ImageCreator(_options.Formats, Environment).CreateAsync(_path, image, _options.Policy, cancellationToken).ConfigureAwait(false);
         _createdPath = _path;
     }
@@ -170,13 +159,11 @@ internal sealed class OverlaySwitch
         BackingReference reference = overlay.BackingReference
             ?? throw Refusal(BlockErrorKind.Conflict, $"'{_path}' has no backing file, and is no overlay of '{Image.NodeName}'.");
         _ = BackingName.ReferenceTo(overlay, Image, reference.Name); // leads to the image's file
-        if (!reference.DecidedByMagic && reference.Format != FormatOf(Image))
+        if (!reference.DecidedByMagic && reference.Format != NewOverlay.FormatOf(Image))
         {
-            throw Refusal(BlockErrorKind.Conflict, $"'{_path}' records the backing file {reference}, and '{Image.NodeName}' is {FormatOf(Image)}.");
+            throw Refusal(BlockErrorKind.Conflict, $"'{_path}' records the backing file {reference}, and '{Image.NodeName}' is {NewOverlay.FormatOf(Image)}.");
         }
     }
-
-    private static string FormatOf(BlockNode image) => image is StorageNode ? "raw" : image.DriverName;
 
     // A filter that copies whole units of the image that it was made for cannot fill one with larger clusters.
     private void ThrowIfTooCoarse(BlockNode parent, BlockNode overlay)
