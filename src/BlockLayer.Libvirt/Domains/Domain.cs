@@ -18,6 +18,8 @@ public sealed partial class Domain
     private DomainDefinition _running;                // guarded by _gate: what the last start opened
     private IReadOnlyList<DomainDisk> _disks;         // guarded by _gate: open while the domain runs
     private bool _isPersistent;                       // guarded by _gate
+    private int _starts;                              // guarded by _gate: callers who start it now
+    private bool _isGone;                             // guarded by _gate: the host has forgotten it
     private int? _id;                                 // guarded by _gate: set while it runs
 
     internal Domain(LibvirtHost host, DomainDefinition definition, DomainLifetime lifetime)
@@ -176,13 +178,53 @@ public sealed partial class Domain
         }
     }
 
+    /// <summary>Keeps the domain from going until <see cref="EndStart"/>.</summary>
+    /// <exception cref="LibvirtException">NoDomain: it is gone.</exception>
+    internal void BeginStart()
+    {
+        lock (_gate)
+        {
+            if (_isGone)
+            {
+                throw new LibvirtException(LibvirtErrorCode.NoDomain, LibvirtErrorDomain.Qemu, $"The domain '{Name}' is gone; define or create it anew.");
+            }
+
+            _starts++;
+        }
+    }
+
+    /// <summary>A start has ended, well or not.</summary>
+    internal void EndStart()
+    {
+        lock (_gate)
+        {
+            _starts--;
+        }
+    }
+
+    /// <summary>Makes it gone, and never to be started again, unless it is persistent, runs, or is being started.</summary>
+    /// <returns>Whether it has gone now.</returns>
+    internal bool TryGo()
+    {
+        lock (_gate)
+        {
+            bool goes = !_isGone && !_isPersistent && _id is null && _starts == 0;
+            _isGone |= goes;
+            return goes;
+        }
+    }
+
     /// <summary>Cancels what runs on the disks and closes them. The next start opens the images that are active now.</summary>
-    /// <exception cref="LibvirtException">OperationInvalid: it does not run.</exception>
-    /// <exception cref="BlockLayerException">A disk could not be closed well; the others were, and the domain is shut off.</exception>
-    internal async ValueTask ShutOffAsync(CancellationToken cancellationToken)
+    /// <returns>False, and nothing is done: it does not run.</returns>
+    /// <exception cref="LibvirtException">A disk could not be closed well; the others were, and the domain is shut off.</exception>
+    internal async ValueTask<bool> TryShutOffAsync(CancellationToken cancellationToken)
     {
         using AsyncLock.Releaser turn = await _lifecycle.EnterAsync(cancellationToken).ConfigureAwait(false);
-        RequireRunning();
+        if (Id is null)
+        {
+            return false;
+        }
+
         using IDisposable? quiet = await StopSnapshotsAsync(cancellationToken).ConfigureAwait(false);
         IReadOnlyList<DomainDisk> disks = Disks;
         List<Exception> failures = await CloseAsync(disks).ConfigureAwait(false);
@@ -193,6 +235,7 @@ public sealed partial class Domain
         }
 
         ThrowIfAny(failures);
+        return true;
     }
 
     private async ValueTask<IReadOnlyList<MissingSource>> OpenAsync(CancellationToken cancellationToken)

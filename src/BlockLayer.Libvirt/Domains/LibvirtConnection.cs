@@ -51,12 +51,12 @@ public sealed partial class LibvirtConnection : IDisposable
     }
 
     /// <summary>Opens the disks of a domain that is shut off: all, or none (<c>virDomainCreate</c>).</summary>
-    /// <exception cref="LibvirtException">OperationDenied; OperationInvalid: it runs already; and why which disk could not be opened.</exception>
+    /// <exception cref="LibvirtException">OperationDenied; OperationInvalid: it runs already; NoDomain: it was transient or undefined, and is gone; and why which disk could not be opened.</exception>
     public ValueTask StartAsync(Domain domain, CancellationToken cancellationToken = default)
     {
         RequireWrite();
         RequireOwn(domain);
-        return domain.StartAsync(cancellationToken);
+        return Host.StartAsync(domain, cancellationToken);
     }
 
     /// <summary>Cancels what runs on the disks of a domain and closes them (<c>virDomainDestroy</c>). A transient domain is gone then.</summary>

@@ -10,6 +10,7 @@ public sealed class LibvirtHost : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly SortedDictionary<string, Domain> _domains = new(StringComparer.Ordinal); // guarded by _gate
     private readonly List<LibvirtConnection> _connections = [];                               // guarded by _gate
+    private bool _isDisposed;                                                                 // guarded by _gate
     private int _lastId;                                                                      // interlocked
 
     /// <summary>Makes a host without domains.</summary>
@@ -36,11 +37,13 @@ public sealed class LibvirtHost : IAsyncDisposable
     internal StorageProvider Files => Options.Disks.Environment.Files;
 
     /// <summary>Makes a connection.</summary>
+    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
     public LibvirtConnection Connect(ConnectionAccess access = ConnectionAccess.ReadWrite)
     {
         var connection = new LibvirtConnection(this, access);
         lock (_gate)
         {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
             _connections.Add(connection);
         }
 
@@ -52,12 +55,15 @@ public sealed class LibvirtHost : IAsyncDisposable
     /// </summary>
     public IDisposable HoldEvents() => Events.Hold();
 
-    /// <summary>Ends the connections, stops the domains and closes their disks. If that fails, the first failure is thrown after all of them have been stopped.</summary>
+    /// <summary>
+    /// Stops the domains, those that are being started too, closes their disks and ends the connections. If that fails, the first failure is thrown after all of them have been stopped.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         LibvirtConnection[] connections;
         lock (_gate)
         {
+            _isDisposed = true; // nothing starts any more
             connections = [.. _connections];
         }
 
@@ -66,10 +72,7 @@ public sealed class LibvirtHost : IAsyncDisposable
         {
             try
             {
-                if (domain.State == DomainState.Running)
-                {
-                    await StopAsync(domain, CancellationToken.None).ConfigureAwait(false);
-                }
+                await TryStopAsync(domain, CancellationToken.None).ConfigureAwait(false);
             }
             catch (LibvirtException error)
             {
@@ -116,30 +119,31 @@ public sealed class LibvirtHost : IAsyncDisposable
                 throw new LibvirtException(LibvirtErrorCode.DomainExists, LibvirtErrorDomain.Domain, $"There is a domain '{definition.Name}' already.");
             }
 
-            domain = _domains[definition.Name] = new Domain(this, definition, DomainLifetime.Transient);
+            domain = new Domain(this, definition, DomainLifetime.Transient);
+            BeginStartLocked(domain);
+            _domains.Add(domain.Name, domain);
         }
 
-        try
+        await FinishStartAsync(domain, cancellationToken).ConfigureAwait(false);
+        return domain;
+    }
+
+    /// <summary>Starts a domain that is shut off.</summary>
+    internal ValueTask StartAsync(Domain domain, CancellationToken cancellationToken)
+    {
+        lock (_gate)
         {
-            await domain.StartAsync(cancellationToken).ConfigureAwait(false);
-            return domain;
+            BeginStartLocked(domain);
         }
-        catch
-        {
-            ForgetIfGone(domain);
-            throw;
-        }
+
+        return FinishStartAsync(domain, cancellationToken);
     }
 
     internal async ValueTask StopAsync(Domain domain, CancellationToken cancellationToken)
     {
-        try
+        if (!await TryStopAsync(domain, cancellationToken).ConfigureAwait(false))
         {
-            await domain.ShutOffAsync(cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            ForgetIfGone(domain);
+            domain.RequireRunning();
         }
     }
 
@@ -162,11 +166,48 @@ public sealed class LibvirtHost : IAsyncDisposable
         }
     }
 
+    // Whoever stops, undefines or disposes meanwhile finds a domain that is being started; none is forgotten in between.
+    private void BeginStartLocked(Domain domain)
+    {
+        if (_isDisposed)
+        {
+            throw new LibvirtException(LibvirtErrorCode.InvalidConnection, LibvirtErrorDomain.Domain, "The host was disposed.");
+        }
+
+        domain.BeginStart();
+    }
+
+    private async ValueTask FinishStartAsync(Domain domain, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await domain.StartAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            domain.EndStart();
+            ForgetIfGone(domain);
+        }
+    }
+
+    // False: it does not run.
+    private async ValueTask<bool> TryStopAsync(Domain domain, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await domain.TryShutOffAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            ForgetIfGone(domain);
+        }
+    }
+
     private void ForgetIfGone(Domain domain)
     {
         lock (_gate)
         {
-            if (!domain.IsPersistent && domain.State == DomainState.ShutOff && _domains.GetValueOrDefault(domain.Name) == domain)
+            if (domain.TryGo())
             {
                 _domains.Remove(domain.Name);
             }
