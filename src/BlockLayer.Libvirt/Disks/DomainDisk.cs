@@ -90,6 +90,9 @@ public sealed class DomainDisk
     /// <summary>True when its chain is another one than at the start, so that the domain's description has to be written anew.</summary>
     internal bool HasChanged => Open is not null && !Chain.Select(element => element.Path).SequenceEqual(_chainAtStart);
 
+    /// <summary>Whether the next start opens the image that is active then, and not the one that its definition names. Guarded by its domain.</summary>
+    internal bool IsFollowed { get; set; } = true;
+
     /// <summary>The image that a commit's <c>top</c> means; null means the active image.</summary>
     /// <exception cref="LibvirtException">InvalidArg: not in the chain, ambiguous, or with nothing below it. ConfigUnsupported: the drive is empty.</exception>
     public ChainElement FindTop(string? top)

@@ -153,9 +153,13 @@ public sealed partial class Domain
     /// <summary>The same with an event that is there already.</summary>
     internal void Tell(BlockJobEvent what) => _host.Events.Raise(what);
 
-    /// <summary>Takes another definition for the next start.</summary>
+    /// <summary>
+    /// Takes another definition for the next start. A disk that it gives the image that is active now goes on being followed: when a job makes another image active, the next start opens that. Of a
+    /// disk that it gives another image, it is believed.
+    /// </summary>
     internal void Redefine(DomainDefinition definition)
     {
+        DomainDisk[] left = [.. Disks.Where(disk => !definition.Disks.Any(next => next.Target == disk.Target && next.Source?.Path == disk.Source?.Path))];
         lock (_gate)
         {
             _definition = definition;
@@ -163,6 +167,12 @@ public sealed partial class Domain
             if (_id is null)
             {
                 (_running, _disks) = (definition, Closed(definition));
+                return;
+            }
+
+            foreach (DomainDisk disk in _disks)
+            {
+                disk.IsFollowed = !left.Contains(disk);
             }
         }
     }
@@ -285,7 +295,7 @@ public sealed partial class Domain
 
     private static DomainDefinition Followed(DomainDefinition definition, IReadOnlyList<DomainDisk> disks)
     {
-        DomainDisk[] changed = [.. disks.Where(disk => disk.HasChanged)];
+        DomainDisk[] changed = [.. disks.Where(disk => disk.IsFollowed && disk.HasChanged)];
         return changed.Length == 0 ? definition : definition.With(changed);
     }
 

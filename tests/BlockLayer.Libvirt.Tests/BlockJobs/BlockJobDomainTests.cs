@@ -84,6 +84,42 @@ public class BlockJobDomainTests
         Assert.Equal(LibvirtErrorCode.InvalidConnection, world.Connection.LastError.Code);
     });
 
+    // libvirt, a job's end: the stored definition follows only where it names the image that the job replaces.
+    [Theory]
+    [InlineData("/vm/other.img", "/vm/other.img")]
+    [InlineData("/vm/top.img", "/vm/copy.img")]
+    public void A_definition_that_is_given_while_the_domain_runs_is_followed_only_if_it_names_the_active_image(string defined, string opened) => Run(async world =>
+    {
+        await world.CreateAsync("/vm/other.img");
+        world.Connection.Define(LibvirtWorld.DomainXml("vm", LibvirtWorld.DiskXml("vda", defined)));
+        const string toCopy = "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/vm/copy.img'/></disk>";
+        DiskJob copy = await world.Api.CopyAsync(world.Domain, "vda", toCopy, flags: BlockCopyFlags.TransientJob);
+        Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(copy));
+        Assert.Contains($"file=\"{opened}\"", world.Domain.GetXml(DomainXmlFlags.Inactive), StringComparison.Ordinal);
+        await world.Connection.ShutOffAsync(world.Domain);
+        await world.Connection.StartAsync(world.Domain);
+        Assert.Equal(opened, world.Disk.Source?.Path);
+    }, DomainLifetime.Persistent);
+
+    // Read, edited and given back after a pivot: the next pivot counts too.
+    [Fact]
+    public void A_definition_that_names_the_image_of_an_earlier_pivot_is_followed_to_the_next() => Run(async world =>
+    {
+        foreach (string path in new[] { "/vm/one.img", "/vm/two.img" })
+        {
+            DiskJob copy = await world.Api.CopyAsync(world.Domain, "vda", $"<disk><source file='{path}'/></disk>", flags: BlockCopyFlags.TransientJob);
+            Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(copy));
+            world.Connection.Define(world.Domain.GetXml(DomainXmlFlags.Inactive));
+        }
+
+        DiskJob last = await world.Api.CopyAsync(world.Domain, "vda", "<disk><source file='/vm/three.img'/></disk>", flags: BlockCopyFlags.TransientJob);
+        Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(last));
+        await world.Connection.ShutOffAsync(world.Domain);
+        await world.Connection.StartAsync(world.Domain);
+        Assert.Equal("/vm/three.img", world.Disk.Source?.Path);
+        await world.AssertContentAsync();
+    }, DomainLifetime.Persistent);
+
     // On threads of this machine: users who start, abort, pivot and ask, all at once, for as long as it takes.
     [Fact]
     public async Task Many_users_at_once_leave_one_end_for_each_job_and_the_guests_data()
