@@ -11,12 +11,12 @@ public abstract partial class BlockJob
     private Exception? _pausingError;           // guarded by _gate
     private Exception? _failure;                // guarded by _gate; why the job fails, the first reason
     private Exception? _cancelled;              // guarded by _gate; set when it has ended because somebody cancelled it
-    private bool _isStarted;                    // guarded by _gate; or cancelled before
+    private bool _isStarted;                    // guarded by _gate; a member of a transaction, or cancelled before it was
     private bool _isFinalizing;                 // guarded by _gate; nothing cancels it any more
     private bool _isSetUp;                      // of the transaction; before _entered
     private IReadOnlyList<RootNode> _roots = []; // of the transaction; told when the job is over
     private readonly Completion _entered = new(); // it was set up, or refused
-    private JobTransaction? _transaction;       // set before the job can be seen to run
+    private JobTransaction? _transaction;       // guarded by _gate until the job is set up
 
     /// <summary>Whether the job waits for a word of its user before it is finalized.</summary>
     internal bool NeedsFinalizing => !_options.AutoFinalize;
@@ -27,8 +27,9 @@ public abstract partial class BlockJob
     /// </summary>
     internal virtual BlockNode? StartsAt => null;
 
-    /// <summary>Makes the job a member of its transaction, with all it needs taken.</summary>
-    internal async ValueTask EnterAsync(JobTransaction transaction, CancellationToken cancellationToken)
+    /// <summary>Makes the job a member of a transaction: nobody else starts it, and who cancels it from now on cancels all members.</summary>
+    /// <exception cref="InvalidOperationException">It was started, or cancelled, before.</exception>
+    internal void Join(JobTransaction transaction)
     {
         lock (_gate)
         {
@@ -40,7 +41,27 @@ public abstract partial class BlockJob
             _isStarted = true;
             _transaction = transaction;
         }
+    }
 
+    /// <summary>Undoes <see cref="Join"/>: the transaction has come to nothing before this job's turn.</summary>
+    internal async ValueTask LeaveAsync()
+    {
+        lock (_gate)
+        {
+            if (!IsCancelled)
+            {
+                _isStarted = false;
+                _transaction = null;
+                return;
+            }
+        }
+
+        await ConcludeAsync(committed: false).ConfigureAwait(false);
+    }
+
+    /// <summary>Takes all that the job needs.</summary>
+    internal async ValueTask EnterAsync(CancellationToken cancellationToken)
+    {
         try
         {
             _roots = RootNode.Register(Disk, this);

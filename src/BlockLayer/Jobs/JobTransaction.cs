@@ -31,23 +31,23 @@ public sealed class JobTransaction
     /// Checks that every job can do its work, makes room for all in the graph, and only then sets them to work. Where one is refused, those before it are cancelled, and
     /// nodes that they had been given to own are closed; the refused one's, and those of the jobs behind it, stay the caller's.
     /// </summary>
+    /// <param name="jobs">At least one, each once. From this call on, cancelling one cancels all.</param>
+    /// <param name="cancellationToken">Honoured until the jobs run; they are ended by <see cref="BlockJob.Cancel"/>.</param>
+    /// <returns>The transaction. Where one was cancelled meanwhile, all are over already: they were set up, never ran, and are cancelled.</returns>
     /// <exception cref="Errors.BlockLayerException">One of them cannot, and why; nothing has changed, and none of them is of further use.</exception>
-    /// <exception cref="InvalidOperationException">One was started before.</exception>
+    /// <exception cref="InvalidOperationException">One is given twice, or was started or cancelled before this call. Nothing was done to the others.</exception>
     /// <exception cref="ObjectDisposedException">The disk of one is closed.</exception>
     public static async ValueTask<JobTransaction> StartAsync(IEnumerable<BlockJob> jobs, CancellationToken cancellationToken = default)
     {
         var transaction = new JobTransaction([.. jobs]);
         ArgumentOutOfRangeException.ThrowIfZero(transaction._jobs.Length, nameof(jobs));
+        await transaction.JoinAsync().ConfigureAwait(false);
         using (await DrainScope.BeginAsync([.. transaction._jobs.Select(job => job.StartsAt).OfType<BlockNode>()]).ConfigureAwait(false))
         {
             await transaction.SetUpAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        foreach (BlockJob job in transaction._jobs)
-        {
-            job.Start();
-        }
-
+        await transaction.RunAsync().ConfigureAwait(false);
         return transaction;
     }
 
@@ -62,11 +62,7 @@ public sealed class JobTransaction
             }
         }
 
-        int committed = await TryConvergeAsync().ConfigureAwait(false) ? await CommitAsync().ConfigureAwait(false) : 0;
-        for (int i = 0; i < _jobs.Length; i++)
-        {
-            await _jobs[i].ConcludeAsync(i < committed).ConfigureAwait(false);
-        }
+        await ConcludeAsync(await TryConvergeAsync().ConfigureAwait(false) ? await CommitAsync().ConfigureAwait(false) : 0).ConfigureAwait(false);
     }
 
     /// <summary>A member has failed: the others are cancelled.</summary>
@@ -78,13 +74,31 @@ public sealed class JobTransaction
     /// <summary>Somebody wants the transaction to be finalized.</summary>
     internal void OnFinalize() => Decide();
 
+    // Before anything else, so that nobody ends a member by itself while others are set up.
+    private async ValueTask JoinAsync()
+    {
+        for (int i = 0; i < _jobs.Length; i++)
+        {
+            try
+            {
+                _jobs[i].Join(this);
+            }
+            catch
+            {
+                await LeaveAsync(_jobs[..i]).ConfigureAwait(false);
+                throw;
+            }
+        }
+    }
+
+    // Also once a member was cancelled: what they were given to own is then theirs to close, whichever of them it was.
     private async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         for (int i = 0; i < _jobs.Length; i++)
         {
             try
             {
-                await _jobs[i].EnterAsync(this, cancellationToken).ConfigureAwait(false);
+                await _jobs[i].EnterAsync(cancellationToken).ConfigureAwait(false);
             }
             catch
             {
@@ -93,8 +107,45 @@ public sealed class JobTransaction
                     await job.ConcludeAsync(committed: false).ConfigureAwait(false);
                 }
 
+                await LeaveAsync(_jobs[(i + 1)..]).ConfigureAwait(false);
                 throw;
             }
+        }
+    }
+
+    private static async ValueTask LeaveAsync(BlockJob[] jobs)
+    {
+        foreach (BlockJob job in jobs)
+        {
+            await job.LeaveAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask RunAsync()
+    {
+        bool isAborting;
+        lock (_gate)
+        {
+            isAborting = _isAborting;
+        }
+
+        if (isAborting)
+        {
+            await ConcludeAsync(committed: 0).ConfigureAwait(false);
+            return;
+        }
+
+        foreach (BlockJob job in _jobs)
+        {
+            job.Start();
+        }
+    }
+
+    private async ValueTask ConcludeAsync(int committed)
+    {
+        for (int i = 0; i < _jobs.Length; i++)
+        {
+            await _jobs[i].ConcludeAsync(i < committed).ConfigureAwait(false);
         }
     }
 

@@ -11,6 +11,8 @@ namespace BlockLayer.Tests.Images;
 /// <summary>A disk that is closed ends the jobs on its chain, whoever started them.</summary>
 public class DiskClosingTests
 {
+    private const long Length = 1 << 20;
+
     public static TheoryData<string> Kinds => JobBench.Kinds;
 
     [Theory]
@@ -44,6 +46,44 @@ public class DiskClosingTests
             await disk.DisposeAsync();
             Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
         });
+    }
+
+    // Whichever moment the close comes at: before the jobs are known, while they are set up, and while they work.
+    [Fact]
+    public void A_transaction_over_two_disks_is_cancelled_or_refused_when_one_of_them_is_closed()
+    {
+        int cancelled = 0;
+        int refused = 0;
+        for (ulong seed = 1; seed <= 100; seed++)
+        {
+            var machine = new SimulatedMachine(seed);
+            machine.Run(async () =>
+            {
+                await (await machine.CreateAsync("/base", Length)).DisposeAsync();
+                Disk closed = await machine.CreateAsync("/closed", Length, "/base");
+                await using Disk other = await machine.CreateAsync("/other", Length, "/base");
+                Disk[] disks = seed % 2 == 0 ? [closed, other] : [other, closed];
+                BlockJob[] jobs = [.. disks.Select(static disk => new StreamJob(disk.Root, new StreamOptions { AutoFinalize = false }))];
+                Task<JobTransaction> start = JobTransaction.StartAsync(jobs).AsTask();
+                await machine.PassAsync(TimeSpan.FromMicroseconds(10 * seed));
+                await closed.DisposeAsync();
+                try
+                {
+                    await start;
+                    Assert.Equal([JobOutcome.Cancelled, JobOutcome.Cancelled], (await Task.WhenAll(jobs.Select(static job => job.Completion))).Select(static result => result.Outcome));
+                    cancelled++;
+                }
+                catch (ObjectDisposedException)
+                {
+                    refused++;
+                }
+
+                await OpenAloneAsync(machine, "/closed");
+                Assert.All(other.Chain, static image => Assert.Empty(image.Claims));
+            });
+        }
+
+        Assert.True(cancelled > 0 && refused > 0, $"{cancelled} cancelled, {refused} refused");
     }
 
     [Theory]

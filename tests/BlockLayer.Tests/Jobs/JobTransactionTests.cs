@@ -95,6 +95,61 @@ public class JobTransactionTests
             Assert.Equal([JobState.Null, JobState.Null, JobState.Created], jobs.Select(job => job.State));
         });
 
+    // QEMU: job_txn_abort, one that ends early force-cancels all of its transaction, whatever state they are in.
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1, 0)]
+    [InlineData(1, 1)]
+    [InlineData(0, 2)]
+    public void One_that_is_cancelled_while_others_are_set_up_cancels_all(int duringSetUpOf, int cancelled)
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob[] jobs = [Job(new()), Job(new()), Job(new())];
+            jobs[duringSetUpOf].OnHook = hook =>
+            {
+                if (hook == "set up")
+                {
+                    jobs[cancelled].Cancel();
+                }
+            };
+            JobTransaction transaction = await JobTransaction.StartAsync(jobs);
+            Assert.Equal(jobs, transaction.Jobs);
+            Assert.All(jobs, job =>
+            {
+                Assert.True(job.Completion.IsCompletedSuccessfully);
+                Assert.Equal(JobOutcome.Cancelled, job.Completion.Result.Outcome);
+                Assert.Equal(["set up", "clean up"], job.Hooks); // what they were given to own, each has closed
+                Assert.Equal([JobState.Aborting, JobState.Concluded, JobState.Null], job.States);
+            });
+        });
+
+    [Fact]
+    public void One_that_was_cancelled_behind_one_that_is_refused_ends_too()
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob[] jobs = [Job(new()), Job(new() { FailsAt = "set up" }), Job(new())];
+            jobs[1].OnHook = _ => jobs[2].Cancel();
+            await Assert.ThrowsAsync<BlockLayerException>(async () => await JobTransaction.StartAsync(jobs));
+            Assert.Equal([JobState.Null, JobState.Null, JobState.Null], jobs.Select(job => job.State));
+            Assert.Equal(JobOutcome.Cancelled, (await jobs[2].Completion).Outcome);
+            Assert.Empty(jobs[2].Hooks);
+        });
+
+    [Fact]
+    public void Jobs_of_which_one_cannot_be_a_member_are_left_as_they_are()
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob first = Job(new());
+            ScriptedJob ended = Job(new());
+            ended.Cancel();
+            await Assert.ThrowsAsync<InvalidOperationException>(async () => await JobTransaction.StartAsync([first, ended]));
+            await Assert.ThrowsAsync<InvalidOperationException>(async () => await JobTransaction.StartAsync([first, first]));
+            Assert.Empty(first.Hooks);
+            await first.StartAsync();
+            first.LetGo();
+            Assert.Equal(JobOutcome.Completed, (await first.Completion).Outcome);
+        });
+
     [Fact]
     public void A_cancel_that_comes_while_they_are_finalized_is_refused()
         => _scheduler.Run(async () =>
