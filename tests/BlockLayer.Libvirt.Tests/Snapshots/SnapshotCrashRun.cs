@@ -1,5 +1,4 @@
 using BlockLayer.Graph;
-using BlockLayer.Images;
 using BlockLayer.Simulation;
 using Xunit;
 
@@ -61,7 +60,7 @@ internal sealed class SnapshotCrashRun : IDisposable
     {
         for (int i = 0; i < _oracles.Length; i++)
         {
-            OracleGuest guest = GuestOf(i, World.Open(SnapshotWorld.Targets[i]).Root);
+            var guest = new OracleGuest(World.Open(SnapshotWorld.Targets[i]).Root, _oracles[i]);
             SeededRandom random = _scheduler.CreateRandom((ulong)i);
             _scheduler.Spawn($"guest {i}", async () =>
             {
@@ -89,14 +88,14 @@ internal sealed class SnapshotCrashRun : IDisposable
     /// Lets guests write both disks durably when a call to storage is about to take place, which waits for a second: longer than any request that nobody holds back.
     /// </summary>
     /// <param name="moment">The call.</param>
-    /// <param name="entry">Where the requests go in.</param>
-    internal void WriteWhen(FaultRule moment, Func<Disk, BlockNode> entry)
+    /// <param name="origin">By which way the requests come.</param>
+    internal void WriteWhen(FaultRule moment, Origin origin)
     {
         StorageBreakpoint reached = Storage.Faults.Break(moment);
         _scheduler.Spawn("late guest", async () =>
         {
             await reached.ReachedAsync();
-            Task writes = Task.WhenAll(SnapshotWorld.Targets.Select((target, i) => GuestOf(i, entry(World.Open(target))).WriteDurablyAsync(0, SnapshotWorld.DiskLength / 4)));
+            Task writes = Task.WhenAll(SnapshotWorld.Targets.Select((target, i) => WriteDurablyAsync(World.Open(target).Root, origin, _oracles[i])));
             await Task.WhenAny(writes, Task.Delay(TimeSpan.FromSeconds(1), _scheduler.Time));
             reached.Continue();
             await writes;
@@ -127,7 +126,13 @@ internal sealed class SnapshotCrashRun : IDisposable
         return states;
     }
 
-    private OracleGuest GuestOf(int disk, BlockNode entry) => new(entry, _oracles[disk]);
+    private static async Task WriteDurablyAsync(BlockNode disk, Origin origin, SectorOracle oracle)
+    {
+        byte[] data = new byte[SnapshotWorld.DiskLength];
+        OracleWrite write = oracle.BeginStampedWrite(0, data);
+        await disk.WriteAsync(origin, 0, data, WriteFlags.Fua, CancellationToken.None);
+        oracle.CompleteDurably(write);
+    }
 
     private async Task CheckAsync(CrashState state, SimulatedStorageProvider files, Func<SnapshotWorld, bool, Task> check)
     {

@@ -20,7 +20,7 @@ public class SnapshotCreationCrashTests
     {
         long states = 0;
         int points = 0;
-        for (ulong seed = 1; seed <= (ulong)Effort.Times(3); seed++)
+        for (ulong seed = 1; seed <= (ulong)Effort.Times(2); seed++)
         {
             (int seen, long tried) = await RunAsync(seed, flags, format);
             points += seen;
