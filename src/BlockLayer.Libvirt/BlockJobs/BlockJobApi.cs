@@ -114,7 +114,7 @@ public sealed class BlockJobApi
     /// job is over and its event was raised. A job that ends by itself meanwhile is no failure of an abort: the event says what became of it.
     /// </summary>
     /// <exception cref="LibvirtException">
-    /// OperationInvalid: no job, one that cannot pivot, or one that is being ended already; BlockCopyActive: not ready to pivot; OperationFailed: the pivot was begun and failed, and the disk is where it was.
+    /// InvalidArg: no job; OperationInvalid: one that cannot pivot, or is being ended already; BlockCopyActive: not ready to pivot; OperationFailed: the pivot was begun and failed, and the disk is where it was.
     /// </exception>
     public async ValueTask AbortAsync(Domain domain, string? disk, BlockJobAbortFlags flags = BlockJobAbortFlags.None, CancellationToken cancellationToken = default)
     {
@@ -139,7 +139,7 @@ public sealed class BlockJobApi
         => _connection.BeginQuery(domain, disk, () => CallRules.Check(flags)).DescribeJob(flags, domain.Host.Options.ClientLong);
 
     /// <summary>Limits the job to so many MiB or, with the flag, bytes a second, at once; 0 is no limit (<c>virDomainBlockJobSetSpeed</c>).</summary>
-    /// <exception cref="LibvirtException">OperationInvalid: no job, or one whose work is over; Overflow.</exception>
+    /// <exception cref="LibvirtException">InvalidArg: no job; OperationInvalid: one whose work is over; Overflow.</exception>
     public async ValueTask SetSpeedAsync(
         Domain domain, string? disk, ulong bandwidth, BlockJobSetSpeedFlags flags = BlockJobSetSpeedFlags.None, CancellationToken cancellationToken = default)
     {

@@ -114,7 +114,7 @@ internal static class DiskJobs
 
     /// <summary>Asks the job that has the disk to end.</summary>
     /// <returns>The job.</returns>
-    /// <exception cref="LibvirtException">OperationInvalid: no job, or one that is being ended or cannot pivot; BlockCopyActive: not ready to pivot.</exception>
+    /// <exception cref="LibvirtException">InvalidArg: no job; OperationInvalid: one that is being ended or cannot pivot; BlockCopyActive: not ready to pivot.</exception>
     internal static async ValueTask<IDiskJob> EndAsync(DomainDisk disk, BlockJobAbortFlags flags, CancellationToken cancellationToken)
     {
         using AsyncLock.Releaser turn = await disk.EnterTurnAsync(cancellationToken).ConfigureAwait(false);
@@ -137,7 +137,7 @@ internal static class DiskJobs
     }
 
     /// <summary>Changes the speed of the job that has the disk.</summary>
-    /// <exception cref="LibvirtException">OperationInvalid: no job, or its work is over.</exception>
+    /// <exception cref="LibvirtException">InvalidArg: no job; OperationInvalid: its work is over.</exception>
     internal static async ValueTask SetSpeedAsync(DomainDisk disk, long bytesPerSecond, CancellationToken cancellationToken)
     {
         using AsyncLock.Releaser turn = await disk.EnterTurnAsync(cancellationToken).ConfigureAwait(false);

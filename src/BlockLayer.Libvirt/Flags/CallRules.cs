@@ -178,12 +178,12 @@ internal static class CallRules
         }
     }
 
-    /// <summary>Calls about a job: there has to be one.</summary>
+    /// <summary>Calls about a job: there has to be one. libvirt takes a disk without one for an argument that is wrong.</summary>
     internal static void RequireJob(string target, [NotNull] BlockJobType? job)
     {
         if (job is null)
         {
-            throw LibvirtException.Refused(LibvirtErrorCode.OperationInvalid, $"No job runs on the disk '{target}'.");
+            throw LibvirtException.Refused(LibvirtErrorCode.InvalidArg, $"No job runs on the disk '{target}'.");
         }
     }
 

@@ -171,7 +171,8 @@ public class BlockJobDomainTests
                     _ => calls.GetBlockJobInfo(domain, "vda", out _, 0),
                 };
                 LibvirtErrorCode[] allowed = [LibvirtErrorCode.OperationInvalid, LibvirtErrorCode.BlockCopyActive, LibvirtErrorCode.OperationUnsupported];
-                Assert.True(answer >= 0 || allowed.Contains(mine.LastError.Code), mine.LastError.ToString());
+                bool isAllowed = allowed.Contains(mine.LastError.Code) || mine.LastError is { Code: LibvirtErrorCode.InvalidArg, Message: "No job runs on the disk 'vda'." };
+                Assert.True(answer >= 0 || isAllowed, mine.LastError.ToString());
             }
         }
 

@@ -9,7 +9,7 @@ namespace BlockLayer.Libvirt.Tests.BlockJobs;
 /// <summary>What each call answers while a job is in each of its stages, and what becomes of the job then.</summary>
 public class BlockJobStateTests
 {
-    private const LibvirtErrorCode Ok = LibvirtErrorCode.Ok, Invalid = LibvirtErrorCode.OperationInvalid;
+    private const LibvirtErrorCode Ok = LibvirtErrorCode.Ok, Invalid = LibvirtErrorCode.OperationInvalid, NoJob = LibvirtErrorCode.InvalidArg;
     private const LibvirtErrorCode Other = LibvirtErrorCode.OperationUnsupported, TwoPhase = LibvirtErrorCode.BlockCopyActive;
 
     private const string ToCopy = "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/vm/copy.img'/></disk>";
@@ -32,7 +32,7 @@ public class BlockJobStateTests
     // Per stage: the code of each call that starts a job; abort and abort ASYNC; abort PIVOT with and without ASYNC; speed; and whether there is a job to be described.
     private static readonly Dictionary<string, Expected> s_stages = new()
     {
-        ["no job"] = new(Ok, Invalid, Invalid, Invalid, HasJob: false),
+        ["no job"] = new(Ok, NoJob, NoJob, NoJob, HasJob: false),
         ["pull running"] = new(Other, Ok, Invalid, Ok, After: "Canceled"),
         ["commit running"] = new(Other, Ok, Invalid, Ok, After: "Canceled"),
         ["copy running"] = new(TwoPhase, Ok, TwoPhase, Ok, After: "Canceled"),

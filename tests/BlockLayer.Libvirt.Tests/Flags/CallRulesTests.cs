@@ -123,7 +123,8 @@ public class CallRulesTests
                 {
                     bool pivots = (flags & 2) != 0;
                     bool canPivot = job is BlockJobType.Copy or BlockJobType.ActiveCommit;
-                    LibvirtErrorCode expected = job is null || (pivots && !canPivot) ? LibvirtErrorCode.OperationInvalid
+                    LibvirtErrorCode expected = job is null ? Invalid
+                        : pivots && !canPivot ? LibvirtErrorCode.OperationInvalid
                         : pivots && !isReady ? LibvirtErrorCode.BlockCopyActive
                         : Fine;
                     Check(expected, () => CallRules.CheckAbort((BlockJobAbortFlags)flags, "vda", job, isReady), $"BlockJobAbort 0x{flags:x} {job} ready={isReady}");
