@@ -3,7 +3,17 @@ namespace BlockLayer.Libvirt.Tests;
 /// <summary>A job that does nothing and says what a test wants.</summary>
 internal sealed class StubJob(BlockJobType type) : IDiskJob
 {
-    public BlockJobType Type => type;
+    public BlockJobType Type
+    {
+        get
+        {
+            Asked?.Invoke();
+            return type;
+        }
+    }
+
+    /// <summary>Called when somebody asks what the job is.</summary>
+    internal Action? Asked { get; set; }
 
     internal long Current { get; set; }
 

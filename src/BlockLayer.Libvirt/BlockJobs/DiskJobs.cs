@@ -141,8 +141,9 @@ internal static class DiskJobs
     internal static async ValueTask SetSpeedAsync(DomainDisk disk, long bytesPerSecond, CancellationToken cancellationToken)
     {
         using AsyncLock.Releaser turn = await disk.EnterTurnAsync(cancellationToken).ConfigureAwait(false);
-        CallRules.RequireJob(disk.Target, disk.Job?.Type);
-        disk.Job!.SetSpeed(bytesPerSecond);
+        IDiskJob? job = disk.Job; // it may be over at any moment, and is told that then
+        CallRules.RequireJob(disk.Target, job?.Type);
+        job!.SetSpeed(bytesPerSecond);
     }
 
     private static ValueTask<DiskJob> PullAsync(Domain domain, DomainDisk disk, StreamOptions options, CancellationToken cancellationToken)

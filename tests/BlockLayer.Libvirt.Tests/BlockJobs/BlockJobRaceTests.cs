@@ -142,6 +142,18 @@ public class BlockJobRaceTests
         Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(await world.Api.PullAsync(world.Domain, "vda")));
     });
 
+    [Fact]
+    public void A_job_that_ends_while_it_is_limited_has_no_limit() => Run(async world =>
+    {
+        DomainDisk disk = world.Disk;
+        var job = new StubJob(BlockJobType.Pull);
+        disk.Occupy(job);
+        job.Asked = () => disk.Release(job); // on another thread, at this moment
+        await world.Api.SetSpeedAsync(world.Domain, "vda", 1);
+        Assert.Equal(1 << 20, job.BytesPerSecond);
+        Assert.Equal(LibvirtErrorCode.InvalidArg, (await Assert.ThrowsAsync<LibvirtException>(async () => await world.Api.SetSpeedAsync(world.Domain, "vda", 1))).Code);
+    });
+
     [Theory]
     [InlineData("pull")]
     [InlineData("copy ready")]
