@@ -30,12 +30,15 @@ internal static class Bandwidth
     /// <param name="bytesPerSecond">What the job has; 0 for no limit.</param>
     /// <param name="unit">What the caller asked for.</param>
     /// <param name="client">How wide an <c>unsigned long</c> the caller has.</param>
-    /// <exception cref="LibvirtException">Overflow: the caller's number does not hold it. It would in MiB/s.</exception>
+    /// <exception cref="LibvirtException">Overflow: the caller's number does not hold it.</exception>
     internal static ulong ToClient(long bytesPerSecond, BandwidthUnit unit, ClientLong client)
     {
-        ulong told = unit == BandwidthUnit.Bytes ? (ulong)bytesPerSecond : ((ulong)bytesPerSecond + ((1UL << MebibyteBits) - 1)) >> MebibyteBits;
+        bool isBytes = unit == BandwidthUnit.Bytes;
+        ulong told = isBytes ? (ulong)bytesPerSecond : ((ulong)bytesPerSecond + ((1UL << MebibyteBits) - 1)) >> MebibyteBits;
         return client == ClientLong.Bits32 && told > uint.MaxValue
-            ? throw LibvirtException.Refused(LibvirtErrorCode.Overflow, $"bandwidth is {told} bytes/s, which 32 bits do not hold; ask for it in MiB/s.")
+            ? throw LibvirtException.Refused(
+                LibvirtErrorCode.Overflow,
+                isBytes ? $"bandwidth is {told} bytes/s, which 32 bits do not hold; ask for it in MiB/s." : $"bandwidth is {told} MiB/s, which 32 bits do not hold.")
             : told;
     }
 }

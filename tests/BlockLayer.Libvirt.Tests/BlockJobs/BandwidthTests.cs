@@ -62,6 +62,7 @@ public class BandwidthTests
         BandwidthUnit unit = inBytes ? BandwidthUnit.Bytes : BandwidthUnit.Mebibytes;
         Exception? error = Record.Exception(() => Bandwidth.ToClient(bytes, unit, ClientLong.Bits32));
         Assert.Equal(fits ? null : LibvirtErrorCode.Overflow, (error as LibvirtException)?.Code);
+        Assert.True(fits || error!.Message.StartsWith(inBytes ? $"bandwidth is {bytes} bytes/s, " : $"bandwidth is {bytes / MiB} MiB/s, ", StringComparison.Ordinal));
         Bandwidth.ToClient(bytes, unit, ClientLong.Bits64);
     }
 
