@@ -167,5 +167,5 @@ internal static class DiskJobs
     }
 
     private static string NameOf(Domain domain, DomainDisk disk, ChainElement overlay, ChainElement @base, RecordedName name)
-        => name == RecordedName.Relative ? disk.GetRelativeName(overlay, @base) : domain.Host.Files.GetRealPath(@base.Path);
+        => name == RecordedName.Relative ? disk.GetRelativeName(overlay, @base) : domain.Host.Files.Resolve(@base.Path);
 }

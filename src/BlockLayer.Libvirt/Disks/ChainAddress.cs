@@ -11,7 +11,7 @@ namespace BlockLayer.Libvirt;
 internal sealed class ChainAddress(string target, IReadOnlyList<ChainElement> chain, StorageProvider files)
 {
     /// <summary>The image that <paramref name="name"/> means.</summary>
-    /// <exception cref="LibvirtException">InvalidArg: none, or more than one.</exception>
+    /// <exception cref="LibvirtException">InvalidArg: none, or more than one; SystemError, AccessDenied: a path cannot be looked at.</exception>
     internal ChainElement Find(string name)
     {
         if (name.Length == 0 || name.Contains('\0', StringComparison.Ordinal))
@@ -84,7 +84,7 @@ internal sealed class ChainAddress(string target, IReadOnlyList<ChainElement> ch
             path = Path.Combine(folder, name);
         }
 
-        return files.GetInfo(path) is { } wanted && files.GetInfo(element.Path) is { } found && wanted.Identity == found.Identity;
+        return files.Look(path) is { } wanted && files.Look(element.Path) is { } found && wanted.Identity == found.Identity;
     }
 
     // "vda[2]": anything else is no index but a name.

@@ -56,7 +56,7 @@ internal sealed record CopyDestination(DiskSource Source, string? Format)
                 $"A shallow copy of '{disk.Target}' cannot be raw: a raw file has no backing file.");
         }
 
-        StorageFileInfo? found = files.GetInfo(Source.Path);
+        StorageFileInfo? found = files.Look(Source.Path);
         if (found is null)
         {
             if (reuses || Source.IsBlockDevice)

@@ -50,7 +50,7 @@ internal sealed class DiskOpener(DiskOptions template)
             return new DomainDisk(definition, open: null, Files);
         }
 
-        if (definition.Startup == StartupPolicy.Optional && Files.GetInfo(source.Path) is null)
+        if (definition.Startup == StartupPolicy.Optional && Files.Look(source.Path) is null)
         {
             return Without(definition, source);
         }

@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;
@@ -54,8 +55,7 @@ public sealed class DomainDisk
             foreach (BlockNode node in Open?.Chain ?? [])
             {
                 string path = node.Path ?? node.NodeName;
-                bool isBlock = _files.GetInfo(path) is { Kind: StorageFileKind.BlockDevice };
-                chain.Add(new ChainElement(chain.Count, node, new DiskSource(isBlock, path), recorded));
+                chain.Add(new ChainElement(chain.Count, node, new DiskSource(IsBlockDevice(path), path), recorded));
                 recorded = node.BackingReference?.Name;
             }
 
@@ -157,7 +157,7 @@ public sealed class DomainDisk
     }
 
     /// <summary>Cancels what runs on the disk, waits until its end was told, and closes it.</summary>
-    /// <exception cref="Errors.BlockLayerException">It could not be closed well; it is closed.</exception>
+    /// <exception cref="BlockLayerException">It could not be closed well; it is closed.</exception>
     internal async ValueTask CloseAsync()
     {
         using AsyncLock.Releaser turn = await _turn.EnterAsync().ConfigureAwait(false);
@@ -224,6 +224,19 @@ public sealed class DomainDisk
     /// <summary>Describes the job that has the disk; null when none has.</summary>
     /// <exception cref="LibvirtException">Overflow: the bandwidth does not fit the caller's number.</exception>
     internal BlockJobInfo? DescribeJob(BlockJobInfoFlags flags, ClientLong client) => Job is { } job ? BlockJobInfo.Of(job.Read(), flags, client) : null;
+
+    // An image that is open is described whatever has become of its path: nothing that asks for the chain, least of all the end of a job, fails for that.
+    private bool IsBlockDevice(string path)
+    {
+        try
+        {
+            return _files.GetInfo(path) is { Kind: StorageFileKind.BlockDevice };
+        }
+        catch (BlockLayerException)
+        {
+            return false; // as of a path at which nothing stands any more
+        }
+    }
 
     private ChainElement FindBelow(IReadOnlyList<ChainElement> chain, string name, ChainElement top)
     {
