@@ -151,7 +151,9 @@ internal static class DiskJobs
             new DiskJobSetup(domain, disk, BlockJobType.Pull),
             hear => disk.Open!.StartPullAsync(options with { Notify = hear }, cancellationToken));
 
-    private static async ValueTask<AsyncLock.Releaser> EnterAsync(DomainDisk disk, CancellationToken cancellationToken)
+    /// <summary>Waits for the disk's turn, for a call that no job may be in the way of.</summary>
+    /// <exception cref="LibvirtException">BlockCopyActive, OperationUnsupported: a job has the disk; OperationInvalid, ConfigUnsupported: it is not open.</exception>
+    internal static async ValueTask<AsyncLock.Releaser> EnterAsync(DomainDisk disk, CancellationToken cancellationToken)
     {
         AsyncLock.Releaser turn = await disk.EnterTurnAsync(cancellationToken).ConfigureAwait(false);
         try

@@ -1,6 +1,7 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Libvirt;
 
@@ -25,24 +26,28 @@ public sealed class BlockSwitchApi
     /// <param name="path">The new file, which does not exist.</param>
     /// <param name="cancellationToken">Honoured between steps; a file that was begun is removed again.</param>
     /// <exception cref="LibvirtException">InvalidArg: no such disk; ConfigUnsupported: the file exists, or the drive is empty; or why it cannot be created.</exception>
-    public ValueTask CreateCopyAsync(Domain domain, string device, string path, CancellationToken cancellationToken = default)
+    public async ValueTask CreateCopyAsync(Domain domain, string device, string path, CancellationToken cancellationToken = default)
     {
-        Disk disk = Find(domain, device);
+        DomainDisk disk = Find(domain, device);
+        using AsyncLock.Releaser turn = await DiskJobs.EnterAsync(disk, cancellationToken).ConfigureAwait(false);
         DiskOptions options = domain.Host.Options.Disks;
-        if (options.Environment.Files.GetInfo(path) is not null)
+        if (options.Environment.Files.Look(path) is not null)
         {
             throw LibvirtException.Refused(LibvirtErrorCode.ConfigUnsupported, $"'{path}' exists already.");
         }
 
-        BlockNode active = disk.Chain[0];
-        var copy = new NewImage
+        await ToldAsync(async () =>
         {
-            Format = "qcow2",
-            Length = disk.Length,
-            Backing = new BackingReference(BackingName.ForNewOverlay(options.Environment.Files, path, active.Path!), active is StorageNode ? "raw" : active.DriverName),
-            Verification = BackingVerification.None, // it is open to be written, and was looked at when it was opened
-        };
-        return ToldAsync(async () => await new ImageCreator(options.Formats, options.Environment).CreateAsync(path, copy, options.Policy, cancellationToken).ConfigureAwait(false));
+            BlockNode active = disk.Open!.Chain[0];
+            var copy = new NewImage
+            {
+                Format = "qcow2",
+                Length = disk.Open.Length,
+                Backing = new BackingReference(BackingName.ForNewOverlay(options.Environment.Files, path, active.Path!), active is StorageNode ? "raw" : active.DriverName),
+                Verification = BackingVerification.None, // it is open to be written, and was looked at when it was opened
+            };
+            await new ImageCreator(options.Formats, options.Environment).CreateAsync(path, copy, options.Policy, cancellationToken).ConfigureAwait(false);
+        }).ConfigureAwait(false);
     }
 
     /// <summary>The second step: the disk goes on with the copy, which takes what guests write from then on.</summary>
@@ -51,17 +56,18 @@ public sealed class BlockSwitchApi
     /// <param name="path">The copy.</param>
     /// <param name="record">
     /// Notes durably that the copy is the disk from now on, while guests are held back: no file says so, and a program that starts the disk from the old image after a crash would lose what
-    /// guests wrote. If it throws, the disk stays where it is. Null: nothing is called.
+    /// guests wrote. It must not use the disk, nor wait for calls about it. If it throws, the disk stays where it is. Null: nothing is called.
     /// </param>
     /// <param name="cancellationToken">Honoured until guests are held back.</param>
     /// <exception cref="LibvirtException">InvalidArg: no such disk; ResourceBusy: the copy stands on something else, or holds something else; or why it cannot be used.</exception>
-    public ValueTask SwitchAsync(
+    public async ValueTask SwitchAsync(
         Domain domain, string device, string path, Func<CancellationToken, ValueTask>? record = null, CancellationToken cancellationToken = default)
     {
-        Disk disk = Find(domain, device);
+        DomainDisk disk = Find(domain, device);
+        using AsyncLock.Releaser turn = await DiskJobs.EnterAsync(disk, cancellationToken).ConfigureAwait(false); // no job starts, and the domain does not stop, under it
         DiskOptions options = domain.Host.Options.Disks;
         var overlay = new OverlayOptions { Source = OverlaySource.Existing, Policy = options.Policy, Secrets = options.Secrets, Formats = options.Formats };
-        return ToldAsync(() => DiskSnapshot.TakeAsync([new DiskOverlay(disk, path, overlay)], record, cancellationToken));
+        await ToldAsync(() => DiskSnapshot.TakeAsync([new DiskOverlay(disk.Open!, path, overlay)], record, cancellationToken)).ConfigureAwait(false);
     }
 
     /// <summary>The third step: starts to fill the disk's active image from its chain.</summary>
@@ -72,16 +78,11 @@ public sealed class BlockSwitchApi
     /// <exception cref="LibvirtException">InvalidArg: no such disk, or the base is not below it; OperationUnsupported, BlockCopyActive: another job has the disk.</exception>
     public ValueTask<DiskJob> StreamAsync(Domain domain, string device, string? @base = null, CancellationToken cancellationToken = default)
     {
-        DomainDisk disk = _connection.BeginChange(domain, device, static () => { });
+        DomainDisk disk = Find(domain, device);
         return DiskJobs.StartPullAsync(domain, disk, @base, RecordedName.Absolute, bytesPerSecond: 0, cancellationToken);
     }
 
-    private Disk Find(Domain domain, string device)
-    {
-        DomainDisk disk = _connection.BeginChange(domain, device, static () => { });
-        disk.ThrowIfOccupied();
-        return disk.Open ?? throw LibvirtException.Refused(LibvirtErrorCode.ConfigUnsupported, $"There is nothing in the disk '{disk.Target}'.");
-    }
+    private DomainDisk Find(Domain domain, string device) => _connection.BeginChange(domain, device, static () => { });
 
     private static async ValueTask ToldAsync(Func<ValueTask> step)
     {
