@@ -52,7 +52,7 @@ internal sealed class CommitCommand : Command
         {
             BlockNode? basis = basePath is null ? null : BackingChain.FindByPath(image, basePath);
             var options = new ImageCommitOptions { Committed = arguments.Has(s_keep) ? CommittedImage.Keep : CommittedImage.Empty };
-            ChainPlan plan = await ChainPlanner.PlanCommitAsync(image, basis, options, [.. DirectoriesOf(image), .. arguments.GetAll(s_search)], interrupted).ConfigureAwait(false);
+            ChainPlan plan = await ChainPlanner.PlanCommitAsync(image, basis, options, [.. PlanText.DirectoriesOf(image), .. arguments.GetAll(s_search)], interrupted).ConfigureAwait(false);
             if (isDryRun)
             {
                 PlanText.Write(plan, context.Out);
@@ -102,7 +102,4 @@ internal sealed class CommitCommand : Command
 
         return plan.Destroyed.Count > 0;
     }
-
-    private static IEnumerable<string> DirectoriesOf(BlockNode image)
-        => BackingChain.Images(image).Select(static node => node.Path).OfType<string>().Select(static path => Path.GetDirectoryName(path) is { Length: > 0 } directory ? directory : ".").Distinct();
 }

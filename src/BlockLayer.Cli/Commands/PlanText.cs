@@ -1,4 +1,5 @@
 using BlockLayer.Cli.Terminal;
+using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;
 
@@ -20,9 +21,18 @@ internal static class PlanText
         Write(writer, "changed", plan.Changed);
         Write(writer, "invalid afterwards", plan.Invalid);
         Write(writer, "not needed afterwards", plan.Unneeded);
+        Write(writer, "needed by others", plan.Dependent.Select(static image => $"{image.Through} (by {image.Path})"));
         Write(writer, "destroyed", plan.Destroyed.Select(static image => $"{image.Path} (reads through {image.Through})"));
         Write(writer, "not judged", plan.Unjudged.Select(static file => $"{file.Path}: {file.Reason}"));
     }
+
+    /// <summary>Where the images of a chain lie: other images that read through it are likely there too.</summary>
+    internal static IReadOnlyList<string> DirectoriesOf(BlockNode image)
+        =>
+        [
+            .. BackingChain.Images(image).Select(static node => node.Path).OfType<string>()
+                .Select(static path => Path.GetDirectoryName(path) is { Length: > 0 } directory ? directory : ".").Distinct(),
+        ];
 
     private static string Target(ChainPlan plan) => (plan.Operation, plan.Base) switch
     {

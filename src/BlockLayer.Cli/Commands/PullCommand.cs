@@ -47,8 +47,7 @@ internal sealed class PullCommand : Command
         {
             if (arguments.Has(CommonOptions.DryRun))
             {
-                BlockNode? basis = basePath is null ? null : BackingChain.FindByPath(disk.Root, basePath);
-                PlanText.Write(await ChainPlanner.PlanPullAsync(disk.Root, basis, interrupted).ConfigureAwait(false), context.Out);
+                PlanText.Write(await disk.PlanPullAsync(options, PlanText.DirectoriesOf(disk.Root), interrupted).ConfigureAwait(false), context.Out);
                 return ExitCode.Success;
             }
 

@@ -70,7 +70,7 @@ internal sealed class RebaseCommand : Command
                 using ProgressLine line = context.ShowProgress();
                 if (isDryRun)
                 {
-                    PlanText.Write(await ChainPlanner.PlanRebaseAsync(image, backing, line, interrupted).ConfigureAwait(false), context.Out);
+                    PlanText.Write(await ChainPlanner.PlanRebaseAsync(image, backing, PlanText.DirectoriesOf(image), line, interrupted).ConfigureAwait(false), context.Out);
                     return ExitCode.Success;
                 }
 

@@ -96,7 +96,7 @@ internal static class DiskJobs
         {
             var active = new ActiveCommitOptions { Id = disk.Target, Base = into.Node, BytesPerSecond = bytesPerSecond };
             var phases = new DiskJobSetup(domain, disk, BlockJobType.ActiveCommit) { Mirror = into.Source, DeletesFiles = deletes };
-            return await DiskJob.StartAsync(phases, hear => disk.Open!.StartCommitAsync(active with { Notify = hear }, cancellationToken)).ConfigureAwait(false);
+            return await DiskJob.StartAsync(phases, hear => disk.Open!.StartCommitAsync(active with { Notify = hear }, cancellationToken: cancellationToken)).ConfigureAwait(false);
         }
 
         RecordedName name = (flags & BlockCommitFlags.Relative) != 0 ? RecordedName.Relative : RecordedName.Absolute;
@@ -109,7 +109,7 @@ internal static class DiskJobs
             BytesPerSecond = bytesPerSecond,
         };
         var setup = new DiskJobSetup(domain, disk, BlockJobType.Commit) { DeletesFiles = deletes };
-        return await DiskJob.StartAsync(setup, hear => disk.Open!.StartCommitAsync(options with { Notify = hear }, cancellationToken)).ConfigureAwait(false);
+        return await DiskJob.StartAsync(setup, hear => disk.Open!.StartCommitAsync(options with { Notify = hear }, cancellationToken: cancellationToken)).ConfigureAwait(false);
     }
 
     /// <summary>Asks the job that has the disk to end.</summary>

@@ -75,15 +75,24 @@ public sealed partial class Disk
     /// chain works and the job can be started again; but see <see cref="JobFiles"/> for what becomes of the files by themselves.
     /// </summary>
     /// <param name="options">Into which image, and how; null: into the lowest of the chain.</param>
+    /// <param name="directories"><inheritdoc cref="StartCommitAsync(CommitOptions, IReadOnlyList{string}?, CancellationToken)" path="/param[@name='directories']"/></param>
     /// <param name="cancellationToken">Honoured until the job runs; the job itself is ended by <see cref="BlockJob.Cancel"/>.</param>
     /// <returns>The running job.</returns>
     /// <exception cref="ArgumentException">The base is given twice, or the granularity is none.</exception>
     /// <exception cref="BlockLayerException">
-    /// NotFound (no such image below the newest), ReadOnly, Unsupported, Conflict (another job uses the chain, somebody else reads an image that would be changed, or
-    /// another program has the base open).
+    /// NotFound (no such image below the newest), ReadOnly, Unsupported, Conflict (another job uses the chain, somebody else reads an image that would be changed,
+    /// another program has the base open, or an image in the directories would be destroyed); NotFound, Denied: a directory cannot be listed.
     /// </exception>
-    public ValueTask<ActiveCommitJob> StartCommitAsync(ActiveCommitOptions? options = null, CancellationToken cancellationToken = default)
-        => StartAsync(new ActiveCommitJob(_root, options), cancellationToken);
+    public async ValueTask<ActiveCommitJob> StartCommitAsync(
+        ActiveCommitOptions? options = null, IReadOnlyList<string>? directories = null, CancellationToken cancellationToken = default)
+    {
+        if (directories is not null)
+        {
+            (await PlanCommitAsync(options, directories, cancellationToken).ConfigureAwait(false)).ThrowIfDestructive();
+        }
+
+        return await StartAsync(new ActiveCommitJob(_root, options), cancellationToken).ConfigureAwait(false);
+    }
 
     private async ValueTask CreateTargetAsync(string path, NewImage create, MirrorScope scope, DiskOptions how, CancellationToken cancellationToken)
     {

@@ -156,15 +156,26 @@ public sealed partial class Disk : IAsyncDisposable
     /// or killed, the chain works and the job can be started again; but see <see cref="JobFiles"/> for what becomes of the files by themselves.
     /// </summary>
     /// <param name="options">Which images, and how.</param>
+    /// <param name="directories">
+    /// Where to look for other images that the commit would destroy, because they read through images that it changes; with one there, it is refused. Null: not looked for.
+    /// <see cref="PlanCommitAsync(CommitOptions, IReadOnlyList{string}?, CancellationToken)"/> tells which.
+    /// </param>
     /// <param name="cancellationToken">Honoured until the job runs; the job itself is ended by <see cref="BlockJob.Cancel"/>.</param>
     /// <returns>The running job.</returns>
     /// <exception cref="ArgumentException">The top is not given, or an image is given twice.</exception>
     /// <exception cref="BlockLayerException">
     /// NotFound (no such image in that part of the chain), ReadOnly, Unsupported, Conflict (another job uses that part of the chain, somebody else reads an image that
-    /// would be changed, or another program has the base open).
+    /// would be changed, another program has the base open, or an image in the directories would be destroyed); NotFound, Denied: a directory cannot be listed.
     /// </exception>
-    public ValueTask<CommitJob> StartCommitAsync(CommitOptions options, CancellationToken cancellationToken = default)
-        => StartAsync(new CommitJob(_root, options), cancellationToken);
+    public async ValueTask<CommitJob> StartCommitAsync(CommitOptions options, IReadOnlyList<string>? directories = null, CancellationToken cancellationToken = default)
+    {
+        if (directories is not null)
+        {
+            (await PlanCommitAsync(options, directories, cancellationToken).ConfigureAwait(false)).ThrowIfDestructive();
+        }
+
+        return await StartAsync(new CommitJob(_root, options), cancellationToken).ConfigureAwait(false);
+    }
 
     /// <summary>Starts to save the disk as it is now, while the guest goes on.</summary>
     /// <param name="target">An image of the same length, which nobody else uses; the job closes it at its end.</param>
@@ -251,14 +262,7 @@ public sealed partial class Disk : IAsyncDisposable
         DiskOptions? backingOptions = null,
         CancellationToken cancellationToken = default)
     {
-        backingOptions ??= new DiskOptions();
-        BlockNode? node = null;
-        if (backing is not null)
-        {
-            ImageOpenOptions how = backingOptions.ToOpenOptions() with { Access = NodeAccess.ReadOnly };
-            node = await new ImageOpener(backingOptions.Formats, _root.Environment).OpenAsync(backing, how, cancellationToken).ConfigureAwait(false);
-        }
-
+        BlockNode? node = await OpenBackingAsync(backing, backingOptions, cancellationToken).ConfigureAwait(false);
         try
         {
             return await StartAsync(new RebaseJob(_root, (options ?? new RebaseOptions()) with { Backing = node }), cancellationToken).ConfigureAwait(false);
@@ -280,6 +284,18 @@ public sealed partial class Disk : IAsyncDisposable
     /// <exception cref="BlockLayerException">As for <see cref="DiskSnapshot.TakeAsync"/>; the disk is as before.</exception>
     public ValueTask SwitchAsync(string path, OverlayOptions? options = null, CancellationToken cancellationToken = default)
         => DiskSnapshot.TakeAsync([new DiskOverlay(this, path, options)], cancellationToken: cancellationToken);
+
+    private async ValueTask<BlockNode?> OpenBackingAsync(string? path, DiskOptions? options, CancellationToken cancellationToken)
+    {
+        if (path is null)
+        {
+            return null;
+        }
+
+        options ??= new DiskOptions();
+        ImageOpenOptions how = options.ToOpenOptions() with { Access = NodeAccess.ReadOnly };
+        return await new ImageOpener(options.Formats, _root.Environment).OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
+    }
 
     private static async ValueTask<T> StartAsync<T>(T job, CancellationToken cancellationToken)
         where T : BlockJob

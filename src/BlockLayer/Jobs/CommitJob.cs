@@ -50,6 +50,17 @@ public sealed partial class CommitJob : BlockJob
 
     private protected override long End => Volatile.Read(ref _end);
 
+    /// <summary>What the job would work on. Refuses what the start would refuse, except that it does not ask who works there now.</summary>
+    /// <exception cref="BlockLayerException">As for the start.</exception>
+    /// <exception cref="ArgumentException">As for the start.</exception>
+    internal JobScope Look()
+    {
+        (_top, _base) = FindTopAndBase();
+        _images = [.. BackingChain.Images(_top).TakeWhile(image => image != _base)];
+        ThrowIfUnfit();
+        return new JobScope(_images, _base);
+    }
+
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         (_top, _base) = FindTopAndBase();
@@ -138,7 +149,7 @@ public sealed partial class CommitJob : BlockJob
             : throw Refusal(BlockErrorKind.NotFound, found, $"'{found.NodeName}' is not in the backing chain of '{top.NodeName}'.");
     }
 
-    // The caller has drained the base. What could only be met in the end is refused now.
+    // The caller holds the graph as it is. What could only be met in the end is refused now.
     private void ThrowIfUnfit()
     {
         if (_base.BackingReference is { } unopened && _base.Backing is null)

@@ -48,10 +48,17 @@ public sealed partial class RebaseJob : BlockJob
 
     private protected override long End => _image.Length;
 
+    /// <summary>What the job would work on. Refuses what the start would refuse, except that it does not ask who works there now.</summary>
+    /// <exception cref="BlockLayerException">As for the start.</exception>
+    internal JobScope Look()
+    {
+        ThrowIfUnfit();
+        return new JobScope([.. BackingChain.Images(_image)], Base: null);
+    }
+
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
-        NewestImage.Require(Disk, _image);
         ThrowIfUnfit();
         _before = [.. BackingChain.Images(_image).Select(static image => new OldImage(JobFiles.NameOf(image), FileOf(image)))];
         _claim = ChainClaim.Take(_image, BackingChain.Images(_image).Last(), ToString());
@@ -141,8 +148,10 @@ public sealed partial class RebaseJob : BlockJob
         }
     }
 
+    // The caller holds the graph as it is.
     private void ThrowIfUnfit()
     {
+        NewestImage.Require(Disk, _image);
         if (_image.IsReadOnly)
         {
             throw Refusal(BlockErrorKind.ReadOnly, $"'{_image.NodeName}' is open read-only and cannot get another backing file.");

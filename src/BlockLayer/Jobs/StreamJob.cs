@@ -70,21 +70,21 @@ public sealed partial class StreamJob : BlockJob
 
     private ByteRange All => new(0, Length);
 
+    /// <summary>
+    /// What the job would work on. Refuses what the start would refuse, except that it does not ask who works there now, nor whether the image can be written.
+    /// </summary>
+    /// <exception cref="BlockLayerException">As for the start.</exception>
+    /// <exception cref="ArgumentException">As for the start.</exception>
+    internal JobScope Look()
+    {
+        FindPart();
+        ThrowIfTakesNoCopies();
+        return new JobScope([.. BackingChain.Images(_image).TakeWhile(image => image != _bottom), _bottom], _bottom.Backing?.SkipFilters());
+    }
+
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
-        _image = FindTop();
-        _bottom = FindBottom();
-        if (_bottom.Backing is null && _bottom.BackingReference is { } unopened)
-        {
-            throw Refusal(BlockErrorKind.Conflict, $"'{_bottom.NodeName}' records the backing file {unopened}, which is not open: its content would be lost.");
-        }
-
-        if (_bottom.Backing is null && _options.BackingName is not null)
-        {
-            throw new ArgumentException($"{nameof(StreamOptions.BackingName)} is given, but everything is to be copied and no backing file will be left.");
-        }
-
-        _image.ThrowIfCannotRecordBacking(ReferenceTo(_bottom.Backing));
+        FindPart();
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
         if (FindTop() != _image || FindBottom() != _bottom)
         {
@@ -108,6 +108,23 @@ public sealed partial class StreamJob : BlockJob
             await GiveBackAsync(change).ConfigureAwait(false);
             throw;
         }
+    }
+
+    private void FindPart()
+    {
+        _image = FindTop();
+        _bottom = FindBottom();
+        if (_bottom.Backing is null && _bottom.BackingReference is { } unopened)
+        {
+            throw Refusal(BlockErrorKind.Conflict, $"'{_bottom.NodeName}' records the backing file {unopened}, which is not open: its content would be lost.");
+        }
+
+        if (_bottom.Backing is null && _options.BackingName is not null)
+        {
+            throw new ArgumentException($"{nameof(StreamOptions.BackingName)} is given, but everything is to be copied and no backing file will be left.");
+        }
+
+        _image.ThrowIfCannotRecordBacking(ReferenceTo(_bottom.Backing));
     }
 
     private protected override async ValueTask CleanUpAsync()
@@ -151,14 +168,18 @@ public sealed partial class StreamJob : BlockJob
             throw Refusal(BlockErrorKind.ReadOnly, $"'{_image.NodeName}' is open read-only and cannot be filled.");
         }
 
-        if (!_image.Limits.SupportsPopulate)
-        {
-            throw Refusal(BlockErrorKind.Unsupported, $"'{_image.NodeName}' ({_image.DriverName}) takes no copies from a backing file.");
-        }
-
+        ThrowIfTakesNoCopies();
         if (_options.Cursor is { } cursor && (cursor < 0 || cursor > Length))
         {
             throw Refusal(BlockErrorKind.OutOfRange, $"The cursor is {cursor}; '{_image.NodeName}' has the positions 0 to {Length}.");
+        }
+    }
+
+    private void ThrowIfTakesNoCopies()
+    {
+        if (!_image.Limits.SupportsPopulate)
+        {
+            throw Refusal(BlockErrorKind.Unsupported, $"'{_image.NodeName}' ({_image.DriverName}) takes no copies from a backing file.");
         }
     }
 

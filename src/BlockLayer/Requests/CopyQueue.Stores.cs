@@ -44,16 +44,17 @@ internal sealed partial class CopyQueue
     internal void EndStore(RangeCopy copy, ByteRange range, Exception? error)
     {
         List<Waiter<bool>>? woken = null;
+        long stored = error is null ? copy.LengthIn(range) : 0;
         lock (_gate)
         {
+            copy.StoredBytes += stored;
+            _storedBytes += stored;
             for (int unit = copy.UnitAt(range.Offset); unit < copy.UnitCount && copy.UnitRange(unit).Offset < range.End; unit++)
             {
                 long offset = copy.UnitRange(unit).Offset;
                 if (error is null)
                 {
                     _failures.Remove(offset);
-                    copy.StoredBytes += copy.UnitRange(unit).Length;
-                    _storedBytes += copy.UnitRange(unit).Length;
                 }
                 else
                 {

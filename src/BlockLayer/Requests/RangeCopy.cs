@@ -70,7 +70,7 @@ internal sealed class RangeCopy
     /// <summary>Happens when the copy is over, stored or not.</summary>
     internal Completion Finished { get; } = new();
 
-    /// <summary>Bytes of units of this copy that were stored.</summary>
+    /// <summary>Bytes of this copy that were stored.</summary>
     internal long StoredBytes { get; set; }
 
     /// <summary>What the copy holds of the queue's memory, in bytes: nothing if all is zero.</summary>
@@ -82,6 +82,18 @@ internal sealed class RangeCopy
     internal Memory<byte> Buffer => _buffer.Memory;
 
     internal void Rent(BufferPool buffers) => _buffer = buffers.Rent((int)Source.Length);
+
+    /// <summary>Bytes that the copy has for a range.</summary>
+    internal long LengthIn(ByteRange range)
+    {
+        long length = 0;
+        foreach (CopyExtent extent in Extents)
+        {
+            length += Math.Max(0, Math.Min(extent.Range.End, range.End) - Math.Max(extent.Range.Offset, range.Offset));
+        }
+
+        return length;
+    }
 
     /// <summary>True when the copy knows the content of all of <paramref name="wanted"/>.</summary>
     internal bool Covers(ByteRange wanted)

@@ -1,6 +1,6 @@
 namespace BlockLayer.Images;
 
-/// <summary>An image outside a chain that reads through a file which an operation on the chain changes.</summary>
+/// <summary>An image outside a chain that reads through a file which an operation on the chain changes, or makes superfluous.</summary>
 /// <param name="Path">The image's file.</param>
 /// <param name="Through">The file of the chain that it meets first on its way down.</param>
 public sealed record AffectedImage(string Path, string Through);

@@ -4,8 +4,11 @@ namespace BlockLayer.Images;
 
 /// <summary>
 /// What an operation on a backing chain is going to do, told before: what it copies, which files show something else afterwards, and which images outside the chain that
-/// destroys. The operation itself copies just that, if nobody changes the chain meanwhile.
+/// destroys. The operation itself does just that, if nobody changes the chain meanwhile and no guest writes.
 /// </summary>
+/// <remarks>
+/// Of a job that is made ready and then ended by its user, it is what changing the disk over does: <see cref="Jobs.JobFiles"/> of the completed job has the same files.
+/// </remarks>
 public sealed record ChainPlan
 {
     /// <summary>What is planned.</summary>
@@ -35,13 +38,18 @@ public sealed record ChainPlan
     /// <summary>Files of the chain that no longer show what they did, and are of no more use by themselves: those between the image and the base of a commit, newest first.</summary>
     public IReadOnlyList<string> Invalid { get; init; } = [];
 
-    /// <summary>Files that the image does not need any more, newest first. They still show what they did.</summary>
+    /// <summary>Files that the disk does not need any more, newest first. They still show what they did.</summary>
     public IReadOnlyList<string> Unneeded { get; init; } = [];
 
     /// <summary>Images outside the chain, in the directories that were searched, that are destroyed because they read through a changed or an invalid file.</summary>
     public IReadOnlyList<AffectedImage> Destroyed { get; init; } = [];
 
-    /// <summary>Files in those directories of which that cannot be told.</summary>
+    /// <summary>
+    /// Images outside the chain, in those directories, that read through an unneeded file. They go on showing what they do, as long as neither that nor what stands below it is deleted.
+    /// </summary>
+    public IReadOnlyList<AffectedImage> Dependent { get; init; } = [];
+
+    /// <summary>Files in those directories of which neither can be told.</summary>
     public IReadOnlyList<UnjudgedFile> Unjudged { get; init; } = [];
 
     /// <summary>Bytes of the virtual disk that are copied.</summary>

@@ -5,8 +5,8 @@ using BlockLayer.Storage;
 namespace BlockLayer.Images;
 
 /// <summary>
-/// Looks in directories for images whose backing chain passes through files that are about to change. Of each file its header is read; a name in it is compared with the files that
-/// were found, as links resolve, and never opened.
+/// Looks in directories for images whose backing chain passes through files that are about to change, or that a chain is not going to need. Of each file its header is read; a name in it
+/// is compared with the files that were found, as links resolve, and never opened.
 /// </summary>
 internal sealed class SiblingSearch
 {
@@ -14,39 +14,44 @@ internal sealed class SiblingSearch
     internal const int MaxFiles = 10_000;
 
     private readonly BlockEnvironment _environment;
-    private readonly Dictionary<StorageIdentity, string> _affected = [];
-    private readonly StorageIdentity? _unaffected;
+    private readonly Dictionary<StorageIdentity, KnownFile> _chain = [];
     private readonly Dictionary<StorageIdentity, FoundImage> _found = [];
     private readonly List<StorageIdentity> _order = []; // of _found: as they were met
     private readonly List<AffectedImage> _destroyed = [];
+    private readonly List<AffectedImage> _dependent = [];
     private readonly List<UnjudgedFile> _unjudged = [];
 
     /// <param name="environment">Where the files are.</param>
-    /// <param name="affected">Images that change; none of them is looked for itself.</param>
-    /// <param name="unaffected">The image that goes on showing the same, and so does what stands above it.</param>
-    internal SiblingSearch(BlockEnvironment environment, IReadOnlyList<BlockNode> affected, BlockNode unaffected)
-    {
-        _environment = environment;
-        foreach (BlockNode node in affected)
-        {
-            if (BackingName.FileOf(node) is { } file)
-            {
-                _affected[file.Storage.Identity] = node.Path ?? node.NodeName;
-            }
-        }
+    internal SiblingSearch(BlockEnvironment environment) => _environment = environment;
 
-        _unaffected = BackingName.FileOf(unaffected)?.Storage.Identity;
+    private enum Fate
+    {
+        Kept,
+        Unneeded,
+        Changed,
     }
 
-    /// <summary>Images that would be destroyed.</summary>
-    internal IReadOnlyList<AffectedImage> Destroyed => _destroyed;
+    /// <summary>Images of the chain that show something else afterwards. What is said of an image last counts.</summary>
+    internal IEnumerable<BlockNode> Changed
+    {
+        init => Know(value, Fate.Changed);
+    }
 
-    /// <summary>Files of which it cannot be told.</summary>
-    internal IReadOnlyList<UnjudgedFile> Unjudged => _unjudged;
+    /// <summary>Images that the chain does not need afterwards, and that go on showing what they did.</summary>
+    internal IEnumerable<BlockNode> Unneeded
+    {
+        init => Know(value, Fate.Unneeded);
+    }
 
-    /// <summary>Searches.</summary>
+    /// <summary>Images of the chain to which nothing happens, and so nothing to what stands on them.</summary>
+    internal IEnumerable<BlockNode> Kept
+    {
+        init => Know(value, Fate.Kept);
+    }
+
+    /// <summary>Searches, and adds what it finds to a plan.</summary>
     /// <exception cref="BlockLayerException">NotFound, Denied, Io: a directory cannot be listed.</exception>
-    internal async ValueTask RunAsync(IReadOnlyList<string> directories, CancellationToken cancellationToken)
+    internal async ValueTask<ChainPlan> CompleteAsync(ChainPlan plan, IReadOnlyList<string> directories, CancellationToken cancellationToken)
     {
         foreach (string directory in directories.DistinctBy(_environment.Files.GetRealPath))
         {
@@ -67,12 +72,25 @@ internal sealed class SiblingSearch
         {
             Follow(_found[identity]);
         }
+
+        return plan with { Destroyed = _destroyed, Dependent = _dependent, Unjudged = _unjudged };
+    }
+
+    private void Know(IEnumerable<BlockNode> images, Fate fate)
+    {
+        foreach (BlockNode image in images)
+        {
+            if (BackingName.FileOf(image) is { } file)
+            {
+                _chain[file.Storage.Identity] = new KnownFile(image.Path ?? image.NodeName, fate);
+            }
+        }
     }
 
     private async ValueTask LookAsync(string path, CancellationToken cancellationToken)
     {
         if (_environment.Files.GetInfo(path) is not { Kind: StorageFileKind.Regular } info
-            || info.Identity == _unaffected || _affected.ContainsKey(info.Identity) || _found.ContainsKey(info.Identity))
+            || _chain.ContainsKey(info.Identity) || _found.ContainsKey(info.Identity))
         {
             return;
         }
@@ -99,26 +117,28 @@ internal sealed class SiblingSearch
     {
         var visited = new HashSet<StorageIdentity>();
         var waiting = new Queue<FoundImage>([image]);
+        KnownFile? worst = null;
+        string? doubt = null;
         while (waiting.TryDequeue(out FoundImage? at))
         {
             foreach (string name in at.BackingNames)
             {
                 if (ReferenceResolver.PlainName(name, ReferencePolicy.Anywhere) is not { } plain || plain.Contains('\0', StringComparison.Ordinal))
                 {
-                    Doubt(image, $"the backing file of '{at.Path}' is '{name}', which is not a plain file name");
+                    doubt ??= $"the backing file of '{at.Path}' is '{name}', which is not a plain file name";
                     continue;
                 }
 
                 string path = ReferenceResolver.PathOf(at.Path, plain);
-                if (_environment.Files.GetInfo(path) is not { } info || info.Identity == _unaffected || !visited.Add(info.Identity))
+                if (_environment.Files.GetInfo(path) is not { } info || !visited.Add(info.Identity))
                 {
-                    continue; // leads nowhere, to what stays as it is, or back
+                    continue; // leads nowhere, or back
                 }
 
-                if (_affected.TryGetValue(info.Identity, out string? through))
+                if (_chain.TryGetValue(info.Identity, out KnownFile? known))
                 {
-                    _destroyed.Add(new AffectedImage(image.Path, through));
-                    return;
+                    worst = worst is null || known.Fate > worst.Fate ? known : worst;
+                    continue;
                 }
 
                 if (_found.TryGetValue(info.Identity, out FoundImage? next))
@@ -127,13 +147,29 @@ internal sealed class SiblingSearch
                 }
                 else
                 {
-                    Doubt(image, $"its chain goes on in '{path}', outside the directories that were searched");
+                    doubt ??= $"its chain goes on in '{path}', outside the directories that were searched";
                 }
             }
         }
+
+        switch (worst)
+        {
+            case { Fate: Fate.Changed }:
+                _destroyed.Add(new AffectedImage(image.Path, worst.Name));
+                break;
+            case { Fate: Fate.Unneeded }:
+                _dependent.Add(new AffectedImage(image.Path, worst.Name));
+                break;
+        }
+
+        if (doubt is not null && worst is not { Fate: Fate.Changed })
+        {
+            _unjudged.Add(new UnjudgedFile(image.Path, $"It may read through the chain: {doubt}."));
+        }
     }
 
-    private void Doubt(FoundImage image, string why) => _unjudged.Add(new UnjudgedFile(image.Path, $"It may read through the chain: {why}."));
+    /// <summary>A file of the chain, and what becomes of it.</summary>
+    private sealed record KnownFile(string Name, Fate Fate);
 
     /// <summary>A file and the backing files that it names.</summary>
     private sealed record FoundImage(string Path, IReadOnlyList<string> BackingNames);

@@ -2,6 +2,7 @@ using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
+using BlockLayer.Requests;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Jobs;
@@ -42,13 +43,23 @@ public sealed class ActiveCommitJob : LiveCopyJob
     /// <exception cref="InvalidOperationException">The job was not started.</exception>
     public override BlockNode Target => _base ?? throw new InvalidOperationException($"{this} was not started: its base is not known yet.");
 
+    /// <summary>What the job would work on. Refuses what the start would refuse, except that it does not ask who works there now.</summary>
+    /// <exception cref="BlockLayerException">As for the start.</exception>
+    /// <exception cref="ArgumentException">As for the start.</exception>
+    internal JobScope Look()
+    {
+        _base = FindBase();
+        ThrowIfUnfit();
+        return new JobScope([.. BackingChain.Images(Image).TakeWhile(image => image != _base)], _base);
+    }
+
+    /// <summary>A bitmap as the job would use for what the base lacks, after <see cref="Look"/>.</summary>
+    internal DirtyBitmap NewBitmap() => NewBitmap(_base, copiesWholeUnits: false);
+
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         _base = FindBase();
         using GraphChange change = await GraphChange.BeginAsync(_base, cancellationToken).ConfigureAwait(false);
-        ThrowIfOvertaken();
-        _overlay = BackingChain.OverlayOf(Image, _base)
-            ?? throw Refusal(BlockErrorKind.NotFound, _base, $"'{_base.NodeName}' is not in the backing chain of '{Image.NodeName}'.");
         ThrowIfUnfit();
         _between = JobFiles.NamesOf(BackingChain.Images(Image).Skip(1).TakeWhile(image => image != _base));
         _claim = ChainClaim.TakeWhole(Image, _base, ToString());
@@ -149,9 +160,12 @@ public sealed class ActiveCommitJob : LiveCopyJob
             : found;
     }
 
-    // The caller has drained the base.
+    // The caller holds the graph as it is.
     private void ThrowIfUnfit()
     {
+        ThrowIfOvertaken();
+        _overlay = BackingChain.OverlayOf(Image, _base)
+            ?? throw Refusal(BlockErrorKind.NotFound, _base, $"'{_base.NodeName}' is not in the backing chain of '{Image.NodeName}'.");
         if (_base.Backing is null && _base.BackingReference is { } unopened)
         {
             throw Refusal(BlockErrorKind.Conflict, _base, $"'{_base.NodeName}' records the backing file {unopened}, which is not open: what is read of the base is not what it holds.");

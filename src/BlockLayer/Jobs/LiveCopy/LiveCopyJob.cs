@@ -211,6 +211,9 @@ public abstract partial class LiveCopyJob : BlockJob
         await node.DisposeAsync().ConfigureAwait(false);
     }
 
+    /// <summary>A bitmap of the source in the units that are copied.</summary>
+    private protected DirtyBitmap NewBitmap(BlockNode target, bool copiesWholeUnits) => new(Image.Length, GranularityBits(target, copiesWholeUnits));
+
     private int GranularityBits(BlockNode target, bool copiesWholeUnits)
     {
         const int Smallest = 4 * 1024;

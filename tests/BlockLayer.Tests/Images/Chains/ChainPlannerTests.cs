@@ -143,9 +143,10 @@ public sealed class ChainPlannerTests : IDisposable
         await MakeChainAsync("base", "middle", "top");
         await using Disk disk = await Disk.OpenAsync(PathOf("top"));
 
-        ChainPlan plan = await ChainPlanner.PlanPullAsync(disk.Root, basis is null ? null : BackingChain.FindByPath(disk.Root, PathOf(basis)));
+        var options = new StreamOptions { BaseName = basis is null ? null : PathOf(basis) };
+        ChainPlan plan = await disk.PlanPullAsync(options);
         long before = await AllocatedAsync(disk.Chain[0]);
-        StreamJob job = await disk.StartPullAsync(new StreamOptions { BaseName = basis is null ? null : PathOf(basis) });
+        StreamJob job = await disk.StartPullAsync(options);
         await job.Completion;
 
         Assert.Equal(await AllocatedAsync(disk.Chain[0]) - before, plan.CopiedBytes);
