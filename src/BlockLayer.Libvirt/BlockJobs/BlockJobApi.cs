@@ -94,7 +94,10 @@ public sealed class BlockJobApi
     /// <param name="bandwidth">In MiB or, with BANDWIDTH_BYTES, bytes a second; 0 is no limit.</param>
     /// <param name="flags">How. RELATIVE is about the image above the top, and means nothing where there is none.</param>
     /// <param name="cancellationToken">Honoured until the job runs.</param>
-    /// <exception cref="LibvirtException">InvalidArg: no such images, or ACTIVE and the top do not agree; OperationInvalid: RELATIVE, and no relative name can be derived.</exception>
+    /// <exception cref="LibvirtException">
+    /// InvalidArg: no such images, or ACTIVE and the top do not agree; OperationInvalid: RELATIVE, and no relative name can be derived; OperationUnsupported: it, or the deletion of files, would destroy an image in
+    /// <see cref="LibvirtHostOptions.ImageFolders"/>.
+    /// </exception>
     public ValueTask<DiskJob> CommitAsync(
         Domain domain,
         string? disk,

@@ -96,7 +96,11 @@ internal static class DiskJobs
         {
             var active = new ActiveCommitOptions { Id = disk.Target, Base = into.Node, BytesPerSecond = bytesPerSecond };
             var phases = new DiskJobSetup(domain, disk, BlockJobType.ActiveCommit) { Mirror = into.Source, DeletesFiles = deletes };
-            return await DiskJob.StartAsync(phases, hear => disk.Open!.StartCommitAsync(active with { Notify = hear }, cancellationToken: cancellationToken)).ConfigureAwait(false);
+            return await DiskJob.StartAsync(phases, async hear =>
+            {
+                await CommitGuard.CheckAsync(domain.Host.Options, deletes, folders => disk.Open!.PlanCommitAsync(active, folders, cancellationToken)).ConfigureAwait(false);
+                return await disk.Open!.StartCommitAsync(active with { Notify = hear }, cancellationToken: cancellationToken).ConfigureAwait(false);
+            }).ConfigureAwait(false);
         }
 
         RecordedName name = (flags & BlockCommitFlags.Relative) != 0 ? RecordedName.Relative : RecordedName.Absolute;
@@ -109,7 +113,11 @@ internal static class DiskJobs
             BytesPerSecond = bytesPerSecond,
         };
         var setup = new DiskJobSetup(domain, disk, BlockJobType.Commit) { DeletesFiles = deletes };
-        return await DiskJob.StartAsync(setup, hear => disk.Open!.StartCommitAsync(options with { Notify = hear }, cancellationToken: cancellationToken)).ConfigureAwait(false);
+        return await DiskJob.StartAsync(setup, async hear =>
+        {
+            await CommitGuard.CheckAsync(domain.Host.Options, deletes, folders => disk.Open!.PlanCommitAsync(options, folders, cancellationToken)).ConfigureAwait(false);
+            return await disk.Open!.StartCommitAsync(options with { Notify = hear }, cancellationToken: cancellationToken).ConfigureAwait(false);
+        }).ConfigureAwait(false);
     }
 
     /// <summary>Asks the job that has the disk to end.</summary>

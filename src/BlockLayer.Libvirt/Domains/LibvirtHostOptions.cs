@@ -16,7 +16,10 @@ public sealed record LibvirtHostOptions
     /// </summary>
     public string? SnapshotFolder { get; init; }
 
-    /// <summary>Where, besides the folders of a snapshot's own images, other images may lie that stand on them.</summary>
+    /// <summary>
+    /// Where other images may lie that stand on those of domains. The deletion of a snapshot looks here besides the folders of the snapshot's own images; a commit looks here, and nowhere else,
+    /// and is refused where it would destroy one.
+    /// </summary>
     public IReadOnlyList<string> ImageFolders { get; init; } = [];
 
     /// <summary>How wide an <c>unsigned long</c> the callers have; bandwidths that do not fit are refused as libvirt would.</summary>

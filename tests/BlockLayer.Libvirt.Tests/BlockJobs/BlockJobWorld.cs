@@ -19,11 +19,11 @@ internal sealed class BlockJobWorld
 
     private readonly int[] _content = [.. Enumerable.Range(0, Units).Select(unit => unit switch { < 8 => 1, < 12 => 2, < 28 => 3, _ => 0 })];
 
-    private BlockJobWorld(ulong seed, Func<SimulatedMachine, StorageProvider>? files)
+    private BlockJobWorld(ulong seed, Func<SimulatedMachine, StorageProvider>? files, string? folder)
     {
         Machine = new SimulatedMachine(seed);
         BlockEnvironment environment = files is null ? Machine.Environment : Machine.Environment with { Files = files(Machine) };
-        Host = new LibvirtHost(new LibvirtHostOptions { Disks = new DiskOptions { Environment = environment } });
+        Host = new LibvirtHost(new LibvirtHostOptions { Disks = new DiskOptions { Environment = environment }, ImageFolders = folder is null ? [] : [folder] });
         Connection = Host.Connect();
         Api = new BlockJobApi(Connection);
         Calls = new BlockJobCalls(Connection);
@@ -60,14 +60,16 @@ internal sealed class BlockJobWorld
     /// <param name="seed">Of the machine.</param>
     /// <param name="files">What the host sees of the machine's storage; null for the storage itself.</param>
     /// <param name="before">What is to be there before the domain starts.</param>
+    /// <param name="folder">Where the host looks for other images.</param>
     internal static void Run(
         Func<BlockJobWorld, Task> test,
         DomainLifetime lifetime = DomainLifetime.Transient,
         ulong seed = 1,
         Func<SimulatedMachine, StorageProvider>? files = null,
-        Func<SimulatedMachine, Task>? before = null)
+        Func<SimulatedMachine, Task>? before = null,
+        string? folder = null)
     {
-        var world = new BlockJobWorld(seed, files);
+        var world = new BlockJobWorld(seed, files, folder);
         world.Machine.Run(async () =>
         {
             await (before?.Invoke(world.Machine) ?? Task.CompletedTask);
