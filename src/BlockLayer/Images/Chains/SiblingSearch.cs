@@ -5,24 +5,24 @@ using BlockLayer.Storage;
 namespace BlockLayer.Images;
 
 /// <summary>
-/// Looks in directories for images whose backing chain passes through files that are about to change, or that a chain is not going to need. Of each file its header is read; a name in it
-/// is compared with the files that were found, as links resolve, and never opened.
+/// Looks in directories for images whose backing chain passes through files that are about to change, or that a chain is not going to need. It goes by the headers of what it finds there
+/// (<see cref="FoundImages"/>).
 /// </summary>
 internal sealed class SiblingSearch
 {
-    /// <summary>The most files that are looked at; what is beyond is reported as not judged.</summary>
-    internal const int MaxFiles = 10_000;
-
     private readonly BlockEnvironment _environment;
     private readonly Dictionary<StorageIdentity, KnownFile> _chain = [];
-    private readonly Dictionary<StorageIdentity, FoundImage> _found = [];
-    private readonly List<StorageIdentity> _order = []; // of _found: as they were met
+    private readonly FoundImages _found;
     private readonly List<AffectedImage> _destroyed = [];
     private readonly List<AffectedImage> _dependent = [];
     private readonly List<UnjudgedFile> _unjudged = [];
 
     /// <param name="environment">Where the files are.</param>
-    internal SiblingSearch(BlockEnvironment environment) => _environment = environment;
+    internal SiblingSearch(BlockEnvironment environment)
+    {
+        _environment = environment;
+        _found = new FoundImages(environment, isLeftOut: _chain.ContainsKey);
+    }
 
     private enum Fate
     {
@@ -55,22 +55,16 @@ internal sealed class SiblingSearch
     {
         foreach (string directory in directories.DistinctBy(_environment.Files.GetRealPath))
         {
-            foreach (string path in _environment.Files.ListFiles(directory))
+            if (!await _found.LookInAsync(directory, cancellationToken).ConfigureAwait(false))
             {
-                cancellationToken.ThrowIfCancellationRequested();
-                if (_order.Count >= MaxFiles)
-                {
-                    _unjudged.Add(new UnjudgedFile(directory, $"More than {MaxFiles} files were found; the rest was not looked at."));
-                    break;
-                }
-
-                await LookAsync(path, cancellationToken).ConfigureAwait(false);
+                _unjudged.Add(new UnjudgedFile(directory, $"More than {FoundImages.MaxFiles} files were found; the rest was not looked at."));
             }
         }
 
-        foreach (StorageIdentity identity in _order)
+        _unjudged.AddRange(_found.Unreadable.Select(static file => file with { Reason = $"It cannot be read: {file.Reason}" }));
+        foreach (FoundImage image in _found.All)
         {
-            Follow(_found[identity]);
+            Follow(image);
         }
 
         return plan with { Destroyed = _destroyed, Dependent = _dependent, Unjudged = _unjudged };
@@ -87,32 +81,6 @@ internal sealed class SiblingSearch
         }
     }
 
-    private async ValueTask LookAsync(string path, CancellationToken cancellationToken)
-    {
-        if (_environment.Files.GetInfo(path) is not { Kind: StorageFileKind.Regular } info
-            || _chain.ContainsKey(info.Identity) || _found.ContainsKey(info.Identity))
-        {
-            return;
-        }
-
-        string[] names = [];
-        try
-        {
-            // Without locks: who writes the image does not change what it stands on, and the look must not disturb him.
-            var options = new InspectOptions { Environment = _environment, Locking = ImageLocking.Ignore };
-            ImageInspection inspection = await ImageInspector.InspectAsync(path, options, cancellationToken).ConfigureAwait(false);
-            names = [.. inspection.References.Where(static reference => reference is { Role: FileReferenceRole.Backing, Name: not null }).Select(static reference => reference.Name!)];
-        }
-        catch (BlockLayerException error)
-        {
-            _unjudged.Add(new UnjudgedFile(path, $"It cannot be read: {error.Message}"));
-        }
-
-        _found.Add(info.Identity, new FoundImage(path, names));
-        _order.Add(info.Identity);
-    }
-
-    // A file that shows the signature of several formats may name several backing files, and any of them may be the one that counts.
     private void Follow(FoundImage image)
     {
         var visited = new HashSet<StorageIdentity>();
@@ -123,13 +91,12 @@ internal sealed class SiblingSearch
         {
             foreach (string name in at.BackingNames)
             {
-                if (ReferenceResolver.PlainName(name, ReferencePolicy.Anywhere) is not { } plain || plain.Contains('\0', StringComparison.Ordinal))
+                if (FoundImages.PathOf(at, name) is not { } path)
                 {
                     doubt ??= $"the backing file of '{at.Path}' is '{name}', which is not a plain file name";
                     continue;
                 }
 
-                string path = ReferenceResolver.PathOf(at.Path, plain);
                 if (_environment.Files.GetInfo(path) is not { } info || !visited.Add(info.Identity))
                 {
                     continue; // leads nowhere, or back
@@ -141,7 +108,7 @@ internal sealed class SiblingSearch
                     continue;
                 }
 
-                if (_found.TryGetValue(info.Identity, out FoundImage? next))
+                if (_found.Find(info.Identity) is { } next)
                 {
                     waiting.Enqueue(next with { Path = path });
                 }
@@ -170,7 +137,4 @@ internal sealed class SiblingSearch
 
     /// <summary>A file of the chain, and what becomes of it.</summary>
     private sealed record KnownFile(string Name, Fate Fate);
-
-    /// <summary>A file and the backing files that it names.</summary>
-    private sealed record FoundImage(string Path, IReadOnlyList<string> BackingNames);
 }
