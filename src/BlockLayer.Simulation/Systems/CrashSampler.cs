@@ -30,12 +30,18 @@ internal sealed class CrashSampler(SystemRun run, SystemOptions options, SeededR
             Capture("end of the run");
         }
 
+        var seen = new HashSet<string>(StringComparer.Ordinal); // where little is pending, chance picks a state twice
         foreach (CrashImage image in _images)
         {
             run.Report.CrashPoints++;
             for (int i = 0; i < options.StatesPerCrash; i++)
             {
                 CrashState state = i == 0 ? image.NothingSurvived : image.PickState(random);
+                if (!seen.Add(state.ToString()))
+                {
+                    continue;
+                }
+
                 run.Report.CrashStates++;
                 Check(state);
                 Survivor = random.Next(run.Report.CrashStates) == 0 ? state : Survivor;

@@ -25,6 +25,14 @@ public sealed class SystemRunTests
     }
 
     [Fact]
+    public void A_state_that_a_crash_could_leave_is_looked_at_once()
+    {
+        // Nobody works, so nothing is pending: the power can fail as often as it likes and leaves one state.
+        SystemReport report = SystemRun.Run(7, new SystemOptions { Requests = 0, Jobs = 0, StatesPerCrash = 50 });
+        Assert.Equal(report.CrashPoints, report.CrashStates);
+    }
+
+    [Fact]
     public void A_failure_names_its_seed()
     {
         var broken = new SystemOptions { Sabotage = static _ => throw new InvalidOperationException("broken") };
