@@ -214,12 +214,7 @@ public sealed class SectorOracle
             for (int i = 0; i < read.Before.Length; i++)
             {
                 long sector = FirstSector(read.Offset) + i;
-                OracleWrite[] possible = read.Before[i];
-                if (read.Since.Count > 0)
-                {
-                    possible = [.. possible.Union(read.Since.Where(write => sector >= FirstSector(write.Range.Offset) && sector < FirstSector(write.Range.End)))];
-                }
-
+                OracleWrite[] possible = read.Since.Count == 0 ? read.Before[i] : WithSince(read, i, sector);
                 CheckSector(sector, data.Slice(i * SectorPattern.SectorSize, SectorPattern.SectorSize), Last(possible, read.BeganAt), "the read");
             }
         }
@@ -293,8 +288,10 @@ public sealed class SectorOracle
 
         return left == candidates.Length ? candidates
             : left == 1 ? only!.Alone
-            : Array.FindAll(candidates, write => write.SettledAt >= latest);
+            : SettledFrom(candidates, latest);
     }
+
+    private static OracleWrite[] SettledFrom(OracleWrite[] candidates, long latest) => Array.FindAll(candidates, write => write.SettledAt >= latest);
 
     private OracleWrite Begin(ByteRange range, ReadOnlyMemory<byte> data, bool isCertain)
     {
@@ -324,6 +321,9 @@ public sealed class SectorOracle
             return write;
         }
     }
+
+    private static OracleWrite[] WithSince(OracleRead read, int index, long sector)
+        => [.. read.Before[index].Union(read.Since.Where(write => sector >= FirstSector(write.Range.Offset) && sector < FirstSector(write.Range.End)))];
 
     private OracleWrite[] CandidatesLocked(long sector) => _sectors.GetValueOrDefault(sector, _initialOnly);
 

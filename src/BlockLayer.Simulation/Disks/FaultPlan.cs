@@ -36,8 +36,15 @@ public sealed class FaultPlan
     /// <summary>Waits at a breakpoint, if the call hits one.</summary>
     internal ValueTask PassAsync(StorageCall call)
     {
-        StorageBreakpoint? found = _breakpoints.Find(breakpoint => breakpoint.Takes(call));
-        return found?.HoldAsync() ?? ValueTask.CompletedTask;
+        foreach (StorageBreakpoint breakpoint in _breakpoints)
+        {
+            if (breakpoint.Takes(call))
+            {
+                return breakpoint.HoldAsync();
+            }
+        }
+
+        return ValueTask.CompletedTask;
     }
 
     /// <summary>The rule that hits this call, or null.</summary>

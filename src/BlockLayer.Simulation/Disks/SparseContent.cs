@@ -44,7 +44,7 @@ internal sealed class SparseContent
             int count = Math.Min(buffer.Length, PageSize - inPage);
             if (FindPage(offset >> PageBits) is { } page)
             {
-                page.AsSpan(inPage, count).CopyTo(buffer);
+                page.Bytes.Span.Slice(inPage, count).CopyTo(buffer);
             }
             else
             {
@@ -64,7 +64,7 @@ internal sealed class SparseContent
         {
             int inPage = (int)(offset & (PageSize - 1));
             int count = Math.Min(data.Length, PageSize - inPage);
-            data[..count].CopyTo(EnsurePage(offset >> PageBits).AsSpan(inPage, count));
+            data[..count].CopyTo(EnsurePage(offset >> PageBits).Slice(inPage, count));
             offset += count;
             data = data[count..];
         }
@@ -147,7 +147,7 @@ internal sealed class SparseContent
 
     private static long Coverage(int height) => height * FanBits >= 63 ? long.MaxValue : 1L << (height * FanBits);
 
-    private byte[]? FindPage(long page)
+    private Node? FindPage(long page)
     {
         if (page >= Coverage(_height))
         {
@@ -160,14 +160,15 @@ internal sealed class SparseContent
             node = node.Children![(int)(page >> (level * FanBits)) & (Fan - 1)];
         }
 
-        return node?.Bytes;
+        return node;
     }
 
-    private byte[] EnsurePage(long page)
+    /// <summary>A page to write into: this content's own.</summary>
+    private Span<byte> EnsurePage(long page)
     {
         ref Node? slot = ref FindSlot(page);
         AllocatedBytes += slot is null ? PageSize : 0;
-        return OwnedOrNew(ref slot, isPage: true).Bytes!;
+        return OwnedOrNew(ref slot, isPage: true).Owned;
     }
 
     /// <summary>Where the tree holds a page; all nodes on the way exist and are this content's own.</summary>
@@ -213,7 +214,7 @@ internal sealed class SparseContent
     {
         if (offset < end && FindPage(offset >> PageBits) is not null)
         {
-            EnsurePage(offset >> PageBits).AsSpan((int)(offset & (PageSize - 1)), (int)(end - offset)).Clear();
+            EnsurePage(offset >> PageBits).Slice((int)(offset & (PageSize - 1)), (int)(end - offset)).Clear();
         }
     }
 
@@ -272,7 +273,7 @@ internal sealed class SparseContent
         return long.MaxValue;
     }
 
-    /// <summary>Bytes at an offset, whose whole pages any number of contents can hold without a copy each.</summary>
+    /// <summary>Bytes at an offset, whose whole pages any number of contents can hold without a copy.</summary>
     internal sealed class SharedData(long offset, ReadOnlyMemory<byte> bytes)
     {
         private readonly object _owner = new(); // nobody's token: whoever changes a page copies it
@@ -285,46 +286,50 @@ internal sealed class SparseContent
         internal Node GetPage(int index, int position)
         {
             _pages ??= new Node?[bytes.Length / PageSize];
-            return _pages[index] ??= new Node(_owner, bytes.Span.Slice(position, PageSize));
+            return _pages[index] ??= new Node(_owner, bytes.Slice(position, PageSize));
         }
     }
 
-    /// <summary>A page, or 64 children.</summary>
+    /// <summary>A page, or 64 children. A page's bytes are its own array, or a part of what was written, which nobody changes.</summary>
     internal sealed class Node
     {
         internal readonly object Owner;
         internal readonly Node?[]? Children;
-        internal readonly byte[]? Bytes;
+        internal readonly ReadOnlyMemory<byte> Bytes;
+        private readonly byte[]? _own;
 
         internal Node(object owner, bool isPage)
         {
             Owner = owner;
             Children = isPage ? null : new Node?[Fan];
-            Bytes = isPage ? new byte[PageSize] : null;
+            Bytes = _own = isPage ? new byte[PageSize] : null;
         }
 
-        internal Node(object owner, ReadOnlySpan<byte> bytes)
+        internal Node(object owner, ReadOnlyMemory<byte> bytes)
         {
             Owner = owner;
-            Bytes = bytes.ToArray();
+            Bytes = bytes;
         }
 
         internal Node(object owner, Node copied)
         {
             Owner = owner;
             Children = (Node?[]?)copied.Children?.Clone();
-            Bytes = (byte[]?)copied.Bytes?.Clone();
+            Bytes = _own = copied.Children is null ? copied.Bytes.ToArray() : null;
         }
+
+        /// <summary>The bytes of a page that one content has for itself.</summary>
+        internal Span<byte> Owned => _own!;
 
         internal long CountPages()
         {
-            if (Bytes is not null)
+            if (Children is null)
             {
                 return 1;
             }
 
             long count = 0;
-            foreach (Node? child in Children!)
+            foreach (Node? child in Children)
             {
                 count += child?.CountPages() ?? 0;
             }

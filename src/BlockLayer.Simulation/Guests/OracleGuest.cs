@@ -1,5 +1,6 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Simulation;
 
@@ -13,6 +14,8 @@ namespace BlockLayer.Simulation;
 /// </remarks>
 public sealed class OracleGuest
 {
+    private const byte Untouched = 0xDB; // what a buffer holds before a read: neither zeroes nor a stamp, so that bytes that no layer filled are noticed
+
     private readonly BlockNode _disk;
     private readonly SectorOracle _oracle;
 
@@ -27,35 +30,52 @@ public sealed class OracleGuest
     public static async Task<byte[]> ReadAllAsync(BlockNode disk)
     {
         byte[] content = new byte[disk.Length];
+        content.AsSpan().Fill(Untouched);
         await disk.ReadAsync(0, content).ConfigureAwait(false);
         return content;
+    }
+
+    /// <summary>The same in a buffer that the caller gives back. Whole disks are read so often that new arrays would keep the collector busy with nothing else.</summary>
+    internal static async Task<PooledBuffer> RentAllAsync(BlockNode disk)
+    {
+        PooledBuffer content = RentUntouched((int)disk.Length);
+        try
+        {
+            await disk.ReadAsync(0, content.Memory).ConfigureAwait(false);
+            return content;
+        }
+        catch
+        {
+            content.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Reads, and checks what comes.</summary>
     /// <exception cref="SectorOracleException">It is not what was written.</exception>
     public async Task ReadAsync(long offset, int length)
     {
-        byte[] data = new byte[length];
+        using PooledBuffer data = RentUntouched(length);
         OracleRead read = _oracle.BeginRead(offset, length);
-        await _disk.ReadAsync(offset, data).ConfigureAwait(false);
-        _oracle.CompleteRead(read, data);
+        await _disk.ReadAsync(offset, data.Memory).ConfigureAwait(false);
+        _oracle.CompleteRead(read, data.Span);
     }
 
     /// <summary>Writes sectors that nobody wrote before.</summary>
     public async Task WriteAsync(long offset, int length)
     {
-        byte[] data = new byte[length];
-        OracleWrite write = _oracle.BeginStampedWrite(offset, data);
-        await SettleAsync(write, _disk.WriteAsync(offset, data)).ConfigureAwait(false);
+        using PooledBuffer data = BufferPool.Shared.Rent(length);
+        OracleWrite write = _oracle.BeginStampedWrite(offset, data.Span);
+        await SettleAsync(write, _disk.WriteAsync(offset, data.Memory)).ConfigureAwait(false);
         _oracle.Complete(write);
     }
 
     /// <summary>The same with forced unit access.</summary>
     public async Task WriteDurablyAsync(long offset, int length)
     {
-        byte[] data = new byte[length];
-        OracleWrite write = _oracle.BeginStampedWrite(offset, data);
-        await SettleAsync(write, _disk.WriteAsync(offset, data, WriteFlags.Fua)).ConfigureAwait(false);
+        using PooledBuffer data = BufferPool.Shared.Rent(length);
+        OracleWrite write = _oracle.BeginStampedWrite(offset, data.Span);
+        await SettleAsync(write, _disk.WriteAsync(offset, data.Memory, WriteFlags.Fua)).ConfigureAwait(false);
         _oracle.CompleteDurably(write);
     }
 
@@ -92,6 +112,13 @@ public sealed class OracleGuest
             (long offset, int length) = NextRange(random, profile);
             await RequestAsync(random, profile, offset, length).ConfigureAwait(false);
         }
+    }
+
+    private static PooledBuffer RentUntouched(int length)
+    {
+        PooledBuffer buffer = BufferPool.Shared.Rent(length);
+        buffer.Span.Fill(Untouched);
+        return buffer;
     }
 
     private Task RequestAsync(SeededRandom random, GuestProfile profile, long offset, int length)

@@ -3,6 +3,7 @@ using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Simulation;
 
@@ -59,8 +60,8 @@ internal sealed class BackupSeries(SystemRun run, SystemDisk disk, SeededRandom 
         {
             Disk saved = await Disk.OpenAsync(target, disk.As("raw") with { Access = NodeAccess.ReadOnly }).ConfigureAwait(false);
             await using ConfiguredAsyncDisposable closing = saved.ConfigureAwait(false);
-            byte[] content = await OracleGuest.ReadAllAsync(saved.Root).ConfigureAwait(false);
-            disk.Oracle.CompleteRead(moment, content.AsSpan(0, (int)length));
+            using PooledBuffer content = await OracleGuest.RentAllAsync(saved.Root).ConfigureAwait(false);
+            disk.Oracle.CompleteRead(moment, content.Span[..(int)length]);
             run.Report.Backups++;
         }
         catch (BlockLayerException) when (run.HasFaults)

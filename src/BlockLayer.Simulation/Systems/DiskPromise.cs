@@ -1,5 +1,6 @@
 using BlockLayer.Graph;
 using BlockLayer.Images;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Simulation;
 
@@ -17,7 +18,8 @@ internal sealed record DiskPromise(string Path, string Format, SectorOracle Orac
         Disk disk = await Disk.OpenAsync(Path, options).ConfigureAwait(false);
         await using (disk.ConfigureAwait(false))
         {
-            Oracle.Check(await OracleGuest.ReadAllAsync(disk.Root).ConfigureAwait(false));
+            using PooledBuffer content = await OracleGuest.RentAllAsync(disk.Root).ConfigureAwait(false);
+            Oracle.Check(content.Span);
             await CheckImagesAsync(disk).ConfigureAwait(false);
         }
     }

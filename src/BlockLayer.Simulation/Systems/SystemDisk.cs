@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
+using BlockLayer.Primitives;
 
 namespace BlockLayer.Simulation;
 
@@ -44,7 +45,7 @@ internal sealed class SystemDisk
     internal static async Task<SystemDisk> CreateAsync(SystemRun run, SystemOptions options, int number, SeededRandom random)
     {
         var disk = new SystemDisk(run, options, $"/vm{number}", random);
-        byte[] content = new byte[MaxLength];
+        var writes = new List<(long Offset, byte[] Data)>();
         int images = 1 + random.Next(4);
         BackingReference? below = null;
         long length = MaxLength - (random.Next(3) == 0 ? random.Next(64) * Sector : 0);
@@ -52,13 +53,18 @@ internal sealed class SystemDisk
         {
             string path = disk.NewPath();
             string format = below is null ? disk.Images.PickFormat(bottom: true) : disk.Images.PickOverlayFormat(below.Format!);
-            await disk.CreateImageAsync(disk.Images.New(format, path, length, below), path, content).ConfigureAwait(false);
+            await disk.CreateImageAsync(disk.Images.New(format, path, length, below), path, writes).ConfigureAwait(false);
             below = new BackingReference(path, format);
             length += random.Next(4) == 0 ? random.NextInt64(1 + ((MaxLength - length) / Sector)) * Sector : 0;
         }
 
         disk.Disk = await Disk.OpenAsync(below!.Name, disk.As(below.Format!)).ConfigureAwait(false);
-        disk.Oracle = new SectorOracle(disk.Disk.Length, content.AsMemory(0, (int)disk.Disk.Length));
+        disk.Oracle = new SectorOracle(disk.Disk.Length);
+        foreach ((long offset, byte[] data) in writes)
+        {
+            disk.Oracle.CompleteDurably(disk.Oracle.BeginWrite(offset, data));
+        }
+
         return disk;
     }
 
@@ -158,7 +164,8 @@ internal sealed class SystemDisk
 
         Disk reopened = await Disk.OpenAsync(promise.Path, As(promise.Format)).ConfigureAwait(false);
         await using ConfiguredAsyncDisposable closing = reopened.ConfigureAwait(false);
-        promise.Oracle.Check(await OracleGuest.ReadAllAsync(reopened.Root).ConfigureAwait(false));
+        using PooledBuffer content = await OracleGuest.RentAllAsync(reopened.Root).ConfigureAwait(false);
+        promise.Oracle.Check(content.Span);
 
         // A header whose write failed may name the old chain or the new one: both read right.
         if (!_run.HasFaults && !reopened.Chain.Select(image => image.Path!).SequenceEqual(chain))
@@ -192,7 +199,7 @@ internal sealed class SystemDisk
         }
     }
 
-    private async Task CreateImageAsync(NewImage image, string path, byte[] content)
+    private async Task CreateImageAsync(NewImage image, string path, List<(long Offset, byte[] Data)> made)
     {
         Disk disk = await Disk.CreateAsync(path, image, As(image.Format)).ConfigureAwait(false);
         await using ConfiguredAsyncDisposable closing = disk.ConfigureAwait(false);
@@ -203,7 +210,7 @@ internal sealed class SystemDisk
             long offset = _random.NextInt64((disk.Length / Sector) - sectors) * Sector;
             byte[] data = GuestStamp.Create(offset, sectors * Sector, writer: (1 << 20) + (_files * 100) + i);
             await disk.WriteAsync(offset, data).ConfigureAwait(false);
-            data.CopyTo(content.AsSpan((int)offset));
+            made.Add((offset, data));
         }
     }
 }
