@@ -10,12 +10,15 @@ public abstract partial class BlockJob
     private Completion? _resumed;               // guarded by _gate; set while the job is to pause
     private Exception? _pausingError;           // guarded by _gate
     private Exception? _failure;                // guarded by _gate; why the job fails, the first reason
+    private bool _isCancelled;                  // guarded by _gate; it will end cancelled, because nothing had failed before
     private Exception? _cancelled;              // guarded by _gate; set when it has ended because somebody cancelled it
     private bool _isStarted;                    // guarded by _gate; a member of a transaction, or cancelled before it was
     private bool _isFinalizing;                 // guarded by _gate; nothing cancels it any more
-    private bool _isSetUp;                      // of the transaction; before _entered
+    private bool _isCommitted;                  // guarded by _gate; its result is durable and visible
+    private Exception? _lateError;              // guarded by _gate; the first that does not change how it ends
+    private bool _isSetUp;                      // of the transaction
     private IReadOnlyList<RootNode> _roots = []; // of the transaction; told when the job is over
-    private readonly Completion _entered = new(); // it was set up, or refused
+    private readonly Completion _left = new();  // it was refused, or is over
     private JobTransaction? _transaction;       // guarded by _gate until the job is set up
 
     /// <summary>Whether the job waits for a word of its user before it is finalized.</summary>
@@ -78,21 +81,13 @@ public abstract partial class BlockJob
             LeaveRoots();
             throw;
         }
-        finally
-        {
-            _entered.Complete();
-        }
     }
 
     /// <inheritdoc/>
     async Task IGraphUser.EndAsync()
     {
         TryCancel(force: true);
-        await _entered.WaitAsync().ConfigureAwait(false);
-        if (_isSetUp)
-        {
-            await Completion.ConfigureAwait(false);
-        }
+        await _left.WaitAsync().ConfigureAwait(false);
     }
 
     /// <summary>Sets the job to work.</summary>
@@ -131,7 +126,7 @@ public abstract partial class BlockJob
     {
         lock (_gate)
         {
-            return _isFinalizing = _failure is null && !_cancellation.IsCancellationRequested;
+            return _isFinalizing = _failure is null && !_isCancelled;
         }
     }
 
@@ -145,6 +140,12 @@ public abstract partial class BlockJob
     /// <param name="committed">Whether its result is durable and visible.</param>
     internal async Task ConcludeAsync(bool committed)
     {
+        lock (_gate)
+        {
+            _isCommitted = committed;
+            _isCancelled |= !committed && _failure is null;
+        }
+
         if (!committed && TryRaise(Enter(JobState.Aborting)) is { } refusal)
         {
             Fail(refusal);
@@ -159,10 +160,10 @@ public abstract partial class BlockJob
         lock (_gate)
         {
             failure = _failure;
-            _cancelled = committed || failure is not null ? null : new OperationCanceledException($"{this} was cancelled.");
+            _cancelled = _isCancelled ? new OperationCanceledException($"{this} was cancelled.") : null;
         }
 
-        JobOutcome outcome = failure is not null ? JobOutcome.Failed : committed ? JobOutcome.Completed : JobOutcome.Cancelled;
+        JobOutcome outcome = committed ? JobOutcome.Completed : failure is null ? JobOutcome.Cancelled : JobOutcome.Failed;
         var result = new JobResult(outcome, Progress, failure) { Files = _isSetUp ? DescribeFiles() : JobFiles.None };
 
         // What a handler of the conclusion throws cannot change it any more, nor a file that could not be closed; whoever awaits the result is told.
@@ -170,7 +171,7 @@ public abstract partial class BlockJob
         Exception? later = TryRaise(Enter(JobState.Concluded));
         Exception? last = _options.AutoDismiss && TryDismiss() ? TryRaise(new JobStateChanged(JobState.Null)) : null; // else a handler of the conclusion was quicker
         TellReady(isReady: false);
-        _completion.SetResult(result with { Error = failure ?? _closingError ?? late ?? later ?? last });
+        _completion.SetResult(result with { Error = failure ?? _lateError ?? late ?? later ?? last });
         LeaveRoots();
     }
 
@@ -180,6 +181,8 @@ public abstract partial class BlockJob
         {
             root.Forget(this);
         }
+
+        _left.Complete();
     }
 
     private async Task RunAsync()
@@ -190,7 +193,7 @@ public abstract partial class BlockJob
             await WorkAsync(_cancellation.Token).ConfigureAwait(false);
             EnterWaiting();
         }
-        catch (OperationCanceledException) when (_cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (IsCancelled)
         {
             _transaction!.OnCancelled();
         }
@@ -206,7 +209,11 @@ public abstract partial class BlockJob
     {
         lock (_gate)
         {
-            _cancellation.Token.ThrowIfCancellationRequested();
+            if (_isCancelled)
+            {
+                throw new OperationCanceledException(_cancellation.Token);
+            }
+
             _resumed = null; // there is no step left before which it could stop
             SetState(JobState.Waiting);
         }
@@ -228,11 +235,19 @@ public abstract partial class BlockJob
         }
     }
 
+    // What goes wrong once it is known how the job ends is told beside that.
     private void Fail(Exception error)
     {
         lock (_gate)
         {
-            _failure ??= error;
+            if (_isCancelled || _isCommitted)
+            {
+                _lateError ??= error;
+            }
+            else
+            {
+                _failure ??= error;
+            }
         }
 
         _transaction?.OnFailed();

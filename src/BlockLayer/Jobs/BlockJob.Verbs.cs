@@ -45,54 +45,53 @@ public abstract partial class BlockJob
     /// False: a job that keeps source and target equal and is <see cref="JobState.Ready"/> ends well, without changing over to its target. True: it
     /// ends where it is, and the target may be of no use.
     /// </param>
-    /// <exception cref="JobVerbException">It is over, or being finalized.</exception>
+    /// <exception cref="JobVerbException">It is over, has failed, or is being finalized.</exception>
     public void Cancel(bool force = false)
     {
-        lock (_gate)
+        if (TryCancel(force))
         {
-            ThrowUnlessTaken(JobVerb.Cancel);
-            if (_isFinalizing)
-            {
-                throw new JobVerbException(this, JobVerb.Cancel, _state, "its result is being made durable");
-            }
+            return;
         }
 
-        TryCancel(force);
+        lock (_gate)
+        {
+            throw JobVerbs.IsAllowed(JobVerb.Cancel, _state)
+                ? new JobVerbException(this, JobVerb.Cancel, _state, _failure is null ? "its result is being made durable" : "it has failed")
+                : JobVerbException.NotIn(this, JobVerb.Cancel, _state);
+        }
     }
 
     /// <summary>As <see cref="Cancel"/>, for whoever does not mind that the job may just have ended.</summary>
-    /// <returns>False when it is too late; look at the <see cref="Completion"/>.</returns>
+    /// <returns>
+    /// True: the job will end <see cref="JobOutcome.Cancelled"/>, or, where it ends well for want of force, without changing over to its target. False: it is too late; look at
+    /// the <see cref="Completion"/>.
+    /// </returns>
     public bool TryCancel(bool force = false)
     {
-        JobState state;
+        bool endsWell;
+        bool isMember;
         lock (_gate)
         {
-            state = _state;
-            if (!JobVerbs.IsAllowed(JobVerb.Cancel, state) || _isFinalizing)
+            if (!JobVerbs.IsAllowed(JobVerb.Cancel, _state) || _isFinalizing || _failure is not null)
             {
                 return false;
             }
 
-            if (state == JobState.Created && !_isStarted)
-            {
-                _isStarted = true; // nobody starts it any more
-            }
-            else
-            {
-                state = JobState.Undefined;
-            }
+            endsWell = !force && TryEndWell();
+            isMember = _isStarted;
+            _isCancelled |= !endsWell; // decided here, in one with the question whether it is too late; the token only carries the word
+            _isStarted = true;         // nobody starts it any more
         }
 
-        if (state == JobState.Created)
+        if (!endsWell)
         {
             _cancellation.Cancel();
-            _ = ConcludeAsync(committed: false); // observes its own failures, and there is nothing to give back
-            return true;
-        }
+            if (!isMember)
+            {
+                _ = ConcludeAsync(committed: false); // observes its own failures, and there is nothing to give back
+                return true;
+            }
 
-        if (force || !TryEndWell())
-        {
-            _cancellation.Cancel();
             _transaction?.OnCancelled();
         }
 
@@ -107,9 +106,9 @@ public abstract partial class BlockJob
         lock (_gate)
         {
             ThrowUnlessTaken(JobVerb.Complete);
+            OnComplete();
         }
 
-        OnComplete();
         Kick();
     }
 
@@ -142,10 +141,10 @@ public abstract partial class BlockJob
         Raise(new JobStateChanged(JobState.Null));
     }
 
-    /// <summary>What <see cref="Complete"/> does to a job of this kind. Called without a lock; the job is kicked afterwards.</summary>
+    /// <summary>What <see cref="Complete"/> does to a job of this kind. Called under the lock of the state: it only notes it. The job is kicked afterwards.</summary>
     private protected virtual void OnComplete() => throw new JobVerbException(this, JobVerb.Complete, State, $"a {Kind} job has nothing to complete");
 
-    /// <summary>Asked to end without force: true when the job will now end well by itself.</summary>
+    /// <summary>Asked to end without force: true when the job will now end well by itself. Called under the lock of the state: it only notes it.</summary>
     private protected virtual bool TryEndWell() => false;
 
     // The caller holds _gate.

@@ -10,7 +10,6 @@ public abstract partial class BlockJob
 {
     private Completion? _kick; // guarded by _gate; set while the job idles
     private bool _isKicked;    // guarded by _gate
-    private Exception? _closingError; // of the finalizing or the clean-up
 
     private readonly Completion _readyOrOver = new();
     private bool? _becameReady; // guarded by _gate; null until it is known
@@ -42,7 +41,10 @@ public abstract partial class BlockJob
         }
         catch (Exception error)
         {
-            _closingError ??= error;
+            lock (_gate)
+            {
+                _lateError ??= error;
+            }
         }
     }
 
@@ -59,7 +61,16 @@ public abstract partial class BlockJob
     }
 
     /// <summary>True once somebody has cancelled the job.</summary>
-    private protected bool IsCancelled => _cancellation.IsCancellationRequested;
+    private protected bool IsCancelled
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _isCancelled;
+            }
+        }
+    }
 
     /// <summary>For simulations that stop a job at a place: awaited at every checkpoint.</summary>
     internal Func<ValueTask>? AtCheckpoint { get; set; }

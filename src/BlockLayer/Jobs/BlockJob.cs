@@ -37,7 +37,8 @@ public abstract partial class BlockJob : IGraphUser
     }
 
     /// <summary>
-    /// Tells what happens to the job, in order, on whatever thread it happens. Handlers do not block and do not throw: what one throws ends the job as a failure.
+    /// Tells what happens to the job, in order, on whatever thread it happens. Handlers do not block and do not throw: what one throws ends the
+    /// job as a failure, or, where its outcome is known already, is told beside that (<see cref="JobResult.Error"/>).
     /// </summary>
     public event Action<BlockJob, JobEvent>? Notified;
 

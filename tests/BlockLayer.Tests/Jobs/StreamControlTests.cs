@@ -134,7 +134,7 @@ public class StreamControlTests
             await Task.Delay(TimeSpan.FromSeconds(2), disk.Scheduler.Time);
             job.Cancel();
             JobResult result = await job.Completion;
-            Assert.Equal(JobOutcome.Failed, result.Outcome);
+            Assert.Equal(JobOutcome.Cancelled, result.Outcome);
             Assert.IsType<InvalidDataException>(result.Error);
             await disk.CompletesAsync();
         });
