@@ -20,6 +20,7 @@ public sealed class DiskJob : IDiskJob
     private readonly DiskJobSetup _setup;
     private volatile BlockJob? _job; // from its first event on
     private volatile bool _isReady;
+    private Task _readyTold = Task.CompletedTask;
     private BlockJobEvent? _end;     // from when it is over
     private bool _isEnding;          // guarded by the disk's turn
 
@@ -160,12 +161,24 @@ public sealed class DiskJob : IDiskJob
                     Describe(MirrorStage.Ready);
                 }
 
-                Domain.TellOfJob(Disk, Type, BlockJobStatus.Ready); // what a listener throws ends the job as a failure
+                TellReady();
                 _readyOrOver.Complete();
                 break;
             case JobEnded ended:
                 _ = EndAsync(ended.Result); // tells its own failures
                 break;
+        }
+    }
+
+    // What a listener throws ends the job as a failure. Where somebody else tells it, later, the job may have ended by then, and whoever awaits its end is told.
+    private void TellReady()
+    {
+        _readyTold = Domain.TellAsync(new BlockJobEvent(Domain, Disk.Target, Disk.Source?.Path, Type, BlockJobStatus.Ready));
+        if (_readyTold.IsFaulted)
+        {
+            Task failed = _readyTold;
+            _readyTold = Task.CompletedTask;
+            failed.GetAwaiter().GetResult();
         }
     }
 
@@ -188,9 +201,17 @@ public sealed class DiskJob : IDiskJob
 
         Disk.Release(this);
         var what = _end = new BlockJobEvent(Domain, Disk.Target, Disk.Source?.Path, Type, status) { Error = error };
+        Task told = Domain.TellAsync(what);
+        bool isToldLater = !told.IsCompleted; // events are held, or somebody else tells them, who may wait for this very job
+        if (isToldLater)
+        {
+            BecomeOver();
+        }
+
         try
         {
-            Domain.Tell(what);
+            await _readyTold.ConfigureAwait(false);
+            await told.ConfigureAwait(false);
             _completion.SetResult(what);
         }
         catch (Exception listener)
@@ -198,6 +219,14 @@ public sealed class DiskJob : IDiskJob
             _completion.SetException(listener);
         }
 
+        if (!isToldLater)
+        {
+            BecomeOver();
+        }
+    }
+
+    private void BecomeOver()
+    {
         _over.Complete();
         if (!_readyOrOver.IsCompleted)
         {

@@ -150,8 +150,21 @@ public sealed partial class Domain
     /// <summary>Tells that a job is ready or has ended. The description says it already: the graph is switched, and the disk's job and mirror are what they are now.</summary>
     internal void TellOfJob(DomainDisk disk, BlockJobType type, BlockJobStatus status) => Tell(new BlockJobEvent(this, disk.Target, disk.Source?.Path, type, status));
 
-    /// <summary>The same with an event that is there already.</summary>
-    internal void Tell(BlockJobEvent what) => _host.Events.Raise(what);
+    /// <summary>
+    /// The same with an event that is there already. What a listener throws comes out, if it was told on return; a task that nobody observes has it otherwise.
+    /// </summary>
+    internal void Tell(DomainEvent what)
+    {
+        Task told = TellAsync(what);
+        if (told.IsCompleted)
+        {
+            told.GetAwaiter().GetResult();
+        }
+    }
+
+    /// <summary>Tells an event.</summary>
+    /// <returns><inheritdoc cref="DomainEventQueue.Raise" path="/returns"/></returns>
+    internal Task TellAsync(DomainEvent what) => _host.Events.Raise(what);
 
     /// <summary>
     /// Takes another definition for the next start. A disk that it gives the image that is active now goes on being followed: when a job makes another image active, the next start opens that. Of a
@@ -184,7 +197,7 @@ public sealed partial class Domain
         // Told after the lifecycle lock is left: a listener may want to stop the domain.
         foreach (MissingSource missing in await OpenAsync(cancellationToken).ConfigureAwait(false))
         {
-            _host.Events.Raise(new DiskChangeEvent(this, missing.Path, NewPath: null, missing.Target, missing.Reason));
+            Tell(new DiskChangeEvent(this, missing.Path, NewPath: null, missing.Target, missing.Reason));
         }
     }
 

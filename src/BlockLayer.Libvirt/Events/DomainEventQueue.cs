@@ -1,4 +1,4 @@
-using System.Runtime.ExceptionServices;
+using System.Diagnostics.CodeAnalysis;
 
 namespace BlockLayer.Libvirt;
 
@@ -7,12 +7,13 @@ namespace BlockLayer.Libvirt;
 /// </summary>
 /// <remarks>
 /// Invariants: (1) events are delivered in the order they were raised, whoever raises them; (2) no listener is called inside another one's call, nor under a lock: what a listener raises comes
-/// after what is being told; (3) a listener that was removed is not called any more, also not with events that were raised before. Whoever raises first delivers; others leave their events to it.
+/// after what is being told; (3) a listener that was removed is not called any more, also not with events that were raised before; (4) what a listener throws comes to whoever raised the event that it
+/// was told, and to nobody else. Whoever raises first delivers; others leave their events to it.
 /// </remarks>
 internal sealed class DomainEventQueue
 {
     private readonly Lock _gate = new();
-    private readonly Queue<DomainEvent> _events = new();       // guarded by _gate
+    private readonly Queue<Telling> _events = new();       // guarded by _gate
     private readonly List<Action<DomainEvent>> _listeners = []; // guarded by _gate
     private bool _isDelivering;                                 // guarded by _gate
     private int _holds;                                         // guarded by _gate
@@ -36,15 +37,19 @@ internal sealed class DomainEventQueue
     }
 
     /// <summary>Tells an event. The caller holds no lock, and the domain's description says already what the event says.</summary>
-    /// <exception cref="Exception">What a listener threw: the first such exception, after all listeners were called.</exception>
-    internal void Raise(DomainEvent what)
+    /// <returns>
+    /// Completed once all listeners were called: on return, unless events are held or somebody else is telling some. It fails with what a listener threw, the first such exception.
+    /// </returns>
+    internal Task Raise(DomainEvent what)
     {
+        var telling = new Telling(what);
         lock (_gate)
         {
-            _events.Enqueue(what);
+            _events.Enqueue(telling);
         }
 
         Deliver();
+        return telling.Over.Task;
     }
 
     /// <summary>Keeps events back until the result is disposed: for a test of what a program does while it has not heard yet. Holds nest.</summary>
@@ -60,11 +65,9 @@ internal sealed class DomainEventQueue
 
     private void Deliver()
     {
-        ExceptionDispatchInfo? failure = null;
-        bool isFirst = true;
-        while (TryTake(isFirst, out DomainEvent? next, out Action<DomainEvent>[] listeners))
+        var told = new List<Telling>();
+        for (bool isFirst = true; TryTake(isFirst, out Telling? next, out Action<DomainEvent>[] listeners); isFirst = false)
         {
-            isFirst = false;
             foreach (Action<DomainEvent> listener in listeners)
             {
                 if (!IsListening(listener))
@@ -74,19 +77,25 @@ internal sealed class DomainEventQueue
 
                 try
                 {
-                    listener(next!);
+                    listener(next.What);
                 }
                 catch (Exception error)
                 {
-                    failure ??= ExceptionDispatchInfo.Capture(error); // the others have a right to hear all the same
+                    next.Failure ??= error; // the others have a right to hear all the same
                 }
             }
+
+            told.Add(next);
         }
 
-        failure?.Throw();
+        // Whoever waits goes on when nothing is being told: it may raise the next event.
+        foreach (Telling telling in told)
+        {
+            telling.End();
+        }
     }
 
-    private bool TryTake(bool isFirst, out DomainEvent? next, out Action<DomainEvent>[] listeners)
+    private bool TryTake(bool isFirst, [NotNullWhen(true)] out Telling? next, out Action<DomainEvent>[] listeners)
     {
         lock (_gate)
         {
@@ -122,6 +131,28 @@ internal sealed class DomainEventQueue
         }
 
         Deliver();
+    }
+
+    /// <summary>An event on its way to the listeners, of whoever delivers it.</summary>
+    private sealed class Telling(DomainEvent what)
+    {
+        internal DomainEvent What => what;
+
+        internal TaskCompletionSource Over { get; } = new();
+
+        internal Exception? Failure { get; set; }
+
+        internal void End()
+        {
+            if (Failure is null)
+            {
+                Over.SetResult();
+            }
+            else
+            {
+                Over.SetException(Failure);
+            }
+        }
     }
 
     private sealed class Held(DomainEventQueue owner) : IDisposable

@@ -212,6 +212,38 @@ public class BlockJobRaceTests
     });
 
     [Fact]
+    public void What_is_thrown_at_an_event_that_comes_between_fails_no_job() => Run(async world =>
+    {
+        await world.CreateAsync("/vm/other.img");
+        Domain other = await world.Connection.CreateAsync(LibvirtWorld.DomainXml("other", LibvirtWorld.DiskXml("vda", "/vm/other.img")));
+        BlockJobCallback failing = (_, _, _, _) => throw new InvalidOperationException("mine");
+        world.Connection.RegisterDomainEvent(other, DomainEventId.BlockJob2, failing);
+        BlockJobCallback between = (_, _, _, _) => other.TellOfJob(other.FindDisk("vda"), BlockJobType.Pull, BlockJobStatus.Completed);
+        world.Connection.RegisterDomainEvent(world.Domain, DomainEventId.BlockJob2, between);
+        DiskJob copy = await world.Api.CopyAsync(world.Domain, "vda", ToCopy);
+        Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(copy));
+        Assert.Equal(["16 vda Copy Ready", "16 vda Pull Completed", "16 vda Copy Completed", "16 vda Pull Completed"], world.Heard.Where(told => told.StartsWith("16", StringComparison.Ordinal)));
+    });
+
+    [Fact]
+    public void A_job_whose_end_is_held_back_is_over_and_complete_when_it_was_told() => Run(async world =>
+    {
+        IDisposable held = world.Host.HoldEvents();
+        DiskJob copy = await world.Api.CopyAsync(world.Domain, "vda", ToCopy);
+        Assert.True(await copy.WaitForReadyAsync());
+        await world.Api.AbortAsync(world.Domain, "vda", BlockJobAbortFlags.Pivot);
+        Assert.Equal("copy.img", world.Describe());
+        Assert.Null(world.Disk.Job);
+        Assert.Empty(world.Heard);
+        Assert.False(copy.Completion.IsCompleted);
+        BlockJobCallback failing = (_, _, _, status) => throw new InvalidOperationException($"at {status}");
+        world.Connection.RegisterDomainEvent(world.Domain, DomainEventId.BlockJob2, failing);
+        held.Dispose();
+        Assert.Equal("16 vda Copy Completed", world.Heard[^1]);
+        Assert.Equal("at Ready", (await Assert.ThrowsAsync<InvalidOperationException>(() => copy.Completion)).Message);
+    });
+
+    [Fact]
     public void Whoever_hears_of_an_end_can_start_the_next_job_at_once() => Run(async world =>
     {
         var next = new TaskCompletionSource<DiskJob>();
