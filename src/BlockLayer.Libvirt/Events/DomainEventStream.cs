@@ -10,15 +10,17 @@ public sealed class DomainEventStream : IAsyncEnumerable<DomainEvent>, IDisposab
 {
     private readonly DomainEventQueue _source;
     private readonly Domain? _domain;
+    private readonly Action<DomainEventStream> _disposed;
     private readonly Lock _gate = new();
     private readonly Queue<DomainEvent> _events = new(); // guarded by _gate
     private Completion _changed = new();                 // guarded by _gate: completed when there is something to look at
     private bool _ended;                                 // guarded by _gate
 
-    internal DomainEventStream(DomainEventQueue source, Domain? domain)
+    internal DomainEventStream(DomainEventQueue source, Domain? domain, Action<DomainEventStream> disposed)
     {
         _source = source;
         _domain = domain;
+        _disposed = disposed;
         source.Add(Hear);
     }
 
@@ -41,6 +43,7 @@ public sealed class DomainEventStream : IAsyncEnumerable<DomainEvent>, IDisposab
     public void Dispose()
     {
         _source.Remove(Hear);
+        _disposed(this);
         Change(what: null);
     }
 

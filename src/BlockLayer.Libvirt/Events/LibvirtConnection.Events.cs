@@ -36,11 +36,12 @@ public sealed partial class LibvirtConnection
         int number;
         lock (_registrations)
         {
+            RequireOpen(); // a connection that is closed meanwhile takes out what is registered by then
             number = ++_lastCallbackId;
             _callbacks.Add(number, listener);
+            Host.Events.Add(listener);
         }
 
-        Host.Events.Add(listener);
         return number;
     }
 
@@ -71,13 +72,21 @@ public sealed partial class LibvirtConnection
             RequireOwn(domain);
         }
 
-        var stream = new DomainEventStream(Host.Events, domain);
         lock (_registrations)
         {
+            RequireOpen();
+            var stream = new DomainEventStream(Host.Events, domain, Forget);
             _streams.Add(stream);
+            return stream;
         }
+    }
 
-        return stream;
+    private void Forget(DomainEventStream stream)
+    {
+        lock (_registrations)
+        {
+            _streams.Remove(stream);
+        }
     }
 
     private static Action<DomainEvent> Adapt(DomainEventId id, Delegate? callback) => (id, callback) switch

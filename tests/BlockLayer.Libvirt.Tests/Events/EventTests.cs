@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Xml.Linq;
 using Xunit;
 
@@ -220,6 +221,25 @@ public class EventTests
         domain.TellOfJob(domain.FindDisk("vda"), BlockJobType.Pull, BlockJobStatus.Completed);
         await using IAsyncEnumerator<DomainEvent> reader = stream.GetAsyncEnumerator();
         Assert.True(await reader.MoveNextAsync());
+    }
+
+    // A program that watches one job after the other, for years, on one connection.
+    [Fact]
+    public async Task A_stream_that_is_disposed_is_kept_by_nobody()
+    {
+        await using var world = new LibvirtWorld();
+        Domain domain = await world.StartChainOfThreeAsync();
+        WeakReference stream = watch();
+        GC.Collect();
+        Assert.False(stream.IsAlive);
+        domain.TellOfJob(domain.FindDisk("vda"), BlockJobType.Pull, BlockJobStatus.Completed);
+
+        [MethodImpl(MethodImplOptions.NoInlining)] // what it has on its stack is gone when it returns
+        WeakReference watch()
+        {
+            using DomainEventStream stream = world.Connection.WatchEvents(domain);
+            return new WeakReference(stream);
+        }
     }
 
     // Two threads raise and listeners note the order: both listeners have the same one, and each thread's events are in its order.
