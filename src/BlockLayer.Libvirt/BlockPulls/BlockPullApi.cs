@@ -35,10 +35,11 @@ public sealed class BlockPullApi
     /// Starts to fill the image <paramref name="backingPath"/>, which lies below the active one, from what lies below it; the chain ends with it then. The active image is not touched. Other overlays of that
     /// image see no difference.
     /// </summary>
-    public ValueTask<DiskJob> PullBelowAsync(Domain domain, string? path, string backingPath, int flags = 0, CancellationToken cancellationToken = default)
+    /// <exception cref="LibvirtException">InvalidArg: also no image is named.</exception>
+    public ValueTask<DiskJob> PullBelowAsync(Domain domain, string? path, string? backingPath, int flags = 0, CancellationToken cancellationToken = default)
     {
-        DomainDisk disk = _connection.BeginChange(domain, path, () => CallRules.CheckPull("BlockPull", path!, flags));
-        return DiskJobs.StartPullBelowAsync(domain, disk, backingPath, cancellationToken);
+        DomainDisk disk = _connection.BeginChange(domain, path, () => CallRules.CheckPullBelow(path!, backingPath, flags));
+        return DiskJobs.StartPullBelowAsync(domain, disk, backingPath!, cancellationToken);
     }
 
     /// <summary>Aborts the pull, and returns when it has ended. What it copied stays, and the next pull goes on from there.</summary>

@@ -21,7 +21,7 @@ public sealed class BlockPullCalls
         => _connection.TryStartAsync(() => _api.PullAboveAsync(domain, path, backingPath, flags));
 
     /// <inheritdoc cref="BlockPullApi.PullBelowAsync"/>
-    public ValueTask<int> BlockPullBelow(Domain domain, string? path, string backingPath, int flags)
+    public ValueTask<int> BlockPullBelow(Domain domain, string? path, string? backingPath, int flags)
         => _connection.TryStartAsync(() => _api.PullBelowAsync(domain, path, backingPath, flags));
 
     /// <inheritdoc cref="BlockPullApi.AbortAsync"/>

@@ -162,6 +162,16 @@ internal static class CallRules
         }
     }
 
+    /// <summary>The reading of <c>backing_path</c> that orphans an image: it has to be named.</summary>
+    internal static void CheckPullBelow(string path, string? backingPath, int flags)
+    {
+        CheckPull("BlockPull", path, flags);
+        if (backingPath is null)
+        {
+            throw LibvirtException.InvalidArg("backing_path is missing: it names the image that the chain is to end with.");
+        }
+    }
+
     /// <summary>BlockCommit, once its top is known: the active image asks for ACTIVE, and only the active image.</summary>
     internal static void CheckCommitTop(BlockCommitFlags flags, ChainElement top)
     {

@@ -93,6 +93,16 @@ public class BlockPullTests
     }
 
     [Theory]
+    [InlineData(null, "backing_path is missing: it names the image that the chain is to end with.")]
+    [InlineData("", "'' is not in the chain of 'vda': /vm/base.img <- /vm/mid.img <- /vm/top.img.")]
+    public void To_orphan_an_image_takes_its_name(string? image, string message) => Run(async world =>
+    {
+        Assert.Equal(-1, await new BlockPullCalls(world.Connection).BlockPullBelow(world.Domain, Top, image, flags: 0));
+        Assert.Equal((LibvirtErrorCode.InvalidArg, message), (world.Connection.LastError.Code, world.Connection.LastError.Message));
+        Assert.Null(world.Disk.Job);
+    });
+
+    [Theory]
     [InlineData("vda", 0, "BlockPull takes the path of the disk's active image; found is 'vda'.")]
     [InlineData(Top, 1, "BlockPull has no flag 0x1.")]
     [InlineData(null, 0, "disk is missing: name it by its source path or its target.")]
