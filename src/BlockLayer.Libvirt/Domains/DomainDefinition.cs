@@ -30,7 +30,7 @@ internal sealed class DomainDefinition
     /// <param name="disks">The disks as they are now; null for those of the description.</param>
     /// <param name="id">The number of a running domain; null for one that does not run.</param>
     internal string ToText(IReadOnlyList<DomainDisk>? disks, int? id)
-        => disks is null ? _xml.ToString() : DomainXml.Describe(_xml, disks, id, DomainXml.Detail.Live).ToString();
+        => XmlText.Write(disks is null ? _xml : DomainXml.Describe(_xml, disks, id, DomainXml.Detail.Live));
 
     private static DomainDefinition Read(XElement domain)
     {

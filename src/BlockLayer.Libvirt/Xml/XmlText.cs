@@ -1,9 +1,10 @@
+using System.Text;
 using System.Xml;
 using System.Xml.Linq;
 
 namespace BlockLayer.Libvirt;
 
-/// <summary>Reads libvirt's XML: no document type, no entities, bounded, and every error says the element and its line.</summary>
+/// <summary>Reads and writes libvirt's XML: no document type, no entities, bounded, and every error says the element and its line.</summary>
 internal static class XmlText
 {
     /// <summary>The root element of a text.</summary>
@@ -32,6 +33,18 @@ internal static class XmlText
         {
             throw new LibvirtException(LibvirtErrorCode.XmlDetail, LibvirtErrorDomain.Xml, $"The XML cannot be read: {error.Message}", error);
         }
+    }
+
+    /// <summary>The text of an element. Characters that XML has no way to write, and that file names may have all the same, are left out, as libvirt leaves them out.</summary>
+    internal static string Write(XElement element)
+    {
+        var written = new XElement(element);
+        foreach (XAttribute attribute in written.DescendantsAndSelf().Attributes().Where(static attribute => !attribute.IsNamespaceDeclaration))
+        {
+            attribute.Value = Writable(attribute.Value);
+        }
+
+        return written.ToString();
     }
 
     /// <summary>An element or one of its attributes has a value that is not allowed. <paramref name="why"/> completes "&lt;disk&gt; at line 3: ...".</summary>
@@ -87,6 +100,20 @@ internal static class XmlText
         }
 
         throw Invalid(element, $"{attribute} is '{found}'; allowed are {string.Join(", ", names)}.");
+    }
+
+    private static string Writable(string value)
+    {
+        var written = new StringBuilder(value.Length);
+        foreach (Rune rune in value.EnumerateRunes())
+        {
+            if (!rune.IsBmp || XmlConvert.IsXmlChar((char)rune.Value))
+            {
+                written.Append(rune);
+            }
+        }
+
+        return written.ToString();
     }
 
     // The depth is counted before a tree is built: what works on trees recurses.

@@ -6,6 +6,18 @@ namespace BlockLayer.Libvirt.Tests.BlockJobs;
 /// <summary>What BlockCopy does: each combination of its flags, on a transient and a persistent domain, to both ends.</summary>
 public class BlockCopyTests
 {
+    // XML has no way to write them. libvirt leaves them out of what it writes, and nothing of what it does.
+    [Fact]
+    public void A_file_name_with_characters_that_XML_does_not_have_is_described_without_them() => Run(async world =>
+    {
+        const string path = "/vm/a\u0001copy\uFFFF.img";
+        DiskJob job = await world.Api.RebaseAsync(world.Domain, "vda", path, 0, BlockRebaseFlags.Copy);
+        Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(job));
+        Assert.Equal("acopy.img", world.Describe());
+        Assert.Equal(path, world.Disk.Source!.Path);
+        await world.AssertContentAsync();
+    });
+
     private const string ToCopy = "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/vm/copy.img'/></disk>";
 
     [Fact]
