@@ -16,6 +16,6 @@ if ! command -v qemu-img >/dev/null 2>&1 || ! command -v qemu-storage-daemon >/d
   fi
 fi
 dotnet build bench/BlockLayer.Benchmarks -c Release --nologo -v quiet -clp:ErrorsOnly
-# Compiled ahead of time, as a release is: whole processes are measured, and compiling at run time is no part of the work.
-dotnet publish src/BlockLayer.Cli -c Release -r linux-x64 --self-contained false -o bench/BlockLayer.Benchmarks/bin/blk --nologo -v quiet -clp:ErrorsOnly
+# Compiled ahead of time together with the framework, as a release is: whole processes are measured, and compiling at run time is no part of the work.
+dotnet publish src/BlockLayer.Cli -c Release -r linux-x64 -o bench/BlockLayer.Benchmarks/bin/blk --nologo -v quiet -clp:ErrorsOnly
 exec bench/BlockLayer.Benchmarks/bin/Release/net10.0/BlockLayer.Benchmarks side-by-side "$@"
