@@ -50,7 +50,7 @@ internal sealed class OverlaySearch(BlockEnvironment environment)
 
     // A name that leads to no file leads to none of ours.
     private bool StandsOn(FoundImage image, StorageIdentity file)
-        => image.BackingNames.Any(name => FoundImages.PathOf(image, name) is { } path && environment.Files.GetInfo(path)?.Identity == file);
+        => image.ByEachName.Any(named => named.BackingNames.Any(name => FoundImages.PathOf(named, name) is { } path && environment.Files.GetInfo(path)?.Identity == file));
 
     private static LibvirtException TooMany(string folder) => new(
         LibvirtErrorCode.OperationUnsupported,

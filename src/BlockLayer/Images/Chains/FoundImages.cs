@@ -50,8 +50,14 @@ internal sealed class FoundImages(BlockEnvironment environment, Predicate<Storag
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (environment.Files.GetInfo(path) is not { Kind: StorageFileKind.Regular or StorageFileKind.BlockDevice } info
-            || _byIdentity.ContainsKey(info.Identity) || (isLeftOut is not null && isLeftOut(info.Identity)))
+            || (isLeftOut is not null && isLeftOut(info.Identity)))
         {
+            return true;
+        }
+
+        if (Find(info.Identity) is { } known)
+        {
+            known.AddName(path);
             return true;
         }
 

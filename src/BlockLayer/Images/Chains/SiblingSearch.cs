@@ -84,7 +84,7 @@ internal sealed class SiblingSearch
     private void Follow(FoundImage image)
     {
         var visited = new HashSet<StorageIdentity>();
-        var waiting = new Queue<FoundImage>([image]);
+        var waiting = new Queue<FoundImage>(image.ByEachName);
         KnownFile? worst = null;
         string? doubt = null;
         while (waiting.TryDequeue(out FoundImage? at))

@@ -71,6 +71,20 @@ public sealed class ChainPlannerTests : IDisposable
     }
 
     [Fact]
+    public async Task What_a_file_names_is_looked_for_from_each_directory_that_has_the_file()
+    {
+        await MakeChainAsync("base", "top");
+        string elsewhere = Directory.CreateDirectory(PathOf("elsewhere")).FullName;
+        await MakeOverlayAsync("elsewhere/sibling", "base", verify: false); // there is no base there
+        File.CreateSymbolicLink(PathOf("sibling"), "elsewhere/sibling");
+
+        await using Disk disk = await Disk.OpenAsync(PathOf("top"));
+        ChainPlan plan = await ChainPlanner.PlanCommitAsync(disk.Root, directories: [elsewhere, _folder.Path]);
+
+        Assert.Equal([new(PathOf("elsewhere/sibling"), PathOf("base"))], plan.Destroyed); // by the first of its names
+    }
+
+    [Fact]
     public async Task A_name_that_leads_out_of_the_directories_is_not_followed_but_told()
     {
         await MakeChainAsync("base", "top");
