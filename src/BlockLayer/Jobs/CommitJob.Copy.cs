@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -51,7 +52,16 @@ public sealed partial class CommitJob
     // Skips a run that the base provides already, or starts a step on one that it does not. Returns where to go on.
     private async ValueTask<long> AdvanceAsync(long at, CopySteps underWay, CancellationToken cancellationToken)
     {
-        BlockStatus status = await GetCopyStatusAsync(at, cancellationToken).ConfigureAwait(false);
+        BlockStatus status;
+        try
+        {
+            status = await GetCopyStatusAsync(at, cancellationToken).ConfigureAwait(false);
+        }
+        catch (BlockLayerException error)
+        {
+            return underWay.Fail(new ByteRange(at, Math.Min(SmallStep, End - at)), error).End;
+        }
+
         if (!status.IsAllocated)
         {
             if (underWay.Count == 0)

@@ -26,6 +26,14 @@ internal sealed class CopySteps(BlockEnvironment environment, RateLimiter limite
         _underWay.Enqueue(step);
     }
 
+    /// <summary>A step that could not be started, because nobody knows what is to be copied there: it ends in its turn, as one whose read has failed.</summary>
+    /// <returns><paramref name="range"/>.</returns>
+    internal ByteRange Fail(ByteRange range, Exception error)
+    {
+        _underWay.Enqueue(new Step(range, isZero: false) { Outcome = new CopyOutcome(0, error, CopyStep.Read) });
+        return range;
+    }
+
     /// <summary>Waits for the oldest, which is none of them any more.</summary>
     internal async ValueTask<(ByteRange Range, CopyOutcome Outcome, bool IsZero)> EndFirstAsync()
     {

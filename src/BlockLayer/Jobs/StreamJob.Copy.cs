@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using BlockLayer.Errors;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -65,7 +66,16 @@ public sealed partial class StreamJob
     private async ValueTask<long> AdvanceAsync(Origin origin, long at, CopySteps underWay, CancellationToken cancellationToken)
     {
         CopyOnReadNode filter = _filter!;
-        BlockStatus status = await filter.GetCopyStatusAsync(origin, at, cancellationToken).ConfigureAwait(false);
+        BlockStatus status;
+        try
+        {
+            status = await filter.GetCopyStatusAsync(origin, at, cancellationToken).ConfigureAwait(false);
+        }
+        catch (BlockLayerException error)
+        {
+            return underWay.Fail(UnitAt(at), error).End;
+        }
+
         if (!CopyPlan.IsLacking(status))
         {
             if (underWay.Count == 0)
@@ -131,7 +141,7 @@ public sealed partial class StreamJob
         long first = Alignment.RoundDown(at, unit);
         if (at < _carefulUntil || TakesSmallSteps)
         {
-            return (new ByteRange(first, unit).ClampTo(Length), unit);
+            return (UnitAt(at), unit);
         }
 
         long end = at + status.Length == Length ? Length : Alignment.RoundDown(at + status.Length, unit);
@@ -144,4 +154,6 @@ public sealed partial class StreamJob
         ByteRange range = new ByteRange(first, Math.Min(wanted, Alignment.RoundDown(_filter.Queue.Memory.Limit, unit))).ClampTo(Length);
         return (range, Alignment.RoundUp(range.Length, unit));
     }
+
+    private ByteRange UnitAt(long at) => new ByteRange(Alignment.RoundDown(at, _filter!.CopyUnit), _filter.CopyUnit).ClampTo(Length);
 }

@@ -25,7 +25,16 @@ public sealed partial class CopyOnReadNode
             int slot = await EnterAsync(origin, cancellationToken).ConfigureAwait(false);
             try
             {
-                List<CopyExtent> lacking = await CopyPlan.MakeAsync(Filtered.Child, Bottom, range, cancellationToken).ConfigureAwait(false);
+                List<CopyExtent> lacking;
+                try
+                {
+                    lacking = await CopyPlan.MakeAsync(Filtered.Child, Bottom, range, cancellationToken).ConfigureAwait(false);
+                }
+                catch (BlockLayerException error)
+                {
+                    return new CopyOutcome(0, error, CopyStep.Read); // what is to be read is not known
+                }
+
                 if (memory == 0)
                 {
                     lacking.RemoveAll(extent => !extent.IsZero); // written or moved since it was looked at: the job looks again
