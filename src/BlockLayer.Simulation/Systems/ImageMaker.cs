@@ -25,7 +25,7 @@ internal sealed class ImageMaker(SeededRandom random)
         _ => "qcow2",
     };
 
-    /// <summary>As <see cref="PickFormat"/>, and now and then add-cow, which cannot be put on a disk that runs, and which QED cannot name.</summary>
+    /// <summary>As <see cref="PickFormat"/>, and now and then add-cow, which QED cannot name.</summary>
     internal string PickOverlayFormat(string below) => random.Next(8) == 0 ? "add-cow" : below == "add-cow" ? "qcow2" : PickFormat(bottom: false);
 
     /// <summary>Create options of a format.</summary>

@@ -111,7 +111,7 @@ internal sealed class SystemDisk
     internal DiskOverlay NewOverlay()
     {
         string path = NewPath();
-        string format = Images.PickFormat(bottom: false);
+        string format = Images.PickOverlayFormat(Disk.Chain[0].DriverName);
         return new DiskOverlay(Disk, path, new OverlayOptions { Format = format, CreateOptions = Images.PickOptions(format, path), Formats = _run.Formats });
     }
 

@@ -42,8 +42,8 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
         }
     }
 
-    // Other jobs are at work, or have changed the chain meanwhile; add-cow is put on no running disk. A disk has grown after a target was made for it; or a snapshot was
-    // taken while a bitmap waited for its turn to be added to what was the newest image then.
+    // Other jobs are at work, or have changed the chain meanwhile. A disk has grown after a target was made for it; or a snapshot was taken while a bitmap
+    // waited for its turn to be added to what was the newest image then.
     private bool IsExpected(BlockLayerException refusal, BlockNode newest, long lengths)
         => run.HasFaults
             || refusal.Kind is BlockErrorKind.Conflict or BlockErrorKind.NotFound or BlockErrorKind.Unsupported

@@ -84,9 +84,9 @@ public sealed class ImageOpener
 
             for (BlockNode? above = top; above is not null; above = above.Backing)
             {
-                if (above is IVerifiesBacking verifier)
+                if (above is IVerifiesBacking verifier && above.Backing is { } below)
                 {
-                    await verifier.VerifyBackingAsync(cancellationToken).ConfigureAwait(false);
+                    await verifier.VerifyBackingAsync(below, cancellationToken).ConfigureAwait(false);
                 }
             }
 

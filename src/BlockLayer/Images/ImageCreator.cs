@@ -97,6 +97,11 @@ public sealed class ImageCreator
     internal static string? DataFilePath(string path, ImageFormat format, ImageCreateOptions options, OpenPolicy policy)
         => format.DataFileOf(options) is { } file ? ReferenceResolver.PathOf(path, PlainName(path, file.Name, policy)) : null;
 
+    /// <summary>All files of a new image at <paramref name="path"/>.</summary>
+    /// <exception cref="OpenDeniedException">As for <see cref="DataFilePath"/>.</exception>
+    internal static string[] FilesOf(string path, ImageFormat format, ImageCreateOptions options, OpenPolicy policy)
+        => DataFilePath(path, format, options, policy) is { } dataFile ? [path, dataFile] : [path];
+
     private static string PlainName(string path, string name, OpenPolicy policy)
         => ReferenceResolver.PlainName(name, policy.References)
             ?? throw new OpenDeniedException(

@@ -66,10 +66,9 @@ public sealed class ImageWriter
         }
         catch
         {
-            await BegunFile.RemoveAsync(_environment.Files, path).ConfigureAwait(false);
-            if (ImageCreator.DataFilePath(path, _formats.Get(image.Format), created, _policy) is { } dataFile)
+            foreach (string file in ImageCreator.FilesOf(path, _formats.Get(image.Format), created, _policy))
             {
-                await BegunFile.RemoveAsync(_environment.Files, dataFile).ConfigureAwait(false);
+                await BegunFile.RemoveAsync(_environment.Files, file).ConfigureAwait(false);
             }
 
             throw;

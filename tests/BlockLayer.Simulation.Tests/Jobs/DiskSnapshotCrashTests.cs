@@ -18,19 +18,21 @@ public sealed class DiskSnapshotCrashTests
 
     private static readonly CrashEnumeration s_enumeration = new() { ExhaustiveLimit = 6, RandomSubsets = 12, RandomTornStates = 6 };
 
-    [Fact]
-    public async Task After_any_crash_of_a_snapshot_over_two_disks_both_hold_what_was_promised()
+    [Theory]
+    [InlineData("qcow2", "qcow2", 5)]
+    [InlineData("add-cow", "add-cow", 1)]
+    public async Task After_any_crash_of_a_snapshot_over_two_disks_both_hold_what_was_promised(string below, string above, int seeds)
     {
         long states = 0;
         int points = 0;
-        for (ulong seed = 0; seed < 5; seed++)
+        for (ulong seed = 0; seed < (ulong)seeds; seed++)
         {
-            (int seen, long tried) = await RunAsync(seed, sabotage: null);
+            (int seen, long tried) = await RunAsync(seed, sabotage: null, below, above);
             points += seen;
             states += tried;
         }
 
-        CrashTable.Print("snapshot: raw and qcow2 disk, at one moment", points, states, "both old or both new, flushed or later");
+        CrashTable.Print($"snapshot: raw and {below} disk under {above}, at one moment", points, states, "both old or both new, flushed or later");
         Assert.True(states > 200, $"{states} states");
     }
 
@@ -56,7 +58,8 @@ public sealed class DiskSnapshotCrashTests
         Assert.True(caught > 0, "nobody would notice");
     }
 
-    private static async Task<(int Points, long States)> RunAsync(ulong seed, (string Path, NoFlushWhileSwitching Hook)? sabotage)
+    private static async Task<(int Points, long States)> RunAsync(
+        ulong seed, (string Path, NoFlushWhileSwitching Hook)? sabotage, string below = "qcow2", string above = "qcow2")
     {
         var scheduler = new SimulationScheduler(seed);
         var storage = new SimulatedStorageProvider(scheduler, new SimulatedStorageOptions());
@@ -64,10 +67,11 @@ public sealed class DiskSnapshotCrashTests
         BlockEnvironment environment = SimulatedEnvironment.Of(scheduler, storage) with { Files = files };
         byte[] content = GuestStamp.Create(0, DiskLength, writer: 1 << 30);
         storage.AddFile("/vm/one", content);
+        storage.AddFile("/vm/base", content);
         Disk[] disks =
         [
             scheduler.Run(async () => await Disk.OpenAsync("/vm/one", new DiskOptions { Format = "raw", Environment = environment })),
-            scheduler.Run(() => MakeAsync(environment, content)),
+            scheduler.Run(() => MakeAsync(environment, below, content)),
         ];
         SectorOracle[] oracles = [new SectorOracle(DiskLength, content), new SectorOracle(DiskLength, content)];
         using var recorder = new CrashRecorder(storage, points: CapturePoints.EveryOperation) { Observe = () => oracles.Select(static oracle => oracle.Snapshot()).ToArray() };
@@ -81,7 +85,7 @@ public sealed class DiskSnapshotCrashTests
         scheduler.Spawn("snapshot", async () =>
         {
             sabotage?.Hook.Begin();
-            await DiskSnapshot.TakeAsync([new DiskOverlay(disks[0], "/vm/one.1"), new DiskOverlay(disks[1], "/vm/two.1")], token => NoteAsync(storage, token));
+            await DiskSnapshot.TakeAsync([OverlayOf(disks[0], "one.1", above), OverlayOf(disks[1], "two.1", above)], token => NoteAsync(storage, token));
         });
         scheduler.Run();
         recorder.Capture("all is done");
@@ -93,9 +97,23 @@ public sealed class DiskSnapshotCrashTests
         return (recorder.Images.Count, await CrashCheck.RunAsync(recorder, CheckAsync, s_enumeration));
     }
 
-    private static async Task<Disk> MakeAsync(BlockEnvironment environment, byte[] content)
+    private static DiskOverlay OverlayOf(Disk disk, string name, string format)
+        => new(disk, "/vm/" + name, new OverlayOptions { Format = format, CreateOptions = OptionsOf(format, name) });
+
+    private static Dictionary<string, string> OptionsOf(string format, string name)
     {
-        var image = new NewImage { Format = "qcow2", Length = DiskLength, Options = new Dictionary<string, string> { ["cluster_size"] = "4096" } };
+        var options = new Dictionary<string, string> { ["cluster_size"] = "4096" };
+        if (format == "add-cow")
+        {
+            options["image_file"] = name + ".img";
+        }
+
+        return options;
+    }
+
+    private static async Task<Disk> MakeAsync(BlockEnvironment environment, string format, byte[] content)
+    {
+        var image = new NewImage { Format = format, Length = DiskLength, Backing = new BackingReference("base", "raw"), Options = OptionsOf(format, "two") };
         Disk disk = await Disk.CreateAsync("/vm/two", image, new DiskOptions { Environment = environment });
         await disk.WriteAsync(0, content);
         await disk.FlushAsync();

@@ -13,7 +13,11 @@ internal sealed partial class CowOverlayNode
         }
 
         ChangeFilePermissions();
-        await VerifyBackingAsync(cancellationToken).ConfigureAwait(false);
+        if (Backing is { } backing)
+        {
+            await VerifyBackingAsync(backing, cancellationToken).ConfigureAwait(false);
+        }
+
         MakeWriter();
     }
 

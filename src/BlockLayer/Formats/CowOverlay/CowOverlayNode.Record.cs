@@ -13,10 +13,10 @@ internal sealed partial class CowOverlayNode
 
     /// <inheritdoc/>
     /// <remarks>Without a recorded identity the base is taken as it is, and recorded by the first flush that writes bits.</remarks>
-    public async ValueTask VerifyBackingAsync(CancellationToken cancellationToken)
+    public async ValueTask VerifyBackingAsync(BlockNode backing, CancellationToken cancellationToken)
     {
         BaseIdentity? known = _header.KnownBase;
-        if (BackingEdge?.Child is not { } backing || IsAllAllocated || (known is null && IsReadOnly))
+        if (IsAllAllocated || (known is null && IsReadOnly))
         {
             return;
         }

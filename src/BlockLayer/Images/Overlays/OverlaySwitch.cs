@@ -14,7 +14,7 @@ internal sealed class OverlaySwitch
     private readonly OverlayOptions _options;
     private readonly List<BlockNode> _released = [];
     private BlockNode? _overlay;  // ours until it is switched to
-    private string? _createdPath; // removed again unless it is switched to
+    private string[] _created = []; // removed again unless it is switched to
 
     internal OverlaySwitch(DiskOverlay overlay)
     {
@@ -76,6 +76,11 @@ internal sealed class OverlaySwitch
             link.Parent.ThrowIfCannotReplaceChild(link, overlay);
         }
 
+        if (overlay is IVerifiesBacking verifier)
+        {
+            await verifier.VerifyBackingAsync(Image, CancellationToken.None).ConfigureAwait(false); // this moment's content is what stays below
+        }
+
         if (_options.Source == OverlaySource.Existing)
         {
             await ThrowIfDifferentAsync(overlay).ConfigureAwait(false);
@@ -87,7 +92,7 @@ internal sealed class OverlaySwitch
     {
         BlockNode overlay = _overlay!;
         _overlay = null;
-        _createdPath = null;
+        _created = [];
         change.Drain.Adopt(overlay);
         foreach (BlockEdge link in Image.Parents)
         {
@@ -114,12 +119,13 @@ internal sealed class OverlaySwitch
             await overlay.DisposeAsync().ConfigureAwait(false);
         }
 
-        if (_createdPath is { } created)
+        foreach (string created in _created)
         {
-            _createdPath = null;
-            await Environment.Files.DeleteAsync(created, CancellationToken.None).ConfigureAwait(false);
+            await BegunFile.RemoveAsync(Environment.Files, created).ConfigureAwait(false);
             await Environment.Files.FlushDirectoryAsync(created, CancellationToken.None).ConfigureAwait(false);
         }
+
+        _created = [];
     }
 
     private void ThrowIfUnfit()
@@ -145,17 +151,12 @@ internal sealed class OverlaySwitch
         }
 
         NewImage image = NewOverlay.Describe(Image, _path, _options);
-        await new ImageCreator(_options.Formats, Environment).CreateAsync(_path, image, _options.Policy, cancellationToken).ConfigureAwait(false);
-        _createdPath = _path;
+        ImageCreateOptions options = await new ImageCreator(_options.Formats, Environment).CreateAsync(_path, image, _options.Policy, cancellationToken).ConfigureAwait(false);
+        _created = ImageCreator.FilesOf(_path, _options.Formats.Get(_options.Format), options, _options.Policy);
     }
 
     private void ThrowIfNoOverlay(BlockNode overlay)
     {
-        if (overlay is IVerifiesBacking)
-        {
-            throw Refusal(BlockErrorKind.Unsupported, $"'{_path}' ({overlay.DriverName}) notes what its backing file holds, which a guest may be changing.");
-        }
-
         BackingReference reference = overlay.BackingReference
             ?? throw Refusal(BlockErrorKind.Conflict, $"'{_path}' has no backing file, and is no overlay of '{Image.NodeName}'.");
         _ = BackingName.ReferenceTo(overlay, Image, reference.Name); // leads to the image's file

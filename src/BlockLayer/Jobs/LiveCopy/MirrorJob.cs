@@ -183,7 +183,7 @@ public sealed class MirrorJob : LiveCopyJob
 
         try
         {
-            await (Target is IVerifiesBacking verifier ? verifier.VerifyBackingAsync(cancellationToken) : ValueTask.CompletedTask).ConfigureAwait(false);
+            await (Target is IVerifiesBacking verifier ? verifier.VerifyBackingAsync(backing, cancellationToken) : ValueTask.CompletedTask).ConfigureAwait(false);
         }
         catch
         {

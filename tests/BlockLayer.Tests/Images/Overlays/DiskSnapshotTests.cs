@@ -54,6 +54,68 @@ public sealed class DiskSnapshotTests
         Assert.Equal((byte)4, (await ReadAsync(again, 4096))[0]);
     }
 
+    // By its add-cow file the one is named, and the other notes what it was put on.
+    [Theory]
+    [InlineData("add-cow", "qcow2")]
+    [InlineData("add-cow", "add-cow")]
+    [InlineData("qcow2", "add-cow")]
+    [InlineData("raw", "add-cow")]
+    public async Task A_disk_goes_on_over_an_add_cow_overlay_or_with_one(string below, string above)
+    {
+        byte[] content = Filled(1);
+        await using (Disk disk = await OpenOverBaseAsync(below))
+        {
+            Filled(3, 9000).CopyTo(content, 70_000);
+            await disk.WriteAsync(70_000, Filled(3, 9000));
+            await disk.SwitchAsync("/vm/overlay", New(above, "overlay"));
+            Filled(4, 700).CopyTo(content, 75_000);
+            await disk.WriteAsync(75_000, Filled(4, 700));
+            Assert.Equal(content, await ReadAsync(disk, 0, Length));
+        }
+
+        await using (Disk again = await Disk.OpenAsync("/vm/overlay", new DiskOptions { Environment = _environment }))
+        {
+            Assert.Equal((above, below), (again.Chain[0].DriverName, again.Chain[0].BackingReference!.Format));
+            Assert.Equal(content, await ReadAsync(again, 0, Length));
+            Assert.Equal(JobOutcome.Completed, (await (await again.StartPullAsync()).Completion).Outcome);
+            Assert.Equal(content, await ReadAsync(again, 0, Length));
+        }
+    }
+
+    [Fact]
+    public async Task An_add_cow_overlay_knows_what_it_was_put_on()
+    {
+        await using (Disk disk = await Disk.OpenAsync("/vm/base", Raw))
+        {
+            await disk.WriteAsync(0, Filled(3, 512));
+            await disk.SwitchAsync("/vm/overlay", New("add-cow", "overlay"));
+            await disk.WriteAsync(70_144, Filled(4, 512)); // where no sample is taken
+        }
+
+        await using (Disk disk = await Disk.OpenAsync("/vm/base", Raw))
+        {
+            await disk.WriteAsync(0, Filled(5, 512));
+            string because = "'/vm/base' is not the backing file that '/vm/overlay' was written over: its content is another. Put the original back; "
+                + "clusters that were never written to the overlay exist nowhere else.";
+            Assert.Equal(because, (await RefusedAsync([new DiskOverlay(disk, "/vm/overlay", New("add-cow", "overlay") with { Source = OverlaySource.Existing })])).Message);
+            await disk.WriteAsync(0, Filled(3, 512));
+            await disk.WriteAsync(70_144, Filled(4, 512));
+            await disk.SwitchAsync("/vm/overlay", New("add-cow", "overlay") with { Source = OverlaySource.Existing });
+        }
+    }
+
+    [Fact]
+    public async Task A_refused_snapshot_leaves_no_file_of_its_overlays()
+    {
+        await using Disk one = await Disk.OpenAsync("/vm/base", Raw);
+        await using Disk other = await OpenOverBaseAsync("add-cow", "other");
+        string[] before = [.. _files.Paths];
+        BlockLayerException refusal = await RefusedAsync([new DiskOverlay(one, "/vm/first", New("add-cow", "first")), new DiskOverlay(other, "/vm/second", New("qed", "second"))]);
+        Assert.Equal("A QED header cannot say that the backing file's format is add-cow; it knows raw, qcow2 and qed.", refusal.Message);
+        Assert.Equal(before, _files.Paths);
+        await AssertUntouchedAsync(one);
+    }
+
     [Fact]
     public async Task Others_may_read_the_image_below_from_then_on_and_nobody_writes_it()
     {
@@ -288,6 +350,20 @@ public sealed class DiskSnapshotTests
             });
         }
     }
+
+    private static OverlayOptions New(string format, string name) => new() { Format = format, CreateOptions = OptionsOf(format, name) };
+
+    private static Dictionary<string, string> OptionsOf(string format, string name)
+        => format == "add-cow" ? new Dictionary<string, string> { ["image_file"] = name + ".img" } : [];
+
+    // A disk that shows the file, in an image of the format on top of it; the file itself where the format is raw.
+    private async Task<Disk> OpenOverBaseAsync(string format, string file = "base")
+        => format == "raw"
+            ? await Disk.OpenAsync("/vm/" + file, Raw)
+            : await Disk.CreateAsync(
+                "/vm/current",
+                new NewImage { Format = format, Backing = new BackingReference(file, "raw"), Options = OptionsOf(format, "current") },
+                new DiskOptions { Environment = _environment });
 
     private static byte[] Filled(byte value, int length = Length) => [.. Enumerable.Repeat(value, length)];
 
