@@ -7,6 +7,8 @@ namespace BlockLayer.Jobs;
 // One pass: piece by piece, what the old chain shows and the new one would is compared, and what differs is copied.
 public sealed partial class RebaseJob
 {
+    private const int OverlappingSteps = 4; // pieces under way at once while no guest waits: reads and stores overlap
+
     private protected override async Task WorkAsync(CancellationToken cancellationToken)
     {
         if (_difference is not null)
@@ -23,68 +25,91 @@ public sealed partial class RebaseJob
 
     private async ValueTask CopyAsync(BackingDifference difference, CancellationToken cancellationToken)
     {
-        using PooledBuffer shown = _image.Environment.Buffers.Rent(difference.BufferLength);
-        using PooledBuffer then = _image.Environment.Buffers.Rent(difference.BufferLength);
-        for (BackingDifference.Piece? again = null; ;)
+        var underWay = new CopySteps(_image.Environment, Limiter, bytes => Interlocked.Add(ref _copied, bytes));
+        try
         {
-            await CheckpointAsync(cancellationToken).ConfigureAwait(false);
-            if (!await WaitForLimitAsync(cancellationToken).ConfigureAwait(false))
+            for (bool isAtEnd = false; !isAtEnd || underWay.Count > 0;)
             {
-                continue;
-            }
-
-            await _guests!.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
-            CopyStep half = CopyStep.Read;
-            BackingDifference.Piece? piece = again;
-            try
-            {
-                piece ??= await difference.NextAsync(cancellationToken).ConfigureAwait(false);
-                if (piece is not { } found)
+                if (underWay.Count > 0 && (isAtEnd || underWay.Count >= StepsAllowed() || IsToPause))
                 {
-                    return;
+                    (ByteRange compared, CopyOutcome outcome, _) = await underWay.EndFirstAsync().ConfigureAwait(false);
+                    if (IsSettled(outcome))
+                    {
+                        ReportProgress(underWay.Count == 0 ? difference.Position : compared.End);
+                    }
+                    else
+                    {
+                        await underWay.EndAllAsync().ConfigureAwait(false);
+                        difference.ReturnTo(compared.Offset);
+                        isAtEnd = false;
+                    }
+
+                    continue;
                 }
 
-                int length = found.Length;
-                await difference.ReadAsync(found, shown.Memory[..length], then.Memory[..length], cancellationToken).ConfigureAwait(false);
-                half = CopyStep.Write;
-                await StoreAsync(difference, found, shown.Memory[..length], then.Memory[..length]).ConfigureAwait(false);
-                again = null;
-                ReportProgress(difference.Position);
+                await CheckpointAsync(cancellationToken).ConfigureAwait(false);
+                if (await WaitForLimitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    await _guests!.Guests.WaitForTurnAsync(cancellationToken).ConfigureAwait(false);
+                    isAtEnd = await StartNextAsync(difference, underWay, cancellationToken).ConfigureAwait(false);
+                }
             }
-            catch (Exception error) when (error is not OperationCanceledException)
-            {
-                again = Decide(half, error, piece) ? null : piece;
-            }
+        }
+        finally
+        {
+            await underWay.EndAllAsync().ConfigureAwait(false);
         }
     }
 
-    // Whole runs of units that need the same. What a guest has written meanwhile is not overwritten.
-    private async ValueTask StoreAsync(BackingDifference difference, BackingDifference.Piece piece, ReadOnlyMemory<byte> shown, ReadOnlyMemory<byte> then)
+    // True: there is no other piece. One that could not even be found is not left out: it is looked for again, or the job fails.
+    private async ValueTask<bool> StartNextAsync(BackingDifference difference, CopySteps underWay, CancellationToken cancellationToken)
     {
-        for (int at = 0; at < piece.Length;)
+        try
         {
-            int length = difference.NextRun(shown.Span[at..], then.Span[at..], out CopyNeed need);
-            long offset = piece.Start + at;
-            if (need != CopyNeed.Nothing)
+            if (await difference.NextAsync(cancellationToken).ConfigureAwait(false) is not { } piece)
             {
-                await (need == CopyNeed.Zeroes
-                    ? _guests!.PopulateZeroesAsync(offset, length, CancellationToken.None)
-                    : _guests!.PopulateAsync(offset, shown.Slice(at, length), CancellationToken.None)).ConfigureAwait(false);
-                Limiter.Account(length);
-                Interlocked.Add(ref _copied, length);
+                return true;
             }
 
-            at += length;
+            underWay.Start(piece.Range, () => CopyAsync(difference, piece, cancellationToken));
+        }
+        catch (Exception error) when (error is not OperationCanceledException && HandleError(CopyStep.Read, error) == JobErrorAction.Stop)
+        {
+            // the next checkpoint pauses
+        }
+
+        return false;
+    }
+
+    private async ValueTask<CopyOutcome> CopyAsync(BackingDifference difference, BackingDifference.Piece piece, CancellationToken cancellationToken)
+    {
+        CopyStep half = CopyStep.Read;
+        try
+        {
+            using PooledBuffer old = _image.Environment.Buffers.Rent(piece.Length);
+            using PooledBuffer next = _image.Environment.Buffers.Rent(piece.Length);
+            await difference.ReadAsync(piece, old.Memory, next.Memory, cancellationToken).ConfigureAwait(false);
+            half = CopyStep.Write;
+            (long data, long zeroes) = await difference.StoreAsync(piece, old.Memory, next.Memory, _guests, CancellationToken.None).ConfigureAwait(false);
+            return new CopyOutcome(data + zeroes, null, half);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            return new CopyOutcome(0, error, half);
         }
     }
 
-    // True: the piece is left out, and the job will fail in the end. False: it is tried again, after the job was stopped. A piece that could not even be found cannot be
-    // left out.
-    private bool Decide(CopyStep half, Exception error, BackingDifference.Piece? piece)
+    // Decides about a piece that is over. True: it is copied, or left out, and the job will fail in the end. False: it is tried again, after the job was stopped.
+    private bool IsSettled(CopyOutcome outcome)
     {
-        switch (HandleError(half, error))
+        if (outcome.Error is not { } error)
         {
-            case JobErrorAction.Ignore when piece is not null:
+            return true;
+        }
+
+        switch (HandleError(outcome.FailedStep, error))
+        {
+            case JobErrorAction.Ignore:
                 _ignored ??= error;
                 return true;
             case JobErrorAction.Stop:
@@ -94,4 +119,7 @@ public sealed partial class RebaseJob
                 throw error;
         }
     }
+
+    // A limit is kept step by step, and where guests wait for the disk, no second step stands before them.
+    private int StepsAllowed() => BytesPerSecond == 0 && _guests!.Guests.IsQuiet && !TakesSmallSteps ? OverlappingSteps : 1;
 }

@@ -126,6 +126,47 @@ public class RebaseJobTests
     }
 
     [Fact]
+    public void Several_pieces_are_under_way_while_no_guest_wants_the_disk()
+    {
+        StreamFixture disk = Disk();
+        disk.Run(async () =>
+        {
+            int[] before = await disk.UnitsAsync();
+            RebaseJob job = await StartQuietlyAsync(disk, new RebaseOptions());
+            disk.Steps.Hold(OverlayStep.Store);
+            job.Resume();
+            await Task.Delay(TimeSpan.FromSeconds(1), disk.Scheduler.Time);
+            Assert.Equal(4, disk.Steps.Count(OverlayStep.Store));
+            disk.Steps.Release(OverlayStep.Store);
+            Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+            Assert.Equal(before, await disk.UnitsAsync());
+        });
+        disk.AssertClean();
+    }
+
+    // The first piece of several fails; those behind it are copied, and looked at once more.
+    [Fact]
+    public void A_piece_that_failed_is_tried_again_and_counted_once()
+    {
+        StreamFixture disk = Disk();
+        disk.Run(async () =>
+        {
+            int[] before = await disk.UnitsAsync();
+            RebaseJob job = await StartQuietlyAsync(disk, new RebaseOptions { OnError = JobErrorPolicy.Stop });
+            disk.Steps.FailWhen((step, range) => step == OverlayStep.Store && range.Offset == 0 ? BlockErrorKind.NoSpace : null);
+            job.Resume();
+            await Task.Delay(TimeSpan.FromSeconds(1), disk.Scheduler.Time);
+            Assert.Equal((JobState.Paused, 5L * Unit), (job.State, job.CopiedBytes));
+            disk.Steps.FailNothing();
+            job.Resume();
+            Assert.Equal(JobOutcome.Completed, (await job.Completion).Outcome);
+            Assert.Equal(11L * Unit, job.CopiedBytes);
+            Assert.Equal(before, await disk.UnitsAsync());
+        });
+        disk.AssertClean();
+    }
+
+    [Fact]
     public void A_disk_cannot_be_resized_meanwhile_and_a_cancel_leaves_the_old_chain()
     {
         StreamFixture disk = Disk();
@@ -168,6 +209,16 @@ public class RebaseJobTests
             BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(async () => await new RebaseJob(disk.Root, options).StartAsync());
             Assert.Equal((kind, message), (refusal.Kind, refusal.Message));
         }
+    }
+
+    // Paused until it is long ago that a guest used the disk.
+    private static async Task<RebaseJob> StartQuietlyAsync(StreamFixture disk, RebaseOptions options)
+    {
+        RebaseJob job = new(disk.Root, options);
+        job.Pause();
+        await job.StartAsync();
+        await Task.Delay(TimeSpan.FromSeconds(1), disk.Scheduler.Time);
+        return job;
     }
 
     // Shown by the old chain: 1 1 2 2 1 ...; image2 has units of its own.

@@ -200,13 +200,10 @@ public sealed class ImageRebaser
             Memory<byte> shown = old.Memory[..piece.Length];
             Memory<byte> then = other.Memory[..piece.Length];
             await _difference.ReadAsync(piece, shown, then, cancellationToken).ConfigureAwait(false);
+            (long data, long zeroes) = await _difference.StoreAsync(piece, shown, then, _stores ? _image : null, cancellationToken).ConfigureAwait(false);
             Interlocked.Add(ref _compared, piece.Length);
-            for (int at = 0; at < piece.Length;)
-            {
-                int length = _difference.NextRun(shown.Span[at..], then.Span[at..], out CopyNeed need);
-                await StoreAsync(need, piece.Start + at, shown.Slice(at, length), cancellationToken).ConfigureAwait(false);
-                at += length;
-            }
+            Interlocked.Add(ref _data, data);
+            Interlocked.Add(ref _zeroes, zeroes);
         }
     }
 
@@ -214,20 +211,5 @@ public sealed class ImageRebaser
     {
         _progress?.Report(new ByteProgress(_difference.Position, _image.Length));
         return _difference.NextAsync(cancellationToken);
-    }
-
-    private ValueTask StoreAsync(CopyNeed need, long offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
-    {
-        switch (need)
-        {
-            case CopyNeed.Data:
-                Interlocked.Add(ref _data, bytes.Length);
-                return _stores ? _image.PopulateAsync(offset, bytes, cancellationToken) : ValueTask.CompletedTask;
-            case CopyNeed.Zeroes:
-                Interlocked.Add(ref _zeroes, bytes.Length);
-                return _stores ? _image.PopulateZeroesAsync(offset, bytes.Length, cancellationToken) : ValueTask.CompletedTask;
-            default:
-                return ValueTask.CompletedTask;
-        }
     }
 }

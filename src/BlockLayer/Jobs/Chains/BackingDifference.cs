@@ -48,6 +48,13 @@ internal sealed class BackingDifference
     /// <summary>Up to here everything was passed over or handed out.</summary>
     internal long Position { get; private set; }
 
+    /// <summary>Hands out once more what begins at <paramref name="position"/>, a start of a piece. What was stored there since is passed over.</summary>
+    internal void ReturnTo(long position)
+    {
+        Position = position;
+        _ownRuns.Forget();
+    }
+
     /// <summary>The next piece that may differ; null at the end. One call at a time.</summary>
     /// <exception cref="Errors.BlockLayerException">Io, Corrupt.</exception>
     internal async ValueTask<Piece?> NextAsync(CancellationToken cancellationToken)
@@ -101,11 +108,44 @@ internal sealed class BackingDifference
         await ReadSideAsync(piece.NextIsZero ? null : _next, piece.Start, next, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Length of the run of units that two equally long buffers start with and that need the same; units count from the start.</summary>
-    /// <param name="old">What the image shows; not empty.</param>
+    /// <summary>
+    /// Stores what differs between the sides of a piece, whole runs of units that need the same. Only where the image has nothing: what a guest has written meanwhile stays.
+    /// </summary>
+    /// <param name="piece">What <see cref="NextAsync"/> gave.</param>
+    /// <param name="old">What the image shows now, from <see cref="ReadAsync"/>.</param>
     /// <param name="next">What it would show.</param>
-    /// <param name="need">What the image has to store there.</param>
-    internal int NextRun(ReadOnlySpan<byte> old, ReadOnlySpan<byte> next, out CopyNeed need)
+    /// <param name="target">The image, or a filter on it; null: nothing is stored, only counted.</param>
+    /// <param name="cancellationToken">Honoured between runs.</param>
+    /// <returns>Bytes of data and of zeroes that the image needs.</returns>
+    /// <exception cref="Errors.BlockLayerException">NoSpace, Io, Corrupt. What was stored stays.</exception>
+    internal async ValueTask<(long Data, long Zeroes)> StoreAsync(
+        Piece piece, ReadOnlyMemory<byte> old, ReadOnlyMemory<byte> next, BlockNode? target, CancellationToken cancellationToken)
+    {
+        (long data, long zeroes) = (0, 0);
+        for (int at = 0; at < piece.Length;)
+        {
+            int length = NextRun(old.Span[at..], next.Span[at..], out Need need);
+            long offset = piece.Start + at;
+            switch (need)
+            {
+                case Need.Data:
+                    data += length;
+                    await (target?.PopulateAsync(offset, old.Slice(at, length), cancellationToken) ?? ValueTask.CompletedTask).ConfigureAwait(false);
+                    break;
+                case Need.Zeroes:
+                    zeroes += length;
+                    await (target?.PopulateZeroesAsync(offset, length, cancellationToken) ?? ValueTask.CompletedTask).ConfigureAwait(false);
+                    break;
+            }
+
+            at += length;
+        }
+
+        return (data, zeroes);
+    }
+
+    // Length of the run of units that both buffers start with and that need the same.
+    private int NextRun(ReadOnlySpan<byte> old, ReadOnlySpan<byte> next, out Need need)
     {
         need = NeedOf(old, next, at: 0);
         int length = _unit;
@@ -117,13 +157,13 @@ internal sealed class BackingDifference
         return Math.Min(length, old.Length);
     }
 
-    private CopyNeed NeedOf(ReadOnlySpan<byte> old, ReadOnlySpan<byte> next, int at)
+    private Need NeedOf(ReadOnlySpan<byte> old, ReadOnlySpan<byte> next, int at)
     {
         int length = Math.Min(_unit, old.Length - at);
         ReadOnlySpan<byte> shown = old.Slice(at, length);
-        return shown.SequenceEqual(next.Slice(at, length)) ? CopyNeed.Nothing
-            : ZeroBytes.IsAllZero(shown) ? CopyNeed.Zeroes
-            : CopyNeed.Data;
+        return shown.SequenceEqual(next.Slice(at, length)) ? Need.Nothing
+            : ZeroBytes.IsAllZero(shown) ? Need.Zeroes
+            : Need.Data;
     }
 
     private ValueTask ReadSideAsync(BlockNode? chain, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
@@ -148,13 +188,26 @@ internal sealed class BackingDifference
     /// <param name="Length">Bytes: whole units, except at the end of the disk.</param>
     /// <param name="OldIsZero">The old chain is known to be zero there.</param>
     /// <param name="NextIsZero">The next chain is known to be zero there.</param>
-    internal readonly record struct Piece(long Start, int Length, bool OldIsZero, bool NextIsZero);
+    internal readonly record struct Piece(long Start, int Length, bool OldIsZero, bool NextIsZero)
+    {
+        internal ByteRange Range => new(Start, Length);
+    }
+
+    /// <summary>What an image has to store so that it reads as before.</summary>
+    private enum Need
+    {
+        Nothing,
+        Zeroes,
+        Data,
+    }
 
     /// <summary>Asks in ascending order and remembers the run it stands in. A chain that is missing, and one past its end, is zero.</summary>
     private sealed class ChainCursor(Origin origin, BlockNode? node, StatusDepth depth)
     {
         private BlockStatus _run;
         private long _start;
+
+        internal void Forget() => _run = default;
 
         internal async ValueTask<BlockStatus> AtAsync(long offset, CancellationToken cancellationToken)
         {
