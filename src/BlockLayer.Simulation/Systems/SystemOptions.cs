@@ -21,6 +21,9 @@ public sealed record SystemOptions
     /// <summary>Jobs that each operator starts.</summary>
     public int Jobs { get; init; } = 3;
 
+    /// <summary>Whether storage may be made to fail; the seed decides whether it is, in half of the runs.</summary>
+    public bool Faults { get; init; } = true;
+
     /// <summary>Moments at which the power fails, sampled by the seed: each is a crash that is checked, while the run goes on.</summary>
     public int CrashPoints { get; init; } = 4;
 

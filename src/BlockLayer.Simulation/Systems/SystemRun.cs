@@ -137,7 +137,7 @@ public sealed class SystemRun
     // Half of the runs have none, so that what they show is nobody else's fault.
     private void InjectFaults()
     {
-        HasFaults = _random.Next(2) == 0;
+        HasFaults = _random.Next(2) == 0 && _options.Faults;
         if (!HasFaults)
         {
             return;

@@ -31,7 +31,18 @@ public sealed class SystemSabotageTests
     public void Pulls_that_do_not_make_sure_that_everything_is_copied_are_noticed()
         => AssertCaught("a pull does not look before it ends", new SystemOptions { CopiedCheck = new Skipped() });
 
-    private static void AssertCaught(string sabotage, SystemOptions broken)
+    [Fact]
+    public void A_mistake_that_is_noticed_is_shown_in_a_smaller_run()
+    {
+        var broken = new SystemOptions { CopiedCheck = new Skipped(), CrashPoints = 0 };
+        (ulong seed, SimulationSearchException caught) = FindFailure(broken) ?? throw new InvalidOperationException("Nothing was noticed.");
+        SmallerRun smaller = SystemShrinker.Shrink(seed, broken, caught, tries: 60);
+        Assert.Throws<SimulationSearchException>(() => SystemRun.Run(seed, smaller.Options));
+        TestReport.Add($"| shrunk: seed {seed} | {broken.Requests} to {smaller.Options.Requests} requests of {smaller.Options.Guests} guests, {smaller.Options.Jobs} jobs of {smaller.Options.Operators} operators |");
+        Assert.True(smaller.Options.Requests * smaller.Options.Guests < broken.Requests * broken.Guests, $"{smaller.Options}");
+    }
+
+    private static (ulong Seed, SimulationSearchException Failure)? FindFailure(SystemOptions broken)
     {
         for (ulong seed = 1; seed <= MostSeeds; seed++)
         {
@@ -41,14 +52,24 @@ public sealed class SystemSabotageTests
             }
             catch (SimulationSearchException caught)
             {
-                string how = caught.InnerException!.Message.ReplaceLineEndings(" ");
-                TestReport.Add($"| sabotage: {sabotage,-42} | caught by seed {seed,4} | {how[..Math.Min(how.Length, 120)]} |");
-                SystemRun.Run(seed); // which finds nothing without it
-                return;
+                return (seed, caught);
             }
         }
 
-        Assert.Fail($"No test would notice that {sabotage}: {MostSeeds} seeds kept every promise.");
+        return null;
+    }
+
+    private static void AssertCaught(string sabotage, SystemOptions broken)
+    {
+        if (FindFailure(broken) is not var (seed, caught))
+        {
+            Assert.Fail($"No test would notice that {sabotage}: {MostSeeds} seeds kept every promise.");
+            return;
+        }
+
+        string how = caught.InnerException!.Message.ReplaceLineEndings(" ");
+        TestReport.Add($"| sabotage: {sabotage,-42} | caught by seed {seed,4} | {how[..Math.Min(how.Length, 120)]} |");
+        SystemRun.Run(seed); // which finds nothing without it
     }
 
     private static SystemOptions With(Qcow2OpenOptions qcow2)

@@ -63,25 +63,48 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Takes_the_limits_that_it_prints()
+    {
+        using var console = new RecordingConsole();
+        SystemOptions? taken = null;
+        (int code, _) = await RunAsync(
+            console,
+            _ => false,
+            (_, run) =>
+            {
+                taken = run;
+                return false;
+            },
+            "--seeds", "1", "--disks", "1", "--guests", "0", "--requests", "3", "--operators", "4", "--jobs", "5", "--crashes", "6", "--no-faults");
+        Assert.Equal(0, code);
+        Assert.Equal(new SystemOptions { MaxDisks = 1, Guests = 0, Requests = 3, Operators = 4, Jobs = 5, CrashPoints = 6, Faults = false }, taken);
+    }
+
+    [Fact]
     public async Task Stops_at_the_first_seed_that_breaks_a_promise_and_says_how_to_repeat_it()
     {
         using var console = new RecordingConsole();
-        (int code, ulong last) = await RunAsync(console, _ => false, broken: 4, "--seeds", "10", "--requests", "7");
+        (int code, ulong last) = await RunAsync(console, _ => false, (seed, run) => seed == 4 && run is { Requests: >= 3, Jobs: >= 1, Operators: >= 1 }, "--seeds", "10", "--requests", "7");
         Assert.Equal((ExitCode.Failure, 4UL), (code, last));
         string error = console.Error.ToString()!;
         Assert.Contains("blk simulate: seed 4 breaks a promise.\n", error, StringComparison.Ordinal);
         Assert.Contains("the sector is gone", error, StringComparison.Ordinal);
         Assert.Contains("Before it 3 seeds kept every promise: ", error, StringComparison.Ordinal);
-        Assert.EndsWith("Repeat it with: blk simulate --seeds 1 --first 4 --requests 7 --trace\n", error, StringComparison.Ordinal);
+        Assert.Contains("Repeat it with: blk simulate --seeds 1 --first 4 --requests 7 --trace\n", error, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "The smallest case of it that was found: blk simulate --seeds 1 --first 4 --disks 1 --guests 0 --requests 3 --operators 1 --jobs 1 --crashes 0 --no-faults --trace\n"
+            + "It breaks this: the sector is gone\n",
+            error,
+            StringComparison.Ordinal);
     }
 
     // Seeds that do nothing, up to one at which somebody presses Ctrl-C, or one that breaks a promise. Returns the exit code and the last seed.
-    private static async Task<(int Code, ulong Last)> RunAsync(RecordingConsole console, Predicate<ulong> interrupts, ulong? broken, params string[] arguments)
+    private static async Task<(int Code, ulong Last)> RunAsync(RecordingConsole console, Predicate<ulong> interrupts, Func<ulong, SystemOptions, bool>? breaks, params string[] arguments)
     {
         ulong last = 0;
         var command = new SimulateCommand
         {
-            Play = (seed, _) =>
+            Play = (seed, run) =>
             {
                 last = seed;
                 if (interrupts(seed))
@@ -89,7 +112,7 @@ public sealed class SimulateCommandTests : IDisposable
                     console.Interrupt();
                 }
 
-                return seed == broken
+                return breaks?.Invoke(seed, run) == true
                     ? throw new SimulationSearchException(new SimulationOptions { Seed = seed }, new InvalidOperationException("the sector is gone"))
                     : new SystemReport(seed);
             },
