@@ -30,7 +30,7 @@ internal sealed class RebaseCommand : Command
     internal override string Notes =>
         """
         What the new chain would show differently is copied into FILE first, and nothing else. Interrupted, it is run again and goes on from there.
-        With -u nothing is compared or copied: if the new backing file holds something else, so does FILE from then on.
+        With -u nothing is compared or copied: if the new backing file holds something else, so does FILE from then on, and every image that stands on it.
         """;
 
     internal override async Task<int> RunAsync(ParsedArguments arguments, CommandContext context)

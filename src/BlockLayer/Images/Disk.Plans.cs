@@ -19,7 +19,7 @@ public sealed partial class Disk
     /// What the start would refuse in the chain as it is, except that another job works on it; Conflict: a job changed the chain meanwhile; NotFound, Denied: a directory cannot be listed; Io, Corrupt.
     /// </exception>
     public ValueTask<ChainPlan> PlanPullAsync(StreamOptions? options = null, IReadOnlyList<string>? directories = null, CancellationToken cancellationToken = default)
-        => JobPlanner.PlanAsync(new StreamJob(_root, options), directories ?? [], _root.Environment, cancellationToken);
+        => JobPlanner.PlanAsync(_root, new StreamJob(_root, options), directories ?? [], cancellationToken);
 
     /// <summary>Tells what <see cref="StartCommitAsync(CommitOptions, IReadOnlyList{string}?, CancellationToken)"/> is going to do. Asks what is allocated, and reads no data.</summary>
     /// <param name="options">What the commit is going to be started with.</param>
@@ -28,7 +28,7 @@ public sealed partial class Disk
     /// <exception cref="ArgumentException">As for the start.</exception>
     /// <exception cref="Errors.BlockLayerException">As for <see cref="PlanPullAsync"/>.</exception>
     public ValueTask<ChainPlan> PlanCommitAsync(CommitOptions options, IReadOnlyList<string>? directories = null, CancellationToken cancellationToken = default)
-        => JobPlanner.PlanAsync(new CommitJob(_root, options), directories ?? [], _root.Environment, cancellationToken);
+        => JobPlanner.PlanAsync(_root, new CommitJob(_root, options), directories ?? [], cancellationToken);
 
     /// <summary>
     /// Tells what <see cref="StartCommitAsync(ActiveCommitOptions?, IReadOnlyList{string}?, CancellationToken)"/> is going to do when the disk is changed over in the end. What the guest writes until then comes on
@@ -40,7 +40,7 @@ public sealed partial class Disk
     /// <exception cref="ArgumentException">As for the start.</exception>
     /// <exception cref="Errors.BlockLayerException">As for <see cref="PlanPullAsync"/>.</exception>
     public ValueTask<ChainPlan> PlanCommitAsync(ActiveCommitOptions? options = null, IReadOnlyList<string>? directories = null, CancellationToken cancellationToken = default)
-        => JobPlanner.PlanAsync(new ActiveCommitJob(_root, options), directories ?? [], _root.Environment, cancellationToken);
+        => JobPlanner.PlanAsync(_root, new ActiveCommitJob(_root, options), directories ?? [], cancellationToken);
 
     /// <summary>Tells what <see cref="StartRebaseAsync"/> is going to do. For a safe rebase it reads what that would read.</summary>
     /// <param name="backing">The new backing file; null: the image is to stand alone.</param>
@@ -60,7 +60,7 @@ public sealed partial class Disk
         try
         {
             options = (options ?? new RebaseOptions()) with { Backing = node };
-            return await JobPlanner.PlanAsync(new RebaseJob(_root, options), options, directories ?? [], _root.Environment, cancellationToken).ConfigureAwait(false);
+            return await JobPlanner.PlanAsync(_root, new RebaseJob(_root, options), options, directories ?? [], cancellationToken).ConfigureAwait(false);
         }
         finally
         {

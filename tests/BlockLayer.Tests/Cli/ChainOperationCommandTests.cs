@@ -95,7 +95,14 @@ public sealed class ChainOperationCommandTests : IDisposable
         Assert.Equal("Committed 1 MiB as data, 0 B as zeroes into @intermediate. @current is empty now.\n", await _blk.SucceedAsync("commit", "@current"));
         await AssertContentAsync("@current", content);
         await AssertContentAsync("@intermediate", content);
-        Assert.Contains("0 B (0 bytes) as data", await _blk.SucceedAsync("commit", "--dry-run", "@current"), StringComparison.Ordinal);
+        Assert.Equal(
+            """
+            Commit of @current into @intermediate; nothing was changed.
+              to copy:                0 B (0 bytes) as data, 0 B (0 bytes) as zeroes
+              emptied:                @current
+
+            """,
+            await _blk.SucceedAsync("commit", "--dry-run", "@current"));
         await _blk.SucceedAsync("check", "@current");
     }
 
@@ -140,6 +147,25 @@ public sealed class ChainOperationCommandTests : IDisposable
         Assert.Contains("  destroyed:              @sibling (reads through @intermediate)\n", await _blk.SucceedAsync("commit", "--dry-run", "@current"), StringComparison.Ordinal);
         await _blk.SucceedAsync("commit", "--force", "@current");
         await AssertContentAsync("@intermediate", content);
+    }
+
+    [Theory]
+    [InlineData("pull")]
+    [InlineData("rebase", "-b", "")]
+    public async Task Files_that_only_others_need_are_told_with_who_needs_them(params string[] command)
+    {
+        await MakeChainAsync("qcow2");
+        await _blk.SucceedAsync("create", "-f", "qcow2", "-b", "intermediate", "-F", "qcow2", "@sibling");
+        Assert.EndsWith(
+            """
+              not needed afterwards:  @intermediate
+              not needed afterwards:  @template
+              needed by others:       @intermediate (by @sibling)
+              needed by others:       @template (by @sibling)
+
+            """,
+            await _blk.SucceedAsync([.. command, "--dry-run", "@current"]),
+            StringComparison.Ordinal);
     }
 
     [Fact]

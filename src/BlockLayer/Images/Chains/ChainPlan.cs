@@ -45,7 +45,7 @@ public sealed record ChainPlan
     public IReadOnlyList<AffectedImage> Destroyed { get; init; } = [];
 
     /// <summary>
-    /// Images outside the chain, in those directories, that read through an unneeded file. They go on showing what they do, as long as neither that nor what stands below it is deleted.
+    /// Images outside the chain, in those directories, that go on showing what they do as long as files that the disk does not need are not deleted; each with each of those files that it needs.
     /// </summary>
     public IReadOnlyList<AffectedImage> Dependent { get; init; } = [];
 

@@ -29,8 +29,10 @@ public static class ChainPlanner
         CancellationToken cancellationToken = default)
     {
         (BlockNode top, _, BlockNode target) = ImageCommitter.Find(image, basis);
-        BlockNode[] between = [.. BackingChain.Images(top).Skip(1).TakeWhile(node => node != target)];
         ImageCommitResult copied = await ImageCommitter.MeasureAsync(top, target, options, progress: null, cancellationToken).ConfigureAwait(false);
+        bool changesBase = copied.CopiedBytes > 0 || copied.GrownBytes > 0;
+        BlockNode[] changed = changesBase ? [target] : [];
+        BlockNode[] invalid = changesBase ? [.. BackingChain.Images(top).Skip(1).TakeWhile(node => node != target)] : [];
         var plan = new ChainPlan
         {
             Operation = ChainOperation.Commit,
@@ -40,10 +42,10 @@ public static class ChainPlanner
             ZeroBytes = copied.ZeroBytes,
             GrownBytes = copied.GrownBytes,
             EmptiesImage = copied.EmptiesImage,
-            Changed = [JobFiles.NameOf(target)],
-            Invalid = JobFiles.NamesOf(between),
+            Changed = JobFiles.NamesOf(changed),
+            Invalid = JobFiles.NamesOf(invalid),
         };
-        var search = new SiblingSearch(top.Environment) { Kept = BackingChain.Images(top), Changed = [.. between, target] };
+        var search = new SiblingSearch(top.Environment) { Kept = BackingChain.Images(top), Invalid = invalid, Changed = changed };
         return await search.CompleteAsync(plan, directories ?? [], cancellationToken).ConfigureAwait(false);
     }
 

@@ -96,8 +96,9 @@ public sealed class ImageRebaser
 
     /// <summary>
     /// Records another backing file and does nothing else: for a backing file that was moved or renamed. If it holds something else than the old one, so does
-    /// the image from then on.
+    /// the image from then on, and so does every image that stands on it.
     /// </summary>
+    /// <remarks>Nothing is planned for it: the old backing file need not be there any more, so nobody could tell whether those images will show something else.</remarks>
     /// <param name="image">The image, open for writing without its backing chain (<see cref="BackingMode.Ignore"/>).</param>
     /// <param name="reference">What is recorded, as it is; null: no backing file.</param>
     /// <param name="cancellationToken">Honoured until something is written.</param>

@@ -12,22 +12,22 @@ namespace BlockLayer.Images;
 internal static class JobPlanner
 {
     /// <summary>Plans a commit of images below the newest.</summary>
-    internal static ValueTask<ChainPlan> PlanAsync(CommitJob job, IReadOnlyList<string> directories, BlockEnvironment environment, CancellationToken cancellationToken)
-        => PlanAsync(environment, job.Look, scope => PlanCommitAsync(scope, directories, cancellationToken), cancellationToken);
+    internal static ValueTask<ChainPlan> PlanAsync(BlockNode disk, CommitJob job, IReadOnlyList<string> directories, CancellationToken cancellationToken)
+        => PlanAsync(disk, job.Look, scope => PlanCommitAsync(scope, directories, cancellationToken), cancellationToken);
 
     /// <summary>Plans a commit of the newest images.</summary>
-    internal static ValueTask<ChainPlan> PlanAsync(ActiveCommitJob job, IReadOnlyList<string> directories, BlockEnvironment environment, CancellationToken cancellationToken)
-        => PlanAsync(environment, job.Look, scope => PlanActiveCommitAsync(job, scope, directories, cancellationToken), cancellationToken);
+    internal static ValueTask<ChainPlan> PlanAsync(BlockNode disk, ActiveCommitJob job, IReadOnlyList<string> directories, CancellationToken cancellationToken)
+        => PlanAsync(disk, job.Look, scope => PlanActiveCommitAsync(job, scope, directories, cancellationToken), cancellationToken);
 
     /// <summary>Plans a pull.</summary>
-    internal static ValueTask<ChainPlan> PlanAsync(StreamJob job, IReadOnlyList<string> directories, BlockEnvironment environment, CancellationToken cancellationToken)
-        => PlanAsync(environment, job.Look, scope => PlanPullAsync(scope, directories, cancellationToken), cancellationToken);
+    internal static ValueTask<ChainPlan> PlanAsync(BlockNode disk, StreamJob job, IReadOnlyList<string> directories, CancellationToken cancellationToken)
+        => PlanAsync(disk, job.Look, scope => PlanPullAsync(scope, directories, cancellationToken), cancellationToken);
 
     /// <summary>Plans a rebase; <paramref name="options"/> are those with which the job was made.</summary>
     internal static ValueTask<ChainPlan> PlanAsync(
-        RebaseJob job, RebaseOptions options, IReadOnlyList<string> directories, BlockEnvironment environment, CancellationToken cancellationToken)
+        BlockNode disk, RebaseJob job, RebaseOptions options, IReadOnlyList<string> directories, CancellationToken cancellationToken)
         => PlanAsync(
-            environment,
+            disk,
             job.Look,
             scope => options.Mode == RebaseMode.Safe
                 ? ChainPlanner.PlanRebaseAsync(scope.Top, options.Backing, directories, progress: null, cancellationToken)
@@ -75,7 +75,8 @@ internal static class JobPlanner
         {
             Kept = [.. ChainUsers.Of(scope.Top), .. BackingChain.Images(target)], // what stands on the top here is led to the base
             Unneeded = unneeded,
-            Changed = [.. invalid, .. changed],
+            Invalid = invalid,
+            Changed = changed,
         };
         return search.CompleteAsync(plan, directories, cancellationToken);
     }
@@ -97,37 +98,35 @@ internal static class JobPlanner
         return await search.CompleteAsync(plan, directories, cancellationToken).ConfigureAwait(false);
     }
 
-    // The images stay open until the plan is made, whoever lets go of them meanwhile.
+    // Nothing is held while the plan is made: what is kept open or claimed for it would be in the way of jobs.
     private static async ValueTask<ChainPlan> PlanAsync(
-        BlockEnvironment environment, Func<JobScope> look, Func<JobScope, ValueTask<ChainPlan>> planAsync, CancellationToken cancellationToken)
+        BlockNode disk, Func<JobScope> look, Func<JobScope, ValueTask<ChainPlan>> planAsync, CancellationToken cancellationToken)
     {
-        JobScope scope;
-        using (await environment.GraphLock.EnterAsync(cancellationToken).ConfigureAwait(false))
-        {
-            scope = look();
-            foreach (BlockNode image in scope.Images)
-            {
-                image.AddReference();
-            }
-        }
-
+        JobScope scope = await LookAsync(disk, look, cancellationToken).ConfigureAwait(false);
+        ChainPlan? plan = null;
+        ObjectDisposedException? gone = null;
         try
         {
-            ChainPlan plan = await planAsync(scope).ConfigureAwait(false);
-            using AsyncLock.Releaser turn = await environment.GraphLock.EnterAsync(cancellationToken).ConfigureAwait(false);
-            return look().Equals(scope) ? plan : throw new BlockLayerException(
-                BlockErrorKind.Conflict, $"The backing chain of '{scope.Top.NodeName}' was changed by a job while the plan was made.")
-            {
-                NodeName = scope.Top.NodeName,
-                Path = scope.Top.Path,
-            };
+            plan = await planAsync(scope).ConfigureAwait(false);
         }
-        finally
+        catch (ObjectDisposedException error)
         {
-            foreach (BlockNode image in scope.Images)
-            {
-                await image.DisposeAsync().ConfigureAwait(false);
-            }
+            gone = error; // an image that is not of the chain any more, or the disk
         }
+
+        JobScope now = await LookAsync(disk, look, cancellationToken).ConfigureAwait(false);
+        return plan is not null && now.Equals(scope) ? plan : throw new BlockLayerException(
+            BlockErrorKind.Conflict, $"The backing chain of '{scope.Top.NodeName}' was changed by a job while the plan was made.", gone)
+        {
+            NodeName = scope.Top.NodeName,
+            Path = scope.Top.Path,
+        };
+    }
+
+    private static async ValueTask<JobScope> LookAsync(BlockNode disk, Func<JobScope> look, CancellationToken cancellationToken)
+    {
+        using AsyncLock.Releaser turn = await disk.Environment.GraphLock.EnterAsync(cancellationToken).ConfigureAwait(false);
+        ObjectDisposedException.ThrowIf(disk.IsDisposed, disk);
+        return look();
     }
 }

@@ -1,5 +1,6 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
+using BlockLayer.Jobs;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Images;
@@ -12,6 +13,7 @@ internal sealed class SiblingSearch
 {
     private readonly BlockEnvironment _environment;
     private readonly Dictionary<StorageIdentity, KnownFile> _chain = [];
+    private readonly List<string> _left = []; // those of them that the chain does not need afterwards, newest first
     private readonly FoundImages _found;
     private readonly List<AffectedImage> _destroyed = [];
     private readonly List<AffectedImage> _dependent = [];
@@ -31,22 +33,36 @@ internal sealed class SiblingSearch
         Changed,
     }
 
-    /// <summary>Images of the chain that show something else afterwards. What is said of an image last counts.</summary>
-    internal IEnumerable<BlockNode> Changed
-    {
-        init => Know(value, Fate.Changed);
-    }
-
-    /// <summary>Images that the chain does not need afterwards, and that go on showing what they did.</summary>
-    internal IEnumerable<BlockNode> Unneeded
-    {
-        init => Know(value, Fate.Unneeded);
-    }
-
-    /// <summary>Images of the chain to which nothing happens, and so nothing to what stands on them.</summary>
+    /// <summary>Images of the chain to which nothing happens, and so nothing to what stands on them. What is said of an image last counts.</summary>
     internal IEnumerable<BlockNode> Kept
     {
         init => Know(value, Fate.Kept);
+    }
+
+    /// <summary>Images that the chain does not need afterwards, and that go on showing what they did, newest first.</summary>
+    internal IEnumerable<BlockNode> Unneeded
+    {
+        init
+        {
+            Know(value, Fate.Unneeded);
+            _left.AddRange(JobFiles.NamesOf(value));
+        }
+    }
+
+    /// <summary>Images below those that the chain does not need either, and that show something else by themselves, newest first.</summary>
+    internal IEnumerable<BlockNode> Invalid
+    {
+        init
+        {
+            Know(value, Fate.Changed);
+            _left.AddRange(JobFiles.NamesOf(value));
+        }
+    }
+
+    /// <summary>Images of the chain that show something else afterwards, and that it needs.</summary>
+    internal IEnumerable<BlockNode> Changed
+    {
+        init => Know(value, Fate.Changed);
     }
 
     /// <summary>Searches, and adds what it finds to a plan.</summary>
@@ -76,7 +92,7 @@ internal sealed class SiblingSearch
         {
             if (BackingName.FileOf(image) is { } file)
             {
-                _chain[file.Storage.Identity] = new KnownFile(image.Path ?? image.NodeName, fate);
+                _chain[file.Storage.Identity] = new KnownFile(JobFiles.NameOf(image), fate);
             }
         }
     }
@@ -125,7 +141,7 @@ internal sealed class SiblingSearch
                 _destroyed.Add(new AffectedImage(image.Path, worst.Name));
                 break;
             case { Fate: Fate.Unneeded }:
-                _dependent.Add(new AffectedImage(image.Path, worst.Name));
+                _dependent.AddRange(_left.SkipWhile(name => name != worst.Name).Select(name => new AffectedImage(image.Path, name)));
                 break;
         }
 

@@ -194,9 +194,12 @@ public sealed class JobPlanModelTests
         internal async Task AssertAsync(ChainPlan plan)
         {
             Assert.Empty(plan.Unjudged);
-            Assert.Equal(Through([.. plan.Changed, .. plan.Invalid]), plan.Destroyed.Order(s_byPath));
-            Assert.Equal(Through(plan.Unneeded), plan.Dependent.Order(s_byPath));
-            foreach (string path in plan.Unneeded.TakeWhile(path => plan.Dependent.All(image => image.Through != path)))
+            string[] left = [.. plan.Unneeded, .. plan.Invalid];
+            Assert.Equal(Through([.. plan.Changed, .. plan.Invalid]), plan.Destroyed);
+            Assert.Equal(
+                Through(plan.Unneeded).SelectMany(image => left.SkipWhile(path => path != image.Through).Select(path => image with { Through = path })),
+                plan.Dependent);
+            foreach (string path in left.Except(plan.Dependent.Select(static image => image.Through)))
             {
                 await _chain.Environment.Files.DeleteAsync(path, CancellationToken.None);
             }
@@ -211,11 +214,9 @@ public sealed class JobPlanModelTests
         }
 
         private IEnumerable<AffectedImage> Through(IReadOnlyList<string> files)
-            => _images.Select(image => new AffectedImage(image.Path, FirstOfChain(image.On))).Where(image => files.Contains(image.Through)).Order(s_byPath);
+            => _images.Select(image => new AffectedImage(image.Path, FirstOfChain(image.On))).Where(image => files.Contains(image.Through));
 
         private string FirstOfChain(string path) => _images.FirstOrDefault(image => image.Path == path) is { Path: not null } sibling ? FirstOfChain(sibling.On) : path;
-
-        private static readonly Comparer<AffectedImage> s_byPath = Comparer<AffectedImage>.Create(static (one, other) => string.CompareOrdinal(one.Path, other.Path));
     }
 
     private sealed record Case(Kind Kind, ImmutableArray<ChainLayer> Chain, ImmutableArray<ChainLayer> Other, int Top, int Depth, ImmutableArray<int> Siblings)
