@@ -121,7 +121,21 @@ public sealed partial class Domain
         DomainSnapshots snapshots = await OpenSnapshotsAsync(cancellationToken).ConfigureAwait(false);
         await snapshots.RecoverAsync(cancellationToken).ConfigureAwait(false);
         DomainDisk[] followed = [.. definition.Disks.Select(disk => Follow(disk, snapshots.Active)).OfType<DomainDisk>()];
-        return followed.Length == 0 ? definition : definition.With(followed);
+        if (followed.Length == 0)
+        {
+            return definition;
+        }
+
+        DomainDefinition now = definition.With(followed);
+        lock (_gate)
+        {
+            if (ReferenceEquals(_definition, definition)) // else somebody has just written another
+            {
+                (_definition, _running, _disks) = (now, now, Closed(now));
+            }
+        }
+
+        return now;
     }
 
     // The disk with the image that took the place of the one its definition names; null where that is right.

@@ -88,6 +88,9 @@ public class SnapshotCreateTests
         await using SnapshotWorld again = await SnapshotWorld.RestartAsync(world.Environment);
         Assert.Equal(("a.s1 a.qcow2", "b.s1 b.qcow2"), (again.Chain("vda"), again.Chain("vdb")));
         Assert.Equal(remembered, (await again.TreeAsync()).All.Count);
+        Assert.Contains("'/vm/a.s1'", again.Domain.GetXml(DomainXmlFlags.Inactive).Replace('"', '\''), StringComparison.Ordinal);
+        await again.Connection.ShutOffAsync(again.Domain);
+        Assert.Equal("/vm/a.s1", again.Domain.FindDisk("vda").Source!.Path); // and the description does not name the old one again
     }
 
     [Fact]
