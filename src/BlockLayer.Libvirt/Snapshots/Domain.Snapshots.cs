@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Primitives;
 
 namespace BlockLayer.Libvirt;
@@ -32,7 +33,7 @@ public sealed partial class Domain
 
     /// <summary>What is remembered of the domain's snapshots.</summary>
     /// <exception cref="LibvirtException">ConfigUnsupported: the host remembers none; InvalidDomainSnapshot: the file is damaged.</exception>
-    /// <exception cref="Errors.BlockLayerException">The file cannot be read.</exception>
+    /// <exception cref="BlockLayerException">The file cannot be read.</exception>
     internal async ValueTask<DomainSnapshots> OpenSnapshotsAsync(CancellationToken cancellationToken)
     {
         using AsyncLock.Releaser turn = await _opening.EnterAsync(cancellationToken).ConfigureAwait(false);
@@ -118,8 +119,18 @@ public sealed partial class Domain
             return definition;
         }
 
-        DomainSnapshots snapshots = await OpenSnapshotsAsync(cancellationToken).ConfigureAwait(false);
-        await snapshots.RecoverAsync(cancellationToken).ConfigureAwait(false);
+        DomainSnapshots snapshots;
+        try
+        {
+            snapshots = await OpenSnapshotsAsync(cancellationToken).ConfigureAwait(false);
+            await snapshots.RecoverAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (BlockLayerException error)
+        {
+            LibvirtError told = LibvirtError.Of(error);
+            throw new LibvirtException(told with { Message = $"What a crash has left of the snapshots of '{Name}' cannot be ended: {told.Message}" }, error);
+        }
+
         DomainDisk[] followed = [.. definition.Disks.Select(disk => Follow(disk, snapshots.Active)).OfType<DomainDisk>()];
         if (followed.Length == 0)
         {

@@ -88,6 +88,19 @@ public class SnapshotCreationTests
     }
 
     [Fact]
+    public async Task A_start_that_cannot_remove_it_says_so_and_the_next_does()
+    {
+        (SimulatedStorageProvider files, _) = await WithCreationAsync();
+        files.Faults.Add(new FaultRule { Operations = StorageOperations.Delete, Path = s_overlay.Path, Count = 1 });
+        await using SnapshotWorld world = SnapshotWorld.Define(SimulatedEnvironment.Inline(files));
+        var failure = await Assert.ThrowsAsync<LibvirtException>(() => world.Connection.StartAsync(world.Domain).AsTask());
+        Assert.Equal(LibvirtErrorCode.SystemError, failure.Code);
+        Assert.Equal("What a crash has left of the snapshots of 'vm' cannot be ended: /vm/a.s1: Injected fault: Delete failed.", failure.Message);
+        await world.Connection.StartAsync(world.Domain);
+        Assert.Null(files.GetInfo(s_overlay.Path));
+    }
+
+    [Fact]
     public async Task A_file_that_is_not_what_the_creation_makes_stays()
     {
         (SimulatedStorageProvider files, byte[] overlay) = await WithCreationAsync();
