@@ -15,13 +15,13 @@ internal sealed class SnapshotWorld : IAsyncDisposable
     private readonly Dictionary<(string Snapshot, string Target), byte[]> _shown = [];
     private long _writer;
 
-    private SnapshotWorld(BlockEnvironment environment)
+    private SnapshotWorld(BlockEnvironment environment, string xml)
     {
         Environment = environment;
         Host = new LibvirtHost(new LibvirtHostOptions { Disks = new DiskOptions { Environment = environment }, SnapshotFolder = "/meta", ImageFolders = ["/vm"] });
         Connection = Host.Connect();
         Api = new SnapshotApi(Connection);
-        Domain = Connection.Define(Xml());
+        Domain = Connection.Define(xml);
     }
 
     internal static string[] Targets { get; } = ["vda", "vdb"];
@@ -64,7 +64,7 @@ internal sealed class SnapshotWorld : IAsyncDisposable
     }
 
     /// <summary>A domain that was not started.</summary>
-    internal static SnapshotWorld Define(BlockEnvironment environment) => new(environment);
+    internal static SnapshotWorld Define(BlockEnvironment environment, string? xml = null) => new(environment, xml ?? Xml());
 
     /// <summary>Storage that answers at once.</summary>
     internal static Task<SnapshotWorld> StartAsync() => StartAsync(SimulatedEnvironment.Inline(new SimulatedStorageProvider()));
@@ -95,11 +95,7 @@ internal sealed class SnapshotWorld : IAsyncDisposable
     /// <summary>A snapshot, and then something new on each disk.</summary>
     internal async Task SnapshotAsync(string name, MergeDirection vda, MergeDirection vdb)
     {
-        foreach (string target in Targets)
-        {
-            _shown[(name, target)] = await ReadAsync(target);
-        }
-
+        await RememberAsync(name);
         await Api.CreateAsync(Domain, SnapshotXml(name, vda, vdb));
         int unit = 1 + _shown.Count;
         await WriteAsync(unit * Unit, Unit + (Unit / 2));
@@ -108,6 +104,18 @@ internal sealed class SnapshotWorld : IAsyncDisposable
             await Open(target).WriteZeroesAsync((long)unit * 5 % 16 * Unit, Unit / 2);
         }
     }
+
+    /// <summary>What the disks hold now is what a snapshot has to show that is about to be made.</summary>
+    internal async Task RememberAsync(string name)
+    {
+        foreach (string target in Targets)
+        {
+            _shown[(name, target)] = await ReadAsync(target);
+        }
+    }
+
+    /// <summary>What a snapshot has to show.</summary>
+    internal byte[] Shown(string name, string target) => _shown[(name, target)];
 
     /// <summary>A snapshot of both disks; the new file of vdb may have another format.</summary>
     internal static string SnapshotXml(string name, MergeDirection vda, MergeDirection vdb, string format = "qcow2")
