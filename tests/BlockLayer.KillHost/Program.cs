@@ -7,13 +7,13 @@ using BlockLayer.TestKit;
 
 // POINT COUNT FILE blk ARGUMENT...        one run of blk, stopped at POINT of what it does to FILE
 // POINT COUNT FILE guest SEED JOB...      guests of FILE while a job works on it (HostJob.Parse)
-// POINT COUNT FOLDER snapshot SEED        guests of a domain in FOLDER while its snapshot is deleted
+// POINT COUNT FOLDER snapshot SEED WORK   guests of a domain in FOLDER while its snapshot is made or deleted
 KillPoint point = Enum.Parse<KillPoint>(args[0]);
 string path = args[2];
 var report = new Report();
 if (args[3] == "snapshot")
 {
-    await SnapshotRun.RunAsync(path, ulong.Parse(args[4], CultureInfo.InvariantCulture), report).ConfigureAwait(false);
+    await SnapshotRun.RunAsync(path, ulong.Parse(args[4], CultureInfo.InvariantCulture), args[5], report).ConfigureAwait(false);
     report.Stop();
 }
 

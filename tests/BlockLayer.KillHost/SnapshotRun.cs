@@ -4,12 +4,18 @@ using BlockLayer.Simulation;
 namespace BlockLayer.KillHost;
 
 /// <summary>
-/// A domain of two disks on real files, vda at a.qcow2 and vdb at b.qcow2, whose snapshot is deleted while guests write both. Lines of a guest begin with its disk's target.
+/// A domain of two disks on real files, vda at a.qcow2 and vdb at b.qcow2, whose snapshot is made, or deleted, while guests write both. Lines of a guest begin with its disk's target.
 /// </summary>
 internal static class SnapshotRun
 {
-    /// <summary>The line that says that the deletion begins.</summary>
-    internal const string Deleting = "deleting";
+    /// <summary>The line that says that the snapshot is going to be made, or deleted.</summary>
+    internal const string Begun = "begun";
+
+    /// <summary>What is done to the snapshot while guests write without an end.</summary>
+    internal const string Create = "create";
+
+    /// <inheritdoc cref="Create"/>
+    internal const string Delete = "delete";
 
     /// <summary>What the snapshot is called.</summary>
     internal const string Snapshot = "s1";
@@ -24,7 +30,7 @@ internal static class SnapshotRun
 
     internal static LibvirtHost OpenHost(string folder) => new(new LibvirtHostOptions { SnapshotFolder = NotesIn(folder), ImageFolders = [folder] });
 
-    /// <summary>The domain as it was first defined, started: what a crash has left of a deletion is finished or taken back.</summary>
+    /// <summary>The domain as it was first defined, started: what a crash has left of a creation or deletion is finished or taken back.</summary>
     internal static async Task<Domain> StartAsync(LibvirtConnection connection, string folder)
     {
         IEnumerable<string> disks = Disks.Select(disk =>
@@ -34,11 +40,21 @@ internal static class SnapshotRun
         return domain;
     }
 
-    /// <summary>Ends some requests after the deletion.</summary>
+    /// <summary>What makes the snapshot.</summary>
+    /// <param name="seed">Decides which way each disk is merged.</param>
+    internal static string Xml(ulong seed)
+    {
+        IEnumerable<string> disks = Disks.Keys.Select((target, i) =>
+            $"<disk name='{target}' snapshot='external'><on_delete merge='{((seed >> i) % 2 == 0 ? "forward" : "backward")}'/></disk>");
+        return $"<domainsnapshot><name>{Snapshot}</name><disks>{string.Concat(disks)}</disks></domainsnapshot>";
+    }
+
+    /// <summary>Ends some requests after the snapshot was made or deleted.</summary>
     /// <param name="folder">Where the files are.</param>
     /// <param name="seed">Of the guests, and of which way each disk is merged.</param>
+    /// <param name="work"><see cref="Create"/> or <see cref="Delete"/>.</param>
     /// <param name="report">Where the lines go.</param>
-    internal static async Task RunAsync(string folder, ulong seed, Report report)
+    internal static async Task RunAsync(string folder, ulong seed, string work, Report report)
     {
         LibvirtHost host = OpenHost(folder);
         LibvirtConnection connection = host.Connect();
@@ -48,14 +64,16 @@ internal static class SnapshotRun
         (ReportingGuest Guest, SeededRandom Random)[] guests =
             [.. Disks.Keys.Select((target, i) => (new ReportingGuest(domain.FindDisk(target).Open!, line => report.Send($"{target} {line}")), random.Fork((ulong)i)))];
         await AllAsync(RequestsBefore).ConfigureAwait(false);
-        IEnumerable<string> merges = Disks.Keys.Select((target, i) =>
-            $"<disk name='{target}' snapshot='external'><on_delete merge='{((seed >> i) % 2 == 0 ? "forward" : "backward")}'/></disk>");
-        await snapshots.CreateAsync(domain, $"<domainsnapshot><name>{Snapshot}</name><disks>{string.Concat(merges)}</disks></domainsnapshot>").ConfigureAwait(false);
+        if (work == Delete)
+        {
+            await snapshots.CreateAsync(domain, Xml(seed)).ConfigureAwait(false);
+        }
+
         await AllAsync(RequestsBefore).ConfigureAwait(false);
         Task endless = AllAsync(int.MaxValue);
-        report.Send(Deleting);
-        Task deletion = snapshots.DeleteAsync(domain, Snapshot).AsTask();
-        await await Task.WhenAny(deletion, endless).ConfigureAwait(false); // guests end only by failing
+        report.Send(Begun);
+        Task done = work == Delete ? snapshots.DeleteAsync(domain, Snapshot).AsTask() : snapshots.CreateAsync(domain, Xml(seed)).AsTask();
+        await await Task.WhenAny(done, endless).ConfigureAwait(false); // guests end only by failing
         report.Send(GuestRun.Told);
         await guests[0].Guest.RunAsync(random, RequestsBefore).ConfigureAwait(false);
 

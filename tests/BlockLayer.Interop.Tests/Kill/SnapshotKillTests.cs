@@ -8,8 +8,8 @@ using Xunit;
 namespace BlockLayer.Interop.Tests.Kill;
 
 /// <summary>
-/// A snapshot of a domain's two disks is deleted under guests, each disk merged its way, and the process is killed at any moment. The domain, defined as it was in the beginning, starts
-/// again: both disks hold every flush that their guests were told of, and the snapshot is there or gone with all of it.
+/// A snapshot of a domain's two disks is made under guests, or deleted, each disk merged its way, and the process is killed at any moment. The domain, defined as it was in the beginning,
+/// starts again: both disks hold every flush that their guests were told of, and the snapshot is there or gone with all of it.
 /// </summary>
 public sealed class SnapshotKillTests
 {
@@ -17,11 +17,16 @@ public sealed class SnapshotKillTests
 
     private readonly QemuTool _qemuImg = QemuTool.Require("qemu-img");
 
-    [Fact]
-    public async Task Killed_while_a_snapshot_is_deleted_both_disks_keep_what_was_promised()
-        => await Seeds.CheckAsync($"{nameof(SnapshotKillTests)}.{nameof(Killed_while_a_snapshot_is_deleted_both_disks_keep_what_was_promised)}", count: 8, RunAsync);
+    [Theory]
+    [InlineData(SnapshotRun.Create)]
+    [InlineData(SnapshotRun.Delete)]
+    public async Task Killed_while_a_snapshot_is_made_or_deleted_both_disks_keep_what_was_promised(string work)
+        => await Seeds.CheckAsync(
+            $"{nameof(SnapshotKillTests)}.{nameof(Killed_while_a_snapshot_is_made_or_deleted_both_disks_keep_what_was_promised)}",
+            count: work == SnapshotRun.Delete ? 8 : 5,
+            seed => RunAsync(seed, work));
 
-    private async Task RunAsync(ulong seed)
+    private async Task RunAsync(ulong seed, string work)
     {
         using var folder = new TemporaryFolder();
         Directory.CreateDirectory(SnapshotRun.NotesIn(folder.Path));
@@ -30,15 +35,15 @@ public sealed class SnapshotKillTests
             await (await Disk.CreateAsync(folder.File(file), new NewImage { Format = "qcow2", Length = DiskLength })).DisposeAsync();
         }
 
-        int most = 1 << new SeededRandom(seed).Next(12); // lines of the guests after the deletion has begun
+        int most = 1 << new SeededRandom(seed).Next(work == SnapshotRun.Delete ? 12 : 9); // lines of the guests after it has begun
         int said = 0;
         List<string> lines = KilledProcess.Run(
             "BlockLayer.KillHost",
-            [nameof(KillPoint.AfterSuccess), "0", folder.Path, "snapshot", $"{seed}"],
+            [nameof(KillPoint.AfterSuccess), "0", folder.Path, "snapshot", $"{seed}", work],
             process => process.StandardOutput,
-            line => line == Report.Stopped || (said > 0 ? ++said > most : line == SnapshotRun.Deleting && ++said > most));
+            line => line == Report.Stopped || (said > 0 ? ++said > most : line == SnapshotRun.Begun && ++said > most));
 
-        string[] tops = await CheckAndFinishAsync(folder.Path, lines);
+        string[] tops = await CheckAndFinishAsync(folder.Path, lines, seed, work);
         foreach (string top in tops)
         {
             QemuResult check = _qemuImg.Run("check", "-f", "qcow2", top);
@@ -47,8 +52,8 @@ public sealed class SnapshotKillTests
         }
     }
 
-    // Starts the domain again, and deletes the snapshot if it is still there. Returns the newest images.
-    private static async Task<string[]> CheckAndFinishAsync(string folder, List<string> lines)
+    // Starts the domain again, and makes or deletes the snapshot if that was not done. Returns the newest images.
+    private static async Task<string[]> CheckAndFinishAsync(string folder, List<string> lines, ulong seed, string work)
     {
         await using LibvirtHost host = SnapshotRun.OpenHost(folder);
         LibvirtConnection connection = host.Connect();
@@ -56,16 +61,22 @@ public sealed class SnapshotKillTests
         var snapshots = new SnapshotApi(connection);
         await CheckAsync(domain, lines);
         bool isThere = (await snapshots.ListAsync(domain)).TryFind(SnapshotRun.Snapshot) is not null;
-        Assert.False(isThere && lines.Contains(GuestRun.Told), "the deletion was told, and the snapshot is there");
-        if (isThere)
+        bool isDone = isThere == (work == SnapshotRun.Create);
+        Assert.False(!isDone && lines.Contains(GuestRun.Told), $"the end was told, and the snapshot is {(isThere ? "" : "not ")}there");
+        AssertNoOtherFiles(folder, domain);
+        if (!isDone)
         {
-            await snapshots.DeleteAsync(domain, SnapshotRun.Snapshot);
+            await (isThere ? snapshots.DeleteAsync(domain, SnapshotRun.Snapshot).AsTask() : snapshots.CreateAsync(domain, SnapshotRun.Xml(seed)).AsTask());
             await CheckAsync(domain, lines);
+            AssertNoOtherFiles(folder, domain);
         }
 
-        Assert.Null((await snapshots.ListAsync(domain)).TryFind(SnapshotRun.Snapshot));
-        return [.. SnapshotRun.Disks.Keys.Select(target => domain.FindDisk(target).Open!.Chain[0].Path!)];
+        Assert.All(domain.Disks, disk => Assert.Equal(work == SnapshotRun.Create ? 2 : 1, disk.Chain.Count));
+        return [.. domain.Disks.Select(static disk => disk.Open!.Chain[0].Path!)];
     }
+
+    private static void AssertNoOtherFiles(string folder, Domain domain)
+        => Assert.Equal(domain.Disks.SelectMany(static disk => disk.Chain).Select(static image => image.Path).Order(), Directory.GetFiles(folder).Order());
 
     private static async Task CheckAsync(Domain domain, List<string> lines)
     {
