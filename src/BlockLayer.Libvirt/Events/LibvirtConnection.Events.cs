@@ -10,7 +10,8 @@ public sealed partial class LibvirtConnection
 
     /// <summary>
     /// Calls a callback with every event of a kind from now on (<c>virConnectDomainEventRegisterAny</c>). Callbacks are called one after the other, in the order of the events and, for one event,
-    /// of the registrations, after the domain's description says what the event says; one that throws does so into whatever raised the event, after the others were called.
+    /// of the registrations, after the domain's description says what the event says; one that throws does so into whatever raised the event, after the others were called. They are called on the thread
+    /// that did the work: one that blocks until a call of this library has returned may wait for itself. It starts the call, and awaits it, or leaves it to whoever reads <see cref="WatchEvents"/>.
     /// </summary>
     /// <param name="domain">Whose events; null for those of all domains.</param>
     /// <param name="id">Which kind. Programs that want to know of jobs whatever libvirt they meet register for both kinds.</param>
