@@ -37,43 +37,60 @@ public static class DiskSnapshot
     {
         OverlaySwitch[] switches = [.. overlays.Select(static overlay => new OverlaySwitch(overlay))];
         ThrowIfUnfit(switches);
+        ExceptionDispatchInfo? failure = null;
         try
         {
-            foreach (OverlaySwitch disk in switches)
-            {
-                await disk.OpenAsync(cancellationToken).ConfigureAwait(false);
-            }
-
-            using GraphChange change = await GraphChange.BeginAsync([.. switches.Select(static disk => disk.Image)], cancellationToken).ConfigureAwait(false);
-            foreach (OverlaySwitch disk in switches)
-            {
-                await disk.ThrowIfUnfitAsync().ConfigureAwait(false);
-            }
-
-            foreach (OverlaySwitch disk in switches)
-            {
-                await NodeReopen.SettleAsync(change, disk.Image).ConfigureAwait(false);
-            }
-
-            if (record is not null)
-            {
-                await record(CancellationToken.None).ConfigureAwait(false);
-            }
-
-            foreach (OverlaySwitch disk in switches)
-            {
-                disk.Switch(change);
-            }
-
-            await FinishAsync(change, switches).ConfigureAwait(false);
+            await SwitchAsync(switches, record, cancellationToken).ConfigureAwait(false);
         }
-        finally
+        catch (Exception error)
         {
-            foreach (OverlaySwitch disk in switches)
+            failure = ExceptionDispatchInfo.Capture(error);
+        }
+
+        foreach (OverlaySwitch disk in switches)
+        {
+            try
             {
                 await disk.CloseAsync().ConfigureAwait(false);
             }
+            catch (BlockLayerException error)
+            {
+                failure ??= ExceptionDispatchInfo.Capture(error); // what is left of one keeps nobody from giving back the others, and hides no reason
+            }
         }
+
+        failure?.Throw();
+    }
+
+    private static async ValueTask SwitchAsync(OverlaySwitch[] switches, Func<CancellationToken, ValueTask>? record, CancellationToken cancellationToken)
+    {
+        foreach (OverlaySwitch disk in switches)
+        {
+            await disk.OpenAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        using GraphChange change = await GraphChange.BeginAsync([.. switches.Select(static disk => disk.Image)], cancellationToken).ConfigureAwait(false);
+        foreach (OverlaySwitch disk in switches)
+        {
+            await disk.ThrowIfUnfitAsync().ConfigureAwait(false);
+        }
+
+        foreach (OverlaySwitch disk in switches)
+        {
+            await NodeReopen.SettleAsync(change, disk.Image).ConfigureAwait(false);
+        }
+
+        if (record is not null)
+        {
+            await record(CancellationToken.None).ConfigureAwait(false);
+        }
+
+        foreach (OverlaySwitch disk in switches)
+        {
+            disk.Switch(change);
+        }
+
+        await FinishAsync(change, switches).ConfigureAwait(false);
     }
 
     private static async ValueTask FinishAsync(GraphChange change, OverlaySwitch[] switches)

@@ -148,6 +148,25 @@ public sealed class DiskSnapshotTests
     }
 
     [Fact]
+    public async Task An_overlay_that_cannot_be_removed_again_hides_no_reason_and_keeps_nothing_of_the_others()
+    {
+        await using Disk one = await Disk.OpenAsync("/vm/base", Raw);
+        await using Disk other = await Disk.OpenAsync("/vm/other", Raw);
+        _files.AddFile("/vm/third", Filled(3));
+        await using Disk third = await Disk.OpenAsync("/vm/third", Raw);
+        _files.AddFile("/vm/taken", [1]);
+        _files.Faults.Add(new FaultRule { Operations = StorageOperations.Delete, Path = "/vm/one", Count = 1 });
+
+        BlockLayerException refusal = await RefusedAsync([new(one, "/vm/one"), new(other, "/vm/two"), new(third, "/vm/taken")]);
+
+        Assert.Equal((BlockErrorKind.Conflict, "/vm/taken"), (refusal.Kind, refusal.Path));
+        Assert.Equal(["/vm/base", "/vm/other", "/vm/third"], _files.LockedFiles.Order());
+        Assert.Null(_files.GetInfo("/vm/two"));
+        await AssertUntouchedAsync(one);
+        await AssertUntouchedAsync(other);
+    }
+
+    [Fact]
     public async Task A_disk_whose_files_cannot_be_given_to_readers_is_refused_before_anything_is_switched()
     {
         var files = new MeteredFiles(); // of somebody else: without locks that change
