@@ -34,11 +34,7 @@ public sealed partial class Disk
     {
         targetOptions = (targetOptions ?? new DiskOptions()) with { Environment = _root.Environment };
         options ??= new MirrorJobOptions();
-        if (create is not null)
-        {
-            await CreateTargetAsync(path, create, options.Scope, targetOptions, cancellationToken).ConfigureAwait(false);
-        }
-
+        string[] created = create is null ? [] : await CreateTargetAsync(path, create, options.Scope, targetOptions, cancellationToken).ConfigureAwait(false);
         try
         {
             BlockNode target = await OpenTargetAsync(path, create?.Format, options.Scope, targetOptions, cancellationToken).ConfigureAwait(false);
@@ -52,9 +48,13 @@ public sealed partial class Disk
                 throw;
             }
         }
-        catch when (create is not null)
+        catch
         {
-            await BegunFile.RemoveAsync(_root.Environment.Files, path).ConfigureAwait(false);
+            foreach (string file in created)
+            {
+                await BegunFile.RemoveAsync(_root.Environment.Files, file).ConfigureAwait(false);
+            }
+
             throw;
         }
     }
@@ -94,7 +94,8 @@ public sealed partial class Disk
         return await StartAsync(new ActiveCommitJob(_root, options), cancellationToken).ConfigureAwait(false);
     }
 
-    private async ValueTask CreateTargetAsync(string path, NewImage create, MirrorScope scope, DiskOptions how, CancellationToken cancellationToken)
+    // Returns all files of the copy.
+    private async ValueTask<string[]> CreateTargetAsync(string path, NewImage create, MirrorScope scope, DiskOptions how, CancellationToken cancellationToken)
     {
         BlockNode image = _root.SkipFilters();
         create = create with { Length = create.Length ?? Length };
@@ -110,7 +111,8 @@ public sealed partial class Disk
             create = create with { Backing = new BackingReference(name, below.DriverName), Verification = BackingVerification.None };
         }
 
-        await new ImageCreator(how.Formats, how.Environment).CreateAsync(path, create, how.Policy, cancellationToken).ConfigureAwait(false);
+        ImageCreateOptions created = await new ImageCreator(how.Formats, how.Environment).CreateAsync(path, create, how.Policy, cancellationToken).ConfigureAwait(false);
+        return ImageCreator.FilesOf(path, how.Formats.Get(create.Format), created, how.Policy);
     }
 
     // Where the copy is to stand on what the disk stands on, the job puts the open node there.

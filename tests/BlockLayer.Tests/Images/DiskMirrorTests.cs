@@ -88,9 +88,10 @@ public sealed class DiskMirrorTests
     public async Task What_was_created_for_a_job_that_cannot_start_is_removed_again()
     {
         await using Disk disk = await CreateAsync();
-        var shorter = new NewImage { Format = "qcow2", Length = Length - Unit };
+        var shorter = new NewImage { Format = "qcow2", Length = Length - Unit, Options = new Dictionary<string, string> { ["data_file"] = "copy.data" } };
         BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => disk.StartMirrorAsync("/copy", create: shorter).AsTask());
         Assert.Equal("'/copy' is 983040 bytes long and cannot hold the 1048576 bytes of '/top'; grow it first.", refusal.Message);
+        Assert.Null(disk.Root.Environment.Files.GetInfo("/copy.data"));
         await RefusesAsync(disk, BlockErrorKind.NotFound, MirrorScope.Full);
     }
 
