@@ -3,12 +3,17 @@ namespace BlockLayer.Libvirt;
 /// <summary>Which flags the calls about snapshots take, and which snapshots they refuse, before any file is looked at; after libvirt's QEMU driver.</summary>
 internal static class SnapshotRules
 {
-    private const SnapshotCreateFlags Impossible = SnapshotCreateFlags.Redefine | SnapshotCreateFlags.Current | SnapshotCreateFlags.Quiesce;
-
-    private const SnapshotCreateFlags AllOfCreate = Impossible | SnapshotCreateFlags.NoMetadata | SnapshotCreateFlags.Halt | SnapshotCreateFlags.DiskOnly
-        | SnapshotCreateFlags.ReuseExternal | SnapshotCreateFlags.Atomic | SnapshotCreateFlags.Live;
+    private const SnapshotCreateFlags AllOfCreate = SnapshotCreateFlags.Redefine | SnapshotCreateFlags.Current | SnapshotCreateFlags.NoMetadata | SnapshotCreateFlags.Halt
+        | SnapshotCreateFlags.DiskOnly | SnapshotCreateFlags.ReuseExternal | SnapshotCreateFlags.Quiesce | SnapshotCreateFlags.Atomic | SnapshotCreateFlags.Live;
 
     private const SnapshotDeleteFlags AllOfDelete = SnapshotDeleteFlags.Children | SnapshotDeleteFlags.MetadataOnly | SnapshotDeleteFlags.ChildrenOnly;
+
+    private static readonly (SnapshotCreateFlags Flag, string? Why)[] s_impossible =
+    [
+        (SnapshotCreateFlags.Redefine, "REDEFINE is not supported: snapshots are remembered by what made them, and a description proves nothing about files. To use files that exist, say REUSE_EXT."),
+        (SnapshotCreateFlags.Current, "CURRENT is not supported: it says more about REDEFINE. A new snapshot is current; SetCurrentAsync makes another one so."),
+        (SnapshotCreateFlags.Quiesce, "QUIESCE is not supported: there is no agent in a guest. Freeze its file systems from inside before the call, and thaw them after it."),
+    ];
 
     /// <summary>SnapshotCreateXML.</summary>
     /// <exception cref="LibvirtException">InvalidArg; ArgumentUnsupported: what needs libvirt's own store of descriptions, or an agent in a guest.</exception>
@@ -19,12 +24,9 @@ internal static class SnapshotRules
             throw InvalidFlags("SnapshotCreateXML", (int)(flags & ~AllOfCreate));
         }
 
-        if ((flags & Impossible) != 0)
+        if (s_impossible.FirstOrDefault(refused => (flags & refused.Flag) != 0) is { Why: { } why })
         {
-            throw new LibvirtException(
-                LibvirtErrorCode.ArgumentUnsupported,
-                LibvirtErrorDomain.DomainSnapshot,
-                $"{(flags & Impossible).ToString().ToUpperInvariant()} is not supported: snapshots are remembered by what made them, and there is no agent in a guest.");
+            throw new LibvirtException(LibvirtErrorCode.ArgumentUnsupported, LibvirtErrorDomain.DomainSnapshot, why);
         }
     }
 

@@ -20,6 +20,17 @@ public class SnapshotRefusalTests
         }
     }
 
+    [Theory]
+    [InlineData(SnapshotCreateFlags.Redefine | SnapshotCreateFlags.Current, "REDEFINE is not supported: ", "say REUSE_EXT.")]
+    [InlineData(SnapshotCreateFlags.Current, "CURRENT is not supported: ", "SetCurrentAsync makes another one so.")]
+    [InlineData(SnapshotCreateFlags.Quiesce | SnapshotCreateFlags.Atomic, "QUIESCE is not supported: there is no agent in a guest. ", "Freeze its file systems from inside before the call, and thaw them after it.")]
+    public void A_flag_that_cannot_be_is_refused_with_what_to_do_instead(SnapshotCreateFlags flags, string why, string instead)
+    {
+        var refusal = Assert.Throws<LibvirtException>(() => SnapshotRules.Check(flags));
+        Assert.StartsWith(why, refusal.Message, StringComparison.Ordinal);
+        Assert.EndsWith(instead, refusal.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Every_combination_of_flags_of_a_delete_is_taken_or_refused()
     {
