@@ -72,12 +72,8 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
                     return true;
                 }
 
-                foreach (string path in await DeletionPlan.FindLeafFilesAsync(domain, disks, store.Tree, record, token).ConfigureAwait(false))
-                {
-                    await FileRemoval.RemoveAsync(Options.Environment.Files, path, CancellationToken.None).ConfigureAwait(false);
-                }
-
-                await store.ForgetAsync(name, CancellationToken.None).ConfigureAwait(false);
+                await store.BeginDeletionAsync(await DeletionPlan.MakeForLeafAsync(domain, disks, store.Tree, record, token).ConfigureAwait(false), token).ConfigureAwait(false);
+                await deleter.SettleAsync(CancellationToken.None).ConfigureAwait(false);
                 return true;
             },
             cancellationToken).ConfigureAwait(false);

@@ -139,7 +139,7 @@ public sealed class SnapshotStore
             SnapshotDeletion deletion = RequireDeletion(state, snapshot);
             return deletion.Disks.FirstOrDefault(disk => disk.Stage != DeletionStage.Switched) is { } late
                 ? throw Invalid($"The deletion of '{snapshot}' is not finished: '{late.Target}' has not switched.")
-                : state with { Tree = state.Tree.Remove(snapshot, SnapshotMerge.Merged), Deletion = null };
+                : state with { Tree = Merged(state.Tree, deletion).Remove(snapshot, SnapshotMerge.Merged), Deletion = null };
         },
         cancellationToken);
 
@@ -154,6 +154,13 @@ public sealed class SnapshotStore
             ? throw Invalid($"The deletion of '{snapshot}' cannot be taken back: a disk may have switched.")
             : state with { Tree = Marked(state.Tree, TakenBack(state.Tree.Find(snapshot), state.Deletion!), isDeleteInProgress: false), Deletion = null },
         cancellationToken);
+
+    // With the snapshot's files merged the way that the deletion did it.
+    private static SnapshotTree Merged(SnapshotTree tree, SnapshotDeletion deletion)
+    {
+        SnapshotRecord record = tree.Find(deletion.Snapshot);
+        return tree.Replace(record with { Disks = [.. record.Disks.Zip(deletion.Disks, static (disk, done) => disk with { OnDelete = done.Merge })] });
+    }
 
     private static SnapshotTree Marked(SnapshotTree tree, SnapshotRecord record, bool isDeleteInProgress)
         => tree.Replace(record with { Disks = [.. record.Disks.Select(disk => disk with { IsDeleteInProgress = isDeleteInProgress })] });

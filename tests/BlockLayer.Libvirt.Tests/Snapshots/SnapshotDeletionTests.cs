@@ -119,19 +119,29 @@ public class SnapshotDeletionTests
     [Fact]
     public async Task A_snapshot_that_the_disks_have_left_goes_with_its_files()
     {
-        await using SnapshotWorld world = await SnapshotWorld.WithThreeAsync(Backward, Backward);
-        await world.Connection.ShutOffAsync(world.Domain);
-        await BranchAsync(world, "/vm/branch-a", "a.s2");
-        await BranchAsync(world, "/vm/branch-b", "b.s2");
-        world.Connection.Define(SnapshotWorld.Xml("/vm/branch-a", "/vm/branch-b"));
-        await world.Connection.StartAsync(world.Domain);
-        await world.Api.SetCurrentAsync(world.Domain, "s2");
+        await using SnapshotWorld world = await WithLeftSnapshotAsync(new SimulatedStorageProvider());
         await world.Api.DeleteAsync(world.Domain, "s3");
         Assert.Equal("branch-a a.s2 a.s1 a.qcow2", world.Chain("vda"));
         Assert.Equal(["s1", "s2"], (await world.TreeAsync()).All.Select(record => record.Name));
         Assert.DoesNotContain("a.s3", FilesOf(world));
         await world.Connection.ShutOffAsync(world.Domain);
         await world.AssertSnapshotsShowWhatTheyDidAsync();
+    }
+
+    [Fact]
+    public async Task A_snapshot_of_whose_files_one_cannot_be_removed_is_being_deleted_until_it_can()
+    {
+        var files = new SimulatedStorageProvider();
+        await using SnapshotWorld world = await WithLeftSnapshotAsync(files);
+        files.Faults.Add(new FaultRule { Operations = StorageOperations.Delete, Path = "/vm/b.s3", Count = 1 });
+        await Assert.ThrowsAsync<LibvirtException>(() => world.Api.DeleteAsync(world.Domain, "s3").AsTask());
+        Assert.DoesNotContain("a.s3", FilesOf(world));
+        Assert.True((await world.Api.GetDeletionAsync(world.Domain))!.MustFinish);
+        await world.Connection.ShutOffAsync(world.Domain);
+        await world.Connection.StartAsync(world.Domain);
+        Assert.Null(await world.Api.GetDeletionAsync(world.Domain));
+        Assert.Null((await world.TreeAsync()).TryFind("s3"));
+        Assert.DoesNotContain("b.s3", FilesOf(world));
     }
 
     [Fact]
@@ -143,6 +153,19 @@ public class SnapshotDeletionTests
         world.Connection.RegisterDomainEvent(world.Domain, DomainEventId.BlockJob2, listen);
         await world.Api.DeleteAsync(world.Domain, "s3");
         Assert.Equal(["vda ActiveCommit Completed", "vda ActiveCommit Ready", "vdb Pull Completed"], heard.Order());
+    }
+
+    /// <summary>Three snapshots, the last of which the disks have left for branches of what the second put on top.</summary>
+    private static async Task<SnapshotWorld> WithLeftSnapshotAsync(SimulatedStorageProvider files)
+    {
+        SnapshotWorld world = await SnapshotWorld.WithThreeAsync(Backward, Forward, SimulatedEnvironment.Inline(files));
+        await world.Connection.ShutOffAsync(world.Domain);
+        await BranchAsync(world, "/vm/branch-a", "a.s2");
+        await BranchAsync(world, "/vm/branch-b", "b.s2");
+        world.Connection.Define(SnapshotWorld.Xml("/vm/branch-a", "/vm/branch-b"));
+        await world.Connection.StartAsync(world.Domain);
+        await world.Api.SetCurrentAsync(world.Domain, "s2");
+        return world;
     }
 
     /// <summary>An overlay that somebody made on an image of a chain, and what it shows.</summary>

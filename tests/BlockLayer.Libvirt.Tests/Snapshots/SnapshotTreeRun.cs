@@ -180,6 +180,7 @@ internal sealed class SnapshotTreeRun
             foreach (SnapshotDiskRecord disk in record.Disks)
             {
                 _left.Remove(disk.Overlay.Path); // goes with the snapshot
+                _own.Add(disk.Frozen.Path);      // stays, whoever else knows of it
             }
         }
 
@@ -288,13 +289,12 @@ internal sealed class SnapshotTreeRun
         await _world.Connection.StartAsync(_world.Domain);
     }
 
-    // Every file is a disk's, or a snapshot's, or somebody's own, or lies below one that is.
+    // Every file of a disk or of a snapshot is there; and every file there is one of those, or somebody's own, or lies below one.
     private async Task AssertNoFileIsLostAsync()
     {
         var known = new HashSet<string>(StringComparer.Ordinal);
-        IEnumerable<string> tops = (await _world.TreeAsync()).All.SelectMany(static record => record.Disks).SelectMany(static disk => new[] { disk.Frozen.Path, disk.Overlay.Path })
-            .Concat(_world.Domain.Disks.Select(static disk => disk.Source!.Path)).Concat(_left.Keys).Where(path => _storage.GetInfo(path) is not null);
-        foreach (string top in tops)
+        IEnumerable<string> remembered = (await _world.TreeAsync()).All.SelectMany(static record => record.Disks).SelectMany(static disk => new[] { disk.Frozen.Path, disk.Overlay.Path });
+        foreach (string top in remembered.Concat(_world.Domain.Disks.Select(static disk => disk.Source!.Path)).Concat(_left.Keys))
         {
             await using Disk disk = await Disk.OpenAsync(top, new DiskOptions { Access = NodeAccess.ReadOnly, Environment = _world.Environment });
             known.UnionWith(disk.Chain.Select(static image => image.Path!));

@@ -51,9 +51,9 @@ internal sealed class DeletionPlan
         return (new SnapshotDeletion { Snapshot = record.Name, Disks = planned }, merges);
     }
 
-    /// <summary>The files of a snapshot on which nothing was made, and which the disks have left: they are simply removed.</summary>
+    /// <summary>Plans the deletion of a snapshot on which nothing was made, and which the disks have left: as if it were merged already, because its files are simply removed.</summary>
     /// <exception cref="LibvirtException">OperationUnsupported: something stands on them after all.</exception>
-    internal static async ValueTask<IReadOnlyList<string>> FindLeafFilesAsync(
+    internal static async ValueTask<SnapshotDeletion> MakeForLeafAsync(
         Domain domain, IReadOnlyList<DomainDisk> disks, SnapshotTree tree, SnapshotRecord record, CancellationToken cancellationToken)
     {
         var plan = new DeletionPlan(domain, tree, record);
@@ -73,7 +73,21 @@ internal sealed class DeletionPlan
             }
         }
 
-        return [.. record.Disks.Select(static disk => disk.Overlay.Path)];
+        return new SnapshotDeletion
+        {
+            Snapshot = record.Name,
+            Disks = [.. record.Disks.Select(static disk => new DiskDeletion
+            {
+                Target = disk.Target,
+                Merge = MergeDirection.Backward, // the older file stays as it is
+                StayingPath = disk.Frozen.Path,
+                GoingPath = disk.Overlay.Path,
+                ActivePath = disk.Frozen.Path, // nothing has to be opened
+                ActiveFormat = disk.FrozenFormat,
+                Stage = DeletionStage.Switched,
+                Remove = [disk.Overlay.Path],
+            })],
+        };
     }
 
     private DiskMerge FindMerge(IReadOnlyList<DomainDisk> disks, SnapshotDiskRecord record)
