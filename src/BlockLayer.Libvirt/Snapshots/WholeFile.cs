@@ -7,9 +7,11 @@ internal sealed class WholeFile(StorageProvider files, string path)
 {
     internal string Path { get; } = path;
 
-    /// <summary>The content; null where there is no file.</summary>
+    /// <summary>
+    /// The content; null where there is no file. It is durable then: whoever replaced it may have been killed before that was so, and what is read here is acted upon.
+    /// </summary>
     /// <exception cref="LibvirtException">InvalidDomainSnapshot: it is longer than <paramref name="maxLength"/> bytes.</exception>
-    /// <exception cref="Errors.BlockLayerException">It cannot be read.</exception>
+    /// <exception cref="Errors.BlockLayerException">It cannot be read, or made durable.</exception>
     internal async ValueTask<byte[]?> ReadAsync(int maxLength, CancellationToken cancellationToken)
     {
         if (files.GetInfo(Path) is null)
@@ -17,6 +19,7 @@ internal sealed class WholeFile(StorageProvider files, string path)
             return null;
         }
 
+        await files.FlushDirectoryAsync(Path, cancellationToken).ConfigureAwait(false); // the bytes were flushed before they were given this name
         BlockStorage file = await files.OpenAsync(Path, new StorageOpenOptions(), cancellationToken).ConfigureAwait(false);
         await using (file.ConfigureAwait(false))
         {

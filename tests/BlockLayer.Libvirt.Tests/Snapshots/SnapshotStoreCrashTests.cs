@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Simulation;
 using BlockLayer.Simulation.Tests.Crashes;
 using Xunit;
@@ -28,6 +29,21 @@ public class SnapshotStoreCrashTests
         SnapshotStore store = await SnapshotStoreTests.WithTwoAsync(files);
         files.Faults.Add(new FaultRule { Operations = operation, Effect = FaultEffect.Lie });
         await Assert.ThrowsAsync<CrashCheckException>(() => RunAsync(files, store));
+    }
+
+    // A process is killed when it has given the new file its name; the next one acts on what it reads, and then the power fails.
+    [Fact]
+    public async Task What_was_read_stays_though_who_wrote_it_was_killed_too_early()
+    {
+        var files = new SimulatedStorageProvider();
+        SnapshotStore killed = await SnapshotStoreTests.WithTwoAsync(files);
+        files.Faults.Add(new FaultRule { Operations = StorageOperations.FlushDirectory, Count = 1 });
+        await Assert.ThrowsAsync<BlockLayerException>(() => killed.SetCurrentAsync("s1").AsTask());
+        SnapshotStore next = await SnapshotStore.OpenAsync("/meta", "vm", files);
+        Assert.Equal("s1", next.Tree.CurrentName);
+
+        using var recorder = new CrashRecorder(files);
+        await CrashCheck.RunAsync(recorder, static async (_, found) => Assert.Equal("s1", (await SnapshotStore.OpenAsync("/meta", "vm", found)).Tree.CurrentName));
     }
 
     private static async Task<(long States, int Points)> RunAsync(SimulatedStorageProvider files, SnapshotStore store)
