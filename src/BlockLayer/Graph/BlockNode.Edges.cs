@@ -128,20 +128,23 @@ public abstract partial class BlockNode
     /// <summary>As <see cref="BeginChangeAsync"/>, for what would pull the ground from under a job that works with the image.</summary>
     /// <param name="what">What could be done if nothing were in the way; completes "..., ... when the job is over".</param>
     /// <param name="cancellationToken">Honoured while it waits for another change.</param>
-    /// <exception cref="BlockLayerException">Conflict: a job works with the image, or the last owner let it go.</exception>
+    /// <exception cref="BlockLayerException">ReadOnly, perhaps only since it waited; Conflict: a job works with the image, or the last owner let it go.</exception>
     private protected async ValueTask<GraphChange> BeginUnclaimedChangeAsync(string what, CancellationToken cancellationToken)
     {
         GraphChange change = await BeginChangeAsync(cancellationToken).ConfigureAwait(false);
+        bool isReadOnly = IsReadOnly; // a change that came first may have put an overlay on the image
         lock (Environment.TopologyLock)
         {
-            if (Claims.Count == 0)
+            if (Claims.Count == 0 && !isReadOnly)
             {
                 return change;
             }
         }
 
         change.Dispose();
-        throw Error(BlockErrorKind.Conflict, $"A job works with '{NodeName}'; {what} when the job is over.");
+        throw isReadOnly
+            ? Error(BlockErrorKind.ReadOnly, $"'{NodeName}' is read-only.")
+            : Error(BlockErrorKind.Conflict, $"A job works with '{NodeName}'; {what} when the job is over.");
     }
 
     /// <summary>Closes the door once more; requests from outside wait until every closing is undone.</summary>
