@@ -139,6 +139,25 @@ public sealed class SectorOracle
         }
     }
 
+    /// <summary>The disk has refused the write before it did anything: it did not take place.</summary>
+    internal void Withdraw(OracleWrite write)
+    {
+        lock (_gate)
+        {
+            write.SettledAt = long.MinValue; // for reads under way: overwritten by whatever there is
+            write.IsCertain = false;
+            foreach (OracleRead read in _reads)
+            {
+                read.Since.Remove(write);
+            }
+
+            for (long sector = FirstSector(write.Range.Offset); sector < FirstSector(write.Range.End); sector++)
+            {
+                _sectors[sector] = Array.FindAll(CandidatesLocked(sector), candidate => candidate != write);
+            }
+        }
+    }
+
     /// <summary>The guest is about to flush. The result goes to <see cref="CompleteFlush"/>; a flush that failed is simply forgotten.</summary>
     public long BeginFlush()
     {

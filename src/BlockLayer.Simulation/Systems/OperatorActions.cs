@@ -31,6 +31,7 @@ internal sealed class OperatorActions
             (3, () => _disk.Backups.StartAsync(NewBackup())),
             (2, TransactAsync),
             (2, GrowAsync),
+            (4, KeepAsync),
         ];
     }
 
@@ -120,6 +121,22 @@ internal sealed class OperatorActions
         if (await _disk.TryGrowAsync(Disk.Length + ((1 + _random.Next(48)) * (long)SectorPattern.SectorSize)).ConfigureAwait(false))
         {
             _run.Report.Resizes++;
+        }
+
+        return null;
+    }
+
+    // Internal snapshots one after the other, so that what one keeps is there when the next is made, applied or deleted.
+    private async ValueTask<OperatorTask?> KeepAsync()
+    {
+        for (int times = 1 + _random.Next(4); times > 0; times--)
+        {
+            if (await _disk.Snapshots.ActAsync().ConfigureAwait(false))
+            {
+                _run.Report.InternalSnapshots++;
+            }
+
+            await _run.Machine.PassAsync(TimeSpan.FromMilliseconds(_random.Next(20))).ConfigureAwait(false);
         }
 
         return null;

@@ -17,7 +17,7 @@ internal sealed class SystemDisk
     private readonly SeededRandom _random;
     private readonly string _folder;
     private int _files; // names given so far
-    private bool _isGrowing;
+    private bool _isLengthTaken; // by whoever changes it, or needs it to stay
 
     private SystemDisk(SystemRun run, SystemOptions options, string folder, SeededRandom random)
     {
@@ -27,6 +27,7 @@ internal sealed class SystemDisk
         _random = random;
         Images = new ImageMaker(random.Fork(1));
         Backups = new BackupSeries(run, this, random.Fork(2));
+        Snapshots = new SnapshotSeries(run, this, random.Fork(3));
     }
 
     /// <summary>The disk, open.</summary>
@@ -40,6 +41,9 @@ internal sealed class SystemDisk
 
     /// <summary>Its full backup and those that follow.</summary>
     internal BackupSeries Backups { get; }
+
+    /// <summary>The internal snapshots of its newest image.</summary>
+    internal SnapshotSeries Snapshots { get; }
 
     /// <summary>A disk with a new chain.</summary>
     internal static async Task<SystemDisk> CreateAsync(SystemRun run, SystemOptions options, int number, SeededRandom random)
@@ -126,24 +130,33 @@ internal sealed class SystemDisk
     }
 
     /// <summary>Makes the disk longer. False: somebody else is about to.</summary>
-    internal async ValueTask<bool> TryGrowAsync(long length)
+    internal ValueTask<bool> TryGrowAsync(long length) => TryTakeLengthAsync(async () =>
     {
-        if (_isGrowing)
+        Oracle.BeginGrow(length);
+        await Disk.ResizeAsync(length).ConfigureAwait(false);
+        Oracle.CompleteGrow(length);
+    });
+
+    /// <summary>Does something for which the disk has to stay as long as it is. False: it is about to grow, or has another length already.</summary>
+    internal async ValueTask<bool> TryHoldLengthAsync(long length, Func<ValueTask> action)
+        => Oracle.Length == length && await TryTakeLengthAsync(action).ConfigureAwait(false);
+
+    private async ValueTask<bool> TryTakeLengthAsync(Func<ValueTask> action)
+    {
+        if (_isLengthTaken)
         {
             return false;
         }
 
-        _isGrowing = true;
+        _isLengthTaken = true;
         try
         {
-            Oracle.BeginGrow(length);
-            await Disk.ResizeAsync(length).ConfigureAwait(false);
-            Oracle.CompleteGrow(length);
+            await action().ConfigureAwait(false);
             return true;
         }
         finally
         {
-            _isGrowing = false;
+            _isLengthTaken = false;
         }
     }
 

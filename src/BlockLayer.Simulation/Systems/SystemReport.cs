@@ -7,7 +7,7 @@ namespace BlockLayer.Simulation;
 public sealed record SystemReport(ulong Seed)
 {
     /// <summary>Everything that guests and operators asked for.</summary>
-    public long Operations => Requests + Completed + Cancelled + Failed + Refused + Snapshots + Resizes;
+    public long Operations => Requests + Completed + Cancelled + Failed + Refused + Snapshots + InternalSnapshots + Resizes;
 
     /// <summary>Requests that guests made.</summary>
     public long Requests { get; internal set; }
@@ -29,6 +29,12 @@ public sealed record SystemReport(ulong Seed)
 
     /// <summary>Live snapshots, of one disk or of all.</summary>
     public int Snapshots { get; internal set; }
+
+    /// <summary>Internal snapshots that were taken, applied or deleted.</summary>
+    public int InternalSnapshots { get; internal set; }
+
+    /// <summary>Times that what an internal snapshot holds was held against what the disk held when it was taken.</summary>
+    public int KeptStates { get; internal set; }
 
     /// <summary>Disks that were made longer.</summary>
     public int Resizes { get; internal set; }
@@ -64,6 +70,8 @@ public sealed record SystemReport(ulong Seed)
         Failed = Failed + other.Failed,
         Refused = Refused + other.Refused,
         Snapshots = Snapshots + other.Snapshots,
+        InternalSnapshots = InternalSnapshots + other.InternalSnapshots,
+        KeptStates = KeptStates + other.KeptStates,
         Resizes = Resizes + other.Resizes,
         Backups = Backups + other.Backups,
         Restarts = Restarts + other.Restarts,
@@ -77,5 +85,5 @@ public sealed record SystemReport(ulong Seed)
     /// <inheritdoc/>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused; {Snapshots} snapshots, {Resizes} resizes, {Backups} backups compared, {Faults} faults, {CrashPoints} crashes in {CrashStates} states, {Restarts} restarts");
+        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused; {Snapshots} snapshots, {InternalSnapshots} internal ones ({KeptStates} compared), {Resizes} resizes, {Backups} backups compared, {Faults} faults, {CrashPoints} crashes in {CrashStates} states, {Restarts} restarts");
 }

@@ -4,6 +4,27 @@ namespace BlockLayer.Simulation.Tests.Crashes;
 
 public class SectorOracleTests
 {
+    [Fact]
+    public void A_write_that_was_withdrawn_may_show_nowhere()
+    {
+        var oracle = new SectorOracle(1024);
+        byte[] kept = new byte[1024];
+        oracle.Complete(oracle.BeginStampedWrite(0, kept));
+        byte[] refused = new byte[1024];
+        OracleRead before = oracle.BeginRead(0, 1024);
+        OracleWrite write = oracle.BeginStampedWrite(0, refused);
+        OracleRead meanwhile = oracle.BeginRead(0, 1024);
+        oracle.Withdraw(write);
+        OracleRead after = oracle.BeginRead(0, 1024);
+        Assert.All([before, meanwhile, after], read =>
+        {
+            Assert.Throws<SectorOracleException>(() => oracle.CompleteRead(read, refused));
+            oracle.CompleteRead(read, kept);
+        });
+        Assert.Throws<SectorOracleException>(() => oracle.Check(refused));
+        oracle.Check(kept);
+    }
+
     private const int Sector = 512;
 
     private readonly SectorOracle _oracle = new(4 * Sector);
