@@ -1,4 +1,3 @@
-using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
 using BlockLayer.Primitives;
