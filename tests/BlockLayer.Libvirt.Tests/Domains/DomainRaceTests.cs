@@ -1,8 +1,6 @@
-using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Libvirt.Tests.BlockJobs;
 using BlockLayer.Simulation;
-using BlockLayer.TestKit;
 using Xunit;
 using static BlockLayer.Libvirt.Tests.BlockJobs.BlockJobWorld;
 
