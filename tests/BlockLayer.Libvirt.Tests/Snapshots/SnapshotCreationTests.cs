@@ -80,7 +80,7 @@ public class SnapshotCreationTests
         (SimulatedStorageProvider files, byte[] overlay) = await WithCreationAsync();
         Assert.False(await IsLeftAsync(files));
         (files, _) = await WithCreationAsync();
-        files.AddFile("/vm/a.s1", overlay[..^512]);
+        files.AddFile("/vm/a.s1", overlay.AsSpan()[..^512]);
         Assert.False(await IsLeftAsync(files));
         (files, _) = await WithCreationAsync();
         files.AddFile("/vm/a.s1", []);
