@@ -12,13 +12,15 @@ internal sealed class JobCases(string directory)
     private const string TopNode = "driver=qcow2,node-name=top,file.driver=file,file.filename=";
     private const string BaseNode = "driver=raw,node-name=base,read-only=on,file.driver=file,file.auto-read-only=on,file.filename=";
 
-    private string Base => Path.Combine(directory, "base.raw");
+    /// <summary>A full raw image.</summary>
+    internal string Base => Path.Combine(directory, "base.raw");
 
     private string Full => Path.Combine(directory, "full.qcow2");
 
     private string Small => Path.Combine(directory, "small.qcow2");
 
-    private string Copy => Path.Combine(directory, "copy.qcow2");
+    /// <summary>Where copies of it go; made anew for each run.</summary>
+    internal string Copy => Path.Combine(directory, "copy.qcow2");
 
     internal IEnumerable<JobCase> All =>
     [
