@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.ExceptionServices;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
@@ -6,12 +8,19 @@ using BlockLayer.Requests;
 namespace BlockLayer.Jobs;
 
 /// <summary>The steps that a job's copy loop has under way, oldest first: reads and stores overlap. Used by the loop alone.</summary>
+/// <remarks>
+/// Steps are begun in order by strands of work, at most one a processor. A strand goes on with the next step as soon as one waits or is over, so where nothing waits for a disk
+/// each strand stays on its thread and nobody is woken, neither for a step nor for the loop, which goes on inside the strand that has ended the oldest step.
+/// </remarks>
 /// <param name="environment">Where they run.</param>
 /// <param name="limiter">What they stored is accounted here when they are over.</param>
 /// <param name="stored">Is told how many bytes each has stored.</param>
 internal sealed class CopySteps(BlockEnvironment environment, RateLimiter limiter, Action<long> stored)
 {
     private readonly Queue<Step> _underWay = new();
+    private readonly Lock _gate = new();
+    private readonly Queue<Step> _notBegun = new(); // guarded by _gate
+    private int _strands;                           // guarded by _gate
 
     internal int Count => _underWay.Count;
 
@@ -21,16 +30,29 @@ internal sealed class CopySteps(BlockEnvironment environment, RateLimiter limite
     /// <param name="isZero">Whether only zeroes are stored; for whoever asks at its end.</param>
     internal void Start(ByteRange range, Func<ValueTask<CopyOutcome>> copy, bool isZero = false)
     {
-        var step = new Step(range, isZero);
-        step.Task = environment.Work.StartAsync(async () => step.Outcome = await copy().ConfigureAwait(false));
+        var step = new Step(range, copy, isZero);
         _underWay.Enqueue(step);
+        lock (_gate)
+        {
+            _notBegun.Enqueue(step);
+            if (_strands == environment.Work.Degree)
+            {
+                return;
+            }
+
+            _strands++;
+        }
+
+        environment.Work.StartCopying(BeginSteps);
     }
 
     /// <summary>A step that could not be started, because nobody knows what is to be copied there: it ends in its turn, as one whose read has failed.</summary>
     /// <returns><paramref name="range"/>.</returns>
     internal ByteRange Fail(ByteRange range, Exception error)
     {
-        _underWay.Enqueue(new Step(range, isZero: false) { Outcome = new CopyOutcome(0, error, CopyStep.Read) });
+        var step = new Step(range, () => new ValueTask<CopyOutcome>(new CopyOutcome(0, error, CopyStep.Read)), isZero: false);
+        _underWay.Enqueue(step);
+        _ = step.RunAsync(); // which is over at once
         return range;
     }
 
@@ -38,7 +60,12 @@ internal sealed class CopySteps(BlockEnvironment environment, RateLimiter limite
     internal async ValueTask<(ByteRange Range, CopyOutcome Outcome, bool IsZero)> EndFirstAsync()
     {
         Step first = _underWay.Dequeue();
-        await first.Task.ConfigureAwait(false);
+        await first.Over.WaitAsync().ConfigureAwait(false);
+        if (first.Failure is { } failure)
+        {
+            ExceptionDispatchInfo.Throw(failure);
+        }
+
         Account(first);
         return (first.Range, first.Outcome, first.IsZero);
     }
@@ -48,8 +75,29 @@ internal sealed class CopySteps(BlockEnvironment environment, RateLimiter limite
     {
         while (_underWay.TryDequeue(out Step? step))
         {
-            await step.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await step.Over.WaitAsync().ConfigureAwait(false);
             Account(step);
+        }
+    }
+
+    private void BeginSteps()
+    {
+        while (TryTake(out Step? step))
+        {
+            _ = step.RunAsync();
+        }
+    }
+
+    private bool TryTake([NotNullWhen(true)] out Step? step)
+    {
+        lock (_gate)
+        {
+            if (!_notBegun.TryDequeue(out step))
+            {
+                _strands--;
+            }
+
+            return step is not null;
         }
     }
 
@@ -59,14 +107,32 @@ internal sealed class CopySteps(BlockEnvironment environment, RateLimiter limite
         stored(step.Outcome.StoredBytes);
     }
 
-    private sealed class Step(ByteRange range, bool isZero)
+    private sealed class Step(ByteRange range, Func<ValueTask<CopyOutcome>> copy, bool isZero)
     {
         internal ByteRange Range => range;
 
         internal bool IsZero => isZero;
 
-        internal Task Task { get; set; } = Task.CompletedTask;
+        /// <summary>Happens when it is over, well or badly.</summary>
+        internal Completion Over { get; } = new();
 
-        internal CopyOutcome Outcome { get; set; }
+        internal CopyOutcome Outcome { get; private set; }
+
+        /// <summary>What it threw.</summary>
+        internal Exception? Failure { get; private set; }
+
+        internal async Task RunAsync()
+        {
+            try
+            {
+                Outcome = await copy().ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                Failure = error;
+            }
+
+            Over.Complete();
+        }
     }
 }

@@ -16,6 +16,27 @@ public sealed class LocalFileTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
+    [Fact]
+    public async Task Thread_that_is_there_to_copy_makes_large_writes_itself()
+    {
+        byte[] data = Pattern.Of(0, 8 << 20, 1);
+        await using BlockStorage file = await CreateAsync(_folder.File("copy"));
+        var writing = new TaskCompletionSource<(bool AtOnce, Task Write)>();
+        ThreadPoolWorkScheduler.Instance.StartCopying(() =>
+        {
+            Task write = file.WriteAsync(0, data, s_none).AsTask();
+            writing.SetResult((write.IsCompleted, write));
+        });
+
+        (bool atOnce, Task write) = await writing.Task;
+        await write;
+
+        Assert.True(atOnce);
+        byte[] read = new byte[data.Length];
+        await file.ReadAsync(0, read, s_none);
+        Assert.Equal(data, read);
+    }
+
     [Theory]
     [InlineData(null)]
     [InlineData(LocalFlavours.MemoryFileSystem)]

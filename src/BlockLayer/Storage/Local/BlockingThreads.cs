@@ -8,6 +8,10 @@ namespace BlockLayer.Storage;
 /// <remarks>
 /// A thread is started when a call finds none idle, at most <see cref="MaxThreads"/>, and ends when it has been idle for
 /// <see cref="IdleMilliseconds"/>. Whoever awaits a call continues on the thread that made it.
+/// <para>
+/// Work that does nothing but move bytes runs here too (<see cref="StartCopying"/>), and makes its calls itself: what it has read is written from its processor's cache,
+/// and nobody is woken for it.
+/// </para>
 /// </remarks>
 internal static class BlockingThreads
 {
@@ -20,6 +24,15 @@ internal static class BlockingThreads
     private static readonly Queue<IThreadPoolWorkItem> s_waiting = new(); // guarded by s_gate
     private static int s_threads;                                        // guarded by s_gate
     private static int s_idle;                                           // guarded by s_gate: threads that wait, those included that were woken just now
+
+    [ThreadStatic]
+    private static bool t_isCopying;
+
+    /// <summary>True inside work that <see cref="StartCopying"/> started: its thread is there to be blocked, so no call of it is handed over.</summary>
+    internal static bool IsCopying => t_isCopying;
+
+    /// <summary>Has work done by one of the threads that moves bytes and may be blocked. It throws nothing.</summary>
+    internal static void StartCopying(Action work) => Queue(new Copying(work));
 
     /// <summary>Has the item executed by one of the threads, in the order of the calls.</summary>
     internal static void Queue(IThreadPoolWorkItem item)
@@ -70,6 +83,16 @@ internal static class BlockingThreads
             }
 
             return true;
+        }
+    }
+
+    private sealed class Copying(Action work) : IThreadPoolWorkItem
+    {
+        public void Execute()
+        {
+            t_isCopying = true;
+            work();
+            t_isCopying = false;
         }
     }
 }

@@ -9,7 +9,7 @@ namespace BlockLayer.Storage;
 /// </summary>
 /// <remarks>
 /// Served by the caller's thread: reads that the page cache (or a file system in memory) can answer, writes of at most <see cref="MaxInlineWrite"/>
-/// bytes, and questions about extents and length. A buffered write is a copy to the page cache; it blocks only where the kernel throttles a writer
+/// bytes, all writes of a thread that is there to copy, and questions about extents and length. A buffered write is a copy to the page cache; it blocks only where the kernel throttles a writer
 /// that is too far ahead of the disk, which is what should happen to him. Everything else goes
 /// to a thread that may block.
 /// <para>
@@ -101,7 +101,7 @@ internal sealed class LocalFile : BlockStorage
             return NothingToDo(cancellationToken);
         }
 
-        int written = buffer.Length <= MaxInlineWrite ? _file.TryWriteNow(buffer.Span, offset) : PlatformFile.WouldBlock;
+        int written = IsForCaller(buffer.Length) ? _file.TryWriteNow(buffer.Span, offset) : PlatformFile.WouldBlock;
         return written == buffer.Length
             ? ValueTask.CompletedTask
             : GoOn(LocalRequestKind.Write, offset, new BufferCursor(buffer), written, cancellationToken);
@@ -123,7 +123,7 @@ internal sealed class LocalFile : BlockStorage
         }
 
         long length = cursor.Remaining;
-        int written = length <= MaxInlineWrite ? _file.TryWriteNow(cursor, offset) : PlatformFile.WouldBlock;
+        int written = IsForCaller(length) ? _file.TryWriteNow(cursor, offset) : PlatformFile.WouldBlock;
         return written == length
             ? ValueTask.CompletedTask
             : GoOn(LocalRequestKind.Write, offset, cursor, written, cancellationToken);
@@ -237,6 +237,8 @@ internal sealed class LocalFile : BlockStorage
 
     private static ValueTask NothingToDo(CancellationToken cancellationToken)
         => cancellationToken.IsCancellationRequested ? ValueTask.FromCanceled(cancellationToken) : ValueTask.CompletedTask;
+
+    private static bool IsForCaller(long written) => written <= MaxInlineWrite || BlockingThreads.IsCopying;
 
     private LocalFileCall Rent()
     {

@@ -22,6 +22,8 @@ public sealed class ThreadPoolWorkScheduler : WorkScheduler
     /// <inheritdoc/>
     public override Task StartAsync(Func<Task> operation) => Task.Run(operation);
 
+    internal override void StartCopying(Action work) => BlockingThreads.StartCopying(work);
+
     /// <summary>A piece of work under way; owned in turn by the pool, the caller, the thread that runs it, and whoever awaits it.</summary>
     private sealed class PooledWork<TState> : ReadyItem, IThreadPoolWorkItem, IValueTaskSource
     {

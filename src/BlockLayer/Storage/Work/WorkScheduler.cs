@@ -14,4 +14,12 @@ public abstract class WorkScheduler
 
     /// <summary>Starts an asynchronous operation as another strand of work, from its first step on, and completes when it has.</summary>
     public abstract Task StartAsync(Func<Task> operation);
+
+    /// <summary>Starts work as another strand that does little but move bytes: it may block the thread that it gets. It throws nothing.</summary>
+    internal virtual void StartCopying(Action work)
+        => _ = StartAsync(() =>
+        {
+            work();
+            return Task.CompletedTask;
+        });
 }
