@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
+using BlockLayer.Jobs;
 using BlockLayer.Primitives;
 using BlockLayer.Requests;
 
@@ -13,7 +14,8 @@ namespace BlockLayer.Images;
 /// <remarks>
 /// They work on an image whether guests use it or not; filters on top are looked through, and requests wait meanwhile. Every change is durable when the call
 /// returns, and a crash during it leaves the old bitmaps or the new ones. While an image is written its enabled bitmaps are in use: a crash then makes them
-/// inconsistent, and such a bitmap can only be removed.
+/// inconsistent, and such a bitmap can only be removed. A change of a disk's bitmaps, while a snapshot is putting another image on top, is a <see cref="BlockErrorKind.Conflict"/>:
+/// nothing has changed, and it can be asked for again.
 /// </remarks>
 public static class ImageBitmaps
 {
@@ -47,22 +49,22 @@ public static class ImageBitmaps
     /// <exception cref="ArgumentException">The name or the granularity is none.</exception>
     /// <exception cref="BlockLayerException">ReadOnly, Unsupported (also: the name is taken), Corrupt, NoSpace, Io.</exception>
     public static ValueTask AddAsync(BlockNode node, string name, NewBitmap? options = null, CancellationToken cancellationToken = default)
-        => Of(node).AddBitmapAsync(name, options?.Granularity ?? DefaultGranularity(node), options?.State != BitmapState.Disabled, cancellationToken);
+        => ChangeAsync(node, image => image.AddBitmapAsync(name, options?.Granularity ?? DefaultGranularity(node), options?.State != BitmapState.Disabled, cancellationToken));
 
     /// <summary>Removes a bitmap, also one that cannot be used.</summary>
     /// <exception cref="BlockLayerException">NotFound, ReadOnly, Corrupt, NoSpace, Io.</exception>
     public static ValueTask RemoveAsync(BlockNode node, string name, CancellationToken cancellationToken = default)
-        => Of(node).RemoveBitmapAsync(name, cancellationToken);
+        => ChangeAsync(node, image => image.RemoveBitmapAsync(name, cancellationToken));
 
     /// <summary>Makes a bitmap show nothing as written.</summary>
     /// <exception cref="BlockLayerException">NotFound, ReadOnly, Unsupported, Corrupt, NoSpace, Io.</exception>
     public static ValueTask ClearAsync(BlockNode node, string name, CancellationToken cancellationToken = default)
-        => Of(node).ClearBitmapAsync(name, cancellationToken);
+        => ChangeAsync(node, image => image.ClearBitmapAsync(name, cancellationToken));
 
     /// <summary>Begins to mark writes in a bitmap.</summary>
     /// <exception cref="BlockLayerException">NotFound, ReadOnly, Unsupported, Corrupt, NoSpace, Io.</exception>
     public static ValueTask EnableAsync(BlockNode node, string name, CancellationToken cancellationToken = default)
-        => Of(node).EnableBitmapAsync(name, isEnabled: true, cancellationToken);
+        => ChangeAsync(node, image => image.EnableBitmapAsync(name, isEnabled: true, cancellationToken));
 
     /// <summary>Leaves a bitmap as it is from now on, whatever is written.</summary>
     /// <exception cref="BlockLayerException">NotFound, ReadOnly, Unsupported, Corrupt, NoSpace, Io.</exception>
@@ -84,7 +86,28 @@ public static class ImageBitmaps
         CancellationToken cancellationToken = default)
     {
         DirtyBitmap bits = await Of(sourceNode ?? node).ReadBitmapAsync(source, cancellationToken).ConfigureAwait(false);
-        await Of(node).MergeBitmapAsync(target, bits, cancellationToken).ConfigureAwait(false);
+        await ChangeAsync(node, image => image.MergeBitmapAsync(target, bits, cancellationToken)).ConfigureAwait(false);
+    }
+
+    // Misuse is told by the call itself, before there is anything to wait for.
+    private static ValueTask ChangeAsync(BlockNode node, Func<IBitmapImage, ValueTask> change)
+    {
+        BlockNode image = node.SkipFilters();
+        return EndAsync(change(Of(node)), node, image);
+    }
+
+    // An image that a snapshot made a backing file, just before it was the change's turn, is not one that was opened read-only.
+    private static async ValueTask EndAsync(ValueTask change, BlockNode node, BlockNode image)
+    {
+        try
+        {
+            await change.ConfigureAwait(false);
+        }
+        catch (BlockLayerException error) when (error.Kind == BlockErrorKind.ReadOnly)
+        {
+            NewestImage.Require(node, image);
+            throw;
+        }
     }
 
     private static IBitmapImage Of(BlockNode node)
