@@ -50,7 +50,7 @@ public abstract partial class BlockNode : IAsyncDisposable
     }
 
     /// <summary>What the node is called in messages and by jobs: usually the path of its file.</summary>
-    public string NodeName { get; }
+    public virtual string NodeName { get; }
 
     /// <summary>The driver's name, as qemu-img spells it: <c>file</c>, <c>raw</c>, <c>qcow2</c>, <c>qed</c>, <c>copy-on-read</c>, ...</summary>
     public abstract string DriverName { get; }

@@ -35,11 +35,11 @@ public abstract class FilterNode : BlockNode
     internal override ValueTask RecordBackingAsync(BackingReference? reference, CancellationToken cancellationToken)
         => Filtered.Child.RecordBackingAsync(reference, cancellationToken);
 
-    /// <summary>Points the filter at another node; the filter is drained. Returns the previous child, whose ownership passes to the caller.</summary>
+    /// <summary>Points the filter at another node; the filter, and so what stands above it, is drained. Returns the previous child, whose ownership passes to the caller.</summary>
     internal BlockNode Refilter(BlockNode child)
     {
         BlockNode previous = ReplaceChild(Filtered, child);
-        TakeOverFrom(child);
+        TakeOverAgain();
         return previous;
     }
 

@@ -22,6 +22,9 @@ internal sealed class RootNode : FilterNode
     /// <inheritdoc/>
     public override string DriverName => "root";
 
+    /// <summary>That of the image that it shows now: snapshots and jobs put others there.</summary>
+    public override string NodeName => Filtered?.Child.SkipFilters().NodeName ?? base.NodeName; // there is no link yet while the base makes it
+
     /// <summary>Makes work around a node known to every root above it, before it touches anything.</summary>
     /// <returns>Those roots, to be told when it is over (<see cref="Forget"/>); none where nobody holds the graph by a root.</returns>
     /// <exception cref="ObjectDisposedException">One of them is being closed. The work is known to none.</exception>
