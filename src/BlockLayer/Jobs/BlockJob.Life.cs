@@ -191,7 +191,8 @@ public abstract partial class BlockJob
         {
             await CheckpointAsync(_cancellation.Token).ConfigureAwait(false);
             await WorkAsync(_cancellation.Token).ConfigureAwait(false);
-            EnterWaiting();
+            EndWork();
+            Raise(new JobStateChanged(JobState.Waiting));
         }
         catch (OperationCanceledException) when (IsCancelled)
         {
@@ -205,10 +206,20 @@ public abstract partial class BlockJob
         await _transaction!.OnWorkEndedAsync().ConfigureAwait(false);
     }
 
-    private void EnterWaiting()
+    /// <summary>
+    /// Notes that the work is over: nothing pauses the job any more, and an error fails it. A kind whose work ends at a moment that it holds fast calls it there; for the others the
+    /// end of <see cref="WorkAsync"/> is that moment.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">The job was cancelled.</exception>
+    private protected void EndWork()
     {
         lock (_gate)
         {
+            if (_state == JobState.Waiting)
+            {
+                return;
+            }
+
             if (_isCancelled)
             {
                 throw new OperationCanceledException(_cancellation.Token);
@@ -217,8 +228,6 @@ public abstract partial class BlockJob
             _resumed = null; // there is no step left before which it could stop
             SetState(JobState.Waiting);
         }
-
-        Raise(new JobStateChanged(JobState.Waiting));
     }
 
     private async ValueTask<bool> TryAsync(Func<ValueTask> part)
@@ -235,8 +244,8 @@ public abstract partial class BlockJob
         }
     }
 
-    // What goes wrong once it is known how the job ends is told beside that.
-    private void Fail(Exception error)
+    /// <summary>Ends the job, and with it its transaction, as a failure; in whatever it waits. What goes wrong once it is known how the job ends is told beside that.</summary>
+    private protected void Fail(Exception error)
     {
         lock (_gate)
         {

@@ -32,12 +32,15 @@ public abstract partial class BlockJob
     /// <summary>What the job leaves of the files of its chain; asked once, after <see cref="CleanUpAsync"/>, of a job that was set up.</summary>
     private protected virtual JobFiles DescribeFiles() => JobFiles.None;
 
-    /// <summary>Closes what the job's result does not stand on. A failure changes nothing about the result, and is told to whoever awaits it.</summary>
-    private protected async ValueTask CloseUnneededAsync(BlockNode node)
+    /// <summary>Closes what the job's result does not stand on.</summary>
+    private protected ValueTask CloseUnneededAsync(BlockNode node) => FollowUpAsync(node.DisposeAsync);
+
+    /// <summary>Does what the job's result does not stand on, because that is durable and visible already, or will never be. A failure is told beside it (<see cref="JobResult.Error"/>).</summary>
+    private protected async ValueTask FollowUpAsync(Func<ValueTask> part)
     {
         try
         {
-            await node.DisposeAsync().ConfigureAwait(false);
+            await part().ConfigureAwait(false);
         }
         catch (Exception error)
         {

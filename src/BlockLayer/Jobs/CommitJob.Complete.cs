@@ -25,7 +25,7 @@ public sealed partial class CommitJob
             }
             finally
             {
-                await GiveBackAsync(change).ConfigureAwait(false); // within this change: another job may take away what was used, as soon as it may
+                await FollowUpAsync(() => GiveBackAsync(change)).ConfigureAwait(false); // within this change: another job may take away what was used, as soon as it may
             }
         }
         finally

@@ -61,7 +61,7 @@ public sealed partial class StreamJob
             }
 
             dropped = await SwitchAsync().ConfigureAwait(false);
-            await GiveBackAsync(change).ConfigureAwait(false); // within this change: another job may take the image away, as soon as it may
+            await FollowUpAsync(() => GiveBackAsync(change)).ConfigureAwait(false); // within this change: another job may take the image away, as soon as it may
         }
         finally
         {

@@ -84,6 +84,21 @@ public class JobTransactionTests
         });
 
     [Fact]
+    public void What_fails_behind_the_commit_is_told_beside_the_success()
+        => _scheduler.Run(async () =>
+        {
+            ScriptedJob[] jobs = await StartAsync(new(), new() { FailsAt = "clean up" });
+            foreach (ScriptedJob job in jobs)
+            {
+                job.LetGo();
+            }
+
+            JobResult[] results = await Task.WhenAll(jobs.Select(job => job.Completion));
+            Assert.Equal([JobOutcome.Completed, JobOutcome.Completed], results.Select(result => result.Outcome));
+            Assert.Equal([null, "clean up fails"], results.Select(result => result.Error?.Message));
+        });
+
+    [Fact]
     public void One_that_cannot_be_set_up_keeps_all_from_starting()
         => _scheduler.Run(async () =>
         {

@@ -43,7 +43,7 @@ public abstract partial class LiveCopyJob
 
             dropped = await node.ShowTargetAsync().ConfigureAwait(false);
             HasSwitched = true;
-            await StepAsideAsync(node).ConfigureAwait(false);
+            await FollowUpAsync(() => StepAsideAsync(node)).ConfigureAwait(false);
             await OnSwitchedAsync(change).ConfigureAwait(false);
         }
         finally
@@ -67,7 +67,13 @@ public abstract partial class LiveCopyJob
         using GraphChange change = await GraphChange.BeginAsync(node, cancellationToken).ConfigureAwait(false);
         await CopyLackingAsync(node, Origin.Edge, cancellationToken).ConfigureAwait(false);
         ThrowIfFailed();
-        return node.Dirty.IsEmpty && node.IsBlocking;
+        if (!node.Dirty.IsEmpty || !node.IsBlocking)
+        {
+            return false;
+        }
+
+        EndWork(); // before guests go on: an error that they meet from now on fails the job, which has no step left in which it could copy what it stopped for
+        return true;
     }
 
     // The filter shows the target: its users get the target itself.

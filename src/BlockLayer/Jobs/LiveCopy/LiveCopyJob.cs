@@ -20,7 +20,8 @@ namespace BlockLayer.Jobs;
 /// <para>Until the switch the disk's chain is the old one and complete, and the target's state is nobody's business; from the switch on the target holds, durably, all that
 /// guests were ever promised. So a job that fails, is cancelled, or dies with its process leaves a disk that works.</para>
 /// <para>Guests never fail for the target. An error there, or of the source, is the job's, by its policies: where it stops, what could not be copied is marked as lacking and tried again
-/// when it is resumed, be it ready or not.</para>
+/// when it is resumed, be it ready or not. Once it is <see cref="JobState.Waiting"/> or <see cref="JobState.Pending"/> it stops for nothing: both sides are kept equal, and an error of
+/// the target fails the job at once, under every policy.</para>
 /// </remarks>
 public abstract partial class LiveCopyJob : BlockJob
 {
@@ -265,6 +266,7 @@ public abstract partial class LiveCopyJob : BlockJob
             if (DecideAbout(CopyStep.Write, error) == JobErrorAction.Report)
             {
                 _targetFailure ??= error;
+                Fail(error); // at once: it may be waiting for others, or for its user
             }
         }
         catch (Exception refusal)

@@ -55,6 +55,31 @@ public class MirrorErrorTests
         disk.AssertClean(disk.Target);
     }
 
+    // There is no step left before which it could stop, and what guests wrote meanwhile would be copied with all of them held back.
+    [Theory]
+    [InlineData(JobErrorPolicy.Stop)]
+    [InlineData(JobErrorPolicy.Ignore)]
+    public void A_pending_copy_whose_target_fails_under_a_guest_fails_at_once_and_the_guest_does_not(JobErrorPolicy policy)
+    {
+        var disk = new MirrorFixture();
+        disk.Run(async () =>
+        {
+            MirrorJob job = await disk.StartReadyAsync(new MirrorJobOptions { OnTargetError = policy, AutoFinalize = false });
+            job.Complete();
+            await disk.UntilAsync(() => job.State == JobState.Pending);
+            Assert.True(job.IsActivelySynced);
+            Fail(disk, CopyStep.Write, unit: 6);
+            await disk.WriteAsync(unit: 6, writer: 7);
+            await disk.PassAsync(seconds: 1);
+            Assert.True(job.Completion.IsCompleted);
+            JobResult result = await job.Completion;
+            Assert.Equal((JobOutcome.Failed, BlockErrorKind.NoSpace), (result.Outcome, ((BlockLayerException)result.Error!).Kind));
+            Assert.Equal([(CopyStep.Write, JobErrorAction.Report)], disk.Errors);
+            await MirrorFixture.AssertHoldsAsync(disk.Root, MirrorFixture.ContentWith(6, 7));
+        });
+        disk.AssertClean(disk.Top);
+    }
+
     [Fact]
     public void Ignore_copies_what_it_can_and_fails_instead_of_becoming_ready()
     {
