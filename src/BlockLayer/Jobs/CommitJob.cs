@@ -25,6 +25,8 @@ public sealed partial class CommitJob : BlockJob
     private BlockNode _base = null!;   // from set-up on
     private BlockNode[] _images = [];  // from set-up on; from the top down to the last above the base
     private readonly List<NodeReopen> _writable = [];
+    private IReadOnlyList<string> _topFiles = []; // from set-up on
+    private IReadOnlyList<string> _between = [];  // from set-up on; the files of the images between the top and the base
     private ChainClaim? _claim;        // from set-up until everything is given back
     private CommitBaseNode? _filter;   // from set-up to the switch
     private GuestCountNode? _guests;   // from set-up until everything is given back
@@ -72,6 +74,8 @@ public sealed partial class CommitJob : BlockJob
 
         _images = [.. BackingChain.Images(_top).TakeWhile(image => image != _base)];
         ThrowIfUnfit();
+        _topFiles = JobFiles.NamesOf(_top);
+        _between = JobFiles.NamesOf(_images[1..]);
         _claim = ChainClaim.TakeWhole(_top, _base, ToString());
         try
         {
@@ -106,14 +110,14 @@ public sealed partial class CommitJob : BlockJob
 
     private protected override JobFiles DescribeFiles()
     {
-        BlockNode[] chain = [.. BackingChain.Images(_active)];
-        BlockNode[] invalid = _isBaseChanged ? _images[1..] : [];
+        IReadOnlyList<string> needed = JobFiles.NamesOf(BackingChain.Images(Disk)); // a snapshot may have put an image on top meanwhile
+        IReadOnlyList<string> invalid = _isBaseChanged ? _between : [];
         return new JobFiles
         {
-            Needed = JobFiles.NamesOf(chain),
-            Unneeded = JobFiles.NamesOf(_images.Except(chain).Except(invalid)),
-            Changed = _isBaseChanged ? [JobFiles.NameOf(_base)] : [],
-            Invalid = JobFiles.NamesOf(invalid),
+            Needed = needed,
+            Unneeded = [.. _topFiles.Concat(_between).Except(needed).Except(invalid)],
+            Changed = _isBaseChanged ? JobFiles.NamesOf(_base) : [],
+            Invalid = invalid,
         };
     }
 

@@ -1,9 +1,11 @@
 using BlockLayer.Graph;
+using BlockLayer.Storage;
 
 namespace BlockLayer.Jobs;
 
 /// <summary>
-/// What a job leaves of the files of its chain. Images that are stored in no file are told by their node's name; lists are newest first.
+/// What a job leaves of the files of its chain: of an image its own file, and then the second one that it keeps its data in, if it has one (qcow2's data file, add-cow's image
+/// file). Images that are stored in no file are told by their node's name; lists are newest first.
 /// </summary>
 public sealed record JobFiles
 {
@@ -24,9 +26,20 @@ public sealed record JobFiles
     /// </summary>
     public IReadOnlyList<string> Invalid { get; init; } = [];
 
-    /// <summary>How a file of the lists is called.</summary>
+    /// <summary>How an image is called, as the lists call its own file.</summary>
     internal static string NameOf(BlockNode image) => image.Path ?? image.NodeName;
 
-    /// <summary>How files of the lists are called.</summary>
-    internal static IReadOnlyList<string> NamesOf(IEnumerable<BlockNode> images) => [.. images.Select(NameOf)];
+    /// <summary>The files of images, as the lists call them. Asked while the images are open.</summary>
+    internal static IReadOnlyList<string> NamesOf(params IEnumerable<BlockNode> images) => [.. images.SelectMany(static image => FilesOf(image)).Select(static file => file.Name)];
+
+    /// <summary>The files of an image, as the lists call them, and what they are; no identity where there is no file.</summary>
+    internal static IEnumerable<(string Name, StorageIdentity? Identity)> FilesOf(BlockNode image)
+    {
+        StorageNode? own = BackingName.FileOf(image);
+        yield return (NameOf(image), own?.Storage.Identity);
+        if (image.GetChild(EdgeRole.Data) is { } child && BackingName.FileOf(child) is { } data && data != own)
+        {
+            yield return (data.Storage.Name, data.Storage.Identity);
+        }
+    }
 }

@@ -21,7 +21,7 @@ public sealed partial class RebaseJob : BlockJob
     private readonly RebaseOptions _options;
     private readonly BlockNode _image;
     private BlockNode? _next;              // ours from set-up to the switch or clean-up
-    private OldImage[] _before = [];       // the chain at the start
+    private (string Name, StorageIdentity? Identity)[] _before = []; // the files of the chain at the start
     private ChainClaim? _claim;            // from set-up until everything is given back
     private ChainFreeze? _freeze;          // of the new chain; from set-up until everything is given back
     private GuestCountNode? _guests;       // from set-up until everything is given back
@@ -60,7 +60,7 @@ public sealed partial class RebaseJob : BlockJob
     {
         using GraphChange change = await GraphChange.BeginAsync(_image, cancellationToken).ConfigureAwait(false);
         ThrowIfUnfit();
-        _before = [.. BackingChain.Images(_image).Select(static image => new OldImage(JobFiles.NameOf(image), FileOf(image)))];
+        _before = [.. BackingChain.Images(_image).SelectMany(JobFiles.FilesOf)];
         _claim = ChainClaim.Take(_image, BackingChain.Images(_image).Last(), ToString());
         try
         {
@@ -120,17 +120,13 @@ public sealed partial class RebaseJob : BlockJob
 
     private protected override JobFiles DescribeFiles()
     {
-        BlockNode[] chain = [.. BackingChain.Images(_image)];
-        IReadOnlyList<string> needed = JobFiles.NamesOf(chain);
-        StorageIdentity?[] files = [.. chain.Select(FileOf)];
-        return new JobFiles
-        {
-            Needed = needed,
-            Unneeded = [.. _before.Where(old => old.File is { } file ? !files.Contains(file) : !needed.Contains(old.Name)).Select(static old => old.Name)],
-        };
+        // The new chain may have opened a file of the old one once more, whatever it is called there.
+        (string Name, StorageIdentity? Identity)[] needed = [.. BackingChain.Images(_image).SelectMany(JobFiles.FilesOf)];
+        IEnumerable<string> unneeded = _before
+            .Where(old => !needed.Any(file => file.Identity is null ? file.Name == old.Name : file.Identity == old.Identity))
+            .Select(static old => old.Name);
+        return new JobFiles { Needed = [.. needed.Select(static file => file.Name)], Unneeded = [.. unneeded] };
     }
-
-    private static StorageIdentity? FileOf(BlockNode image) => BackingName.FileOf(image)?.Storage.Identity;
 
     // The caller holds a change that has drained the image.
     private async ValueTask GiveBackAsync()
@@ -178,7 +174,4 @@ public sealed partial class RebaseJob : BlockJob
     private BackingReference? ReferenceToNext() => _next is null ? null : BackingName.ReferenceTo(_image, _next.SkipFilters(), _options.BackingName);
 
     private BlockLayerException Refusal(BlockErrorKind kind, string message) => new(kind, message) { NodeName = _image.NodeName, Path = _image.Path };
-
-    /// <summary>An image of the chain at the start. The new chain may have opened its file once more, whatever it is called there.</summary>
-    private readonly record struct OldImage(string Name, StorageIdentity? File);
 }

@@ -26,7 +26,7 @@ public sealed partial class StreamJob : BlockJob
     private readonly StreamOptions _options;
     private BlockNode _image;
     private BlockNode _bottom;
-    private BlockNode[] _before = []; // the chain at the start
+    private IReadOnlyList<string> _before = []; // the files of the chain at the start
     private ChainClaim? _claim;       // from set-up to clean-up
     private CopyOnReadNode? _filter;  // from set-up to the switch or clean-up
     private NodeReopen? _writable;    // from set-up to the switch or clean-up
@@ -92,7 +92,7 @@ public sealed partial class StreamJob : BlockJob
         }
 
         _claim = ChainClaim.Take(_image, _bottom, ToString());
-        _before = [.. BackingChain.Images(_image)];
+        _before = JobFiles.NamesOf(BackingChain.Images(_image));
         try
         {
             if (_image != Disk.SkipFilters())
@@ -157,8 +157,8 @@ public sealed partial class StreamJob : BlockJob
 
     private protected override JobFiles DescribeFiles()
     {
-        BlockNode[] chain = [.. BackingChain.Images(_image)];
-        return new JobFiles { Needed = JobFiles.NamesOf(chain), Unneeded = JobFiles.NamesOf(_before.Except(chain)) };
+        IReadOnlyList<string> needed = JobFiles.NamesOf(BackingChain.Images(Disk));
+        return new JobFiles { Needed = needed, Unneeded = [.. _before.Except(needed)] };
     }
 
     private void ThrowIfUnfit()

@@ -136,7 +136,7 @@ public sealed class ActiveCommitJob : LiveCopyJob
     private protected override JobFiles DescribeFiles()
     {
         JobFiles files = base.DescribeFiles();
-        return files with { Changed = [JobFiles.NameOf(_base)], Invalid = _between, Unneeded = [.. files.Unneeded.Except(_between)] };
+        return files with { Changed = JobFiles.NamesOf(_base), Invalid = _between, Unneeded = [.. files.Unneeded.Except(_between)] };
     }
 
     private async ValueTask<(bool IsLacking, long Length)> IsAboveBaseAsync(LiveCopyNode node, ByteRange range, CancellationToken cancellationToken)

@@ -15,6 +15,7 @@ public sealed class MirrorJob : LiveCopyJob
     private ChainClaim? _source; // from set-up to clean-up
     private ChainClaim? _copy;   // from set-up to clean-up
     private bool _isOverlay;     // of the source, which becomes its backing node
+    private IReadOnlyList<string> _targetFiles = []; // from set-up on
 
     /// <summary>A job to copy a disk.</summary>
     /// <param name="disk">The disk's root, or its newest image.</param>
@@ -40,6 +41,7 @@ public sealed class MirrorJob : LiveCopyJob
         using GraphChange change = await GraphChange.BeginAsync(Image, cancellationToken).ConfigureAwait(false);
         ThrowIfOvertaken();
         ThrowIfUnfit(); // now that nobody makes the disk longer
+        _targetFiles = JobFiles.NamesOf(Target);
         BlockEdge? shared = await PrepareBackingAsync(cancellationToken).ConfigureAwait(false);
         try
         {
@@ -77,15 +79,12 @@ public sealed class MirrorJob : LiveCopyJob
         {
             Image.AddReference();
             Target.AttachBacking(Image);
-            await NodeReopen.MakeReadOnlyAsync(change, Image).ConfigureAwait(false);
+            await FollowUpAsync(() => NodeReopen.MakeReadOnlyAsync(change, Image)).ConfigureAwait(false);
         }
     }
 
     private protected override JobFiles DescribeFiles()
-    {
-        IReadOnlyList<string> target = [JobFiles.NameOf(Target)];
-        return IsCopyWhole ? base.DescribeFiles() with { Changed = target } : base.DescribeFiles() with { Invalid = target };
-    }
+        => IsCopyWhole ? base.DescribeFiles() with { Changed = _targetFiles } : base.DescribeFiles() with { Invalid = _targetFiles };
 
     private protected override async ValueTask CleanUpAsync()
     {
