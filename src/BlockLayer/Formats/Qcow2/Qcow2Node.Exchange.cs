@@ -68,7 +68,8 @@ internal sealed partial class Qcow2Node
         }
         finally
         {
-            _allocator.NoteFileLength(_file.Child.Length); // what the draft wrote lies there, whatever became of it
+            // What the draft wrote lies there, whatever became of it; a write that failed may have made the file longer than anybody knows.
+            _allocator.NoteFileLength(Math.Max(_file.Child.Length, draft?.End ?? 0));
         }
 
         long before = Length;

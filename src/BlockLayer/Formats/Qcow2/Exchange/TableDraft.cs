@@ -64,6 +64,9 @@ internal sealed partial class TableDraft
         return new TableDraft(file, header, geometry, guard, image.Stored);
     }
 
+    /// <summary>Byte position behind everything that the draft has written or tried to write.</summary>
+    internal long End { get; private set; }
+
     /// <summary>How often a cluster will be referred to.</summary>
     internal ulong CountOf(HostCluster cluster) => _counts[cluster.Index];
 
@@ -310,6 +313,7 @@ internal sealed partial class TableDraft
     private HostCluster Take(int count, ulong users)
     {
         HostCluster first = _free.Find(count);
+        End = Math.Max(End, first.Plus(count).Offset(_geometry).Value);
         for (int i = 0; i < count; i++)
         {
             _guard.ThrowIfMetadata(first.Plus(i), "The search for free clusters");
