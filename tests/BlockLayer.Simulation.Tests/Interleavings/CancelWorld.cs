@@ -2,7 +2,6 @@ using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
-using BlockLayer.Storage;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Interleavings;

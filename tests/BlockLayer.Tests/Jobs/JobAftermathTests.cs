@@ -3,7 +3,6 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Simulation;
-using BlockLayer.Storage;
 using Xunit;
 
 namespace BlockLayer.Tests.Jobs;
@@ -55,7 +54,7 @@ public class JobAftermathTests
             Task? bitmap = null;
             await DiskSnapshot.TakeAsync([new DiskOverlay(disk, "/overlay")], _ =>
             {
-                bitmap = disk.AddBitmapAsync("b").AsTask(); // waits for the snapshot to end
+                bitmap = disk.AddBitmapAsync("b", cancellationToken: CancellationToken.None).AsTask(); // waits for the snapshot to end
                 return ValueTask.CompletedTask;
             });
             BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => bitmap!);

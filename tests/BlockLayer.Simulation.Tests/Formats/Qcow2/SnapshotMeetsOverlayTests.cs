@@ -24,7 +24,7 @@ public sealed class SnapshotMeetsOverlayTests
                 [new DiskOverlay(disk, "/overlay", new OverlayOptions { Format = "qcow2" })],
                 record: _ =>
                 {
-                    waiting = ImageSnapshots.CreateAsync(image, "kept").AsTask();
+                    waiting = ImageSnapshots.CreateAsync(image, "kept", cancellationToken: CancellationToken.None).AsTask();
                     return ValueTask.CompletedTask;
                 });
             BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(() => waiting!);

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using BlockLayer.Formats.CowOverlay;
 using BlockLayer.Graph;
-using BlockLayer.Primitives;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Formats.CowOverlay;
 using FsCheck;

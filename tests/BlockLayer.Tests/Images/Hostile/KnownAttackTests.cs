@@ -3,7 +3,6 @@ using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
-using BlockLayer.Storage;
 using BlockLayer.TestKit.Formats.Qcow2;
 using BlockLayer.TestKit.Hostile;
 using BlockLayer.Tests.Images.Hostile.Structures;

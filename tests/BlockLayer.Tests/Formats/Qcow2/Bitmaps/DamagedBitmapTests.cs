@@ -3,7 +3,6 @@ using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
-using BlockLayer.Primitives;
 using BlockLayer.TestKit;
 using Xunit;
 

@@ -1,9 +1,7 @@
-using System.Buffers.Binary;
 using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
-using BlockLayer.Primitives;
 using BlockLayer.TestKit;
 using Xunit;
 

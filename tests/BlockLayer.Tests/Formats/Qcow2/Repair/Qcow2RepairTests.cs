@@ -3,7 +3,6 @@ using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Primitives;
-using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Formats.Qcow2;
 using Xunit;

@@ -2,7 +2,6 @@ using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
 using BlockLayer.Graph;
 using BlockLayer.Images;
-using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Formats.Qcow2;
 using Xunit;

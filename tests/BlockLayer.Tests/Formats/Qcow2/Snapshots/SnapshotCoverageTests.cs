@@ -1,7 +1,5 @@
 using BlockLayer.Errors;
 using BlockLayer.Formats.Qcow2;
-using BlockLayer.Graph;
-using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using BlockLayer.TestKit.Formats.Qcow2;
 using Xunit;
