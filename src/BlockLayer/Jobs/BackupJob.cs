@@ -24,6 +24,8 @@ public sealed partial class BackupJob : BlockJob
     private BackupBitmap? _bitmap;        // of an incremental backup
     private long _end;                    // bytes to save
     private Exception? _ignored;          // the first error that was ignored
+    private IReadOnlyList<string> _targetFiles = []; // from set-up on
+    private bool _isWhole;                // the target holds, durably, all that it is to hold
 
     /// <summary>A job to save a disk.</summary>
     /// <param name="disk">The disk: its root, or its newest image.</param>
@@ -53,6 +55,7 @@ public sealed partial class BackupJob : BlockJob
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         ThrowIfUnfit();
+        _targetFiles = JobFiles.NamesOf(_target.SkipFilters());
         _claim = ChainClaim.Take(_image, _image, ToString());
         try
         {
@@ -85,6 +88,7 @@ public sealed partial class BackupJob : BlockJob
             await _bitmap.CompleteAsync().ConfigureAwait(false);
         }
 
+        _isWhole = true;
         await RemoveFilterAsync().ConfigureAwait(false);
     }
 
@@ -108,6 +112,12 @@ public sealed partial class BackupJob : BlockJob
             _bitmap?.Dispose();
             _claim?.Dispose();
         }
+    }
+
+    private protected override JobFiles DescribeFiles()
+    {
+        var files = new JobFiles { Needed = JobFiles.NamesOf(BackingChain.Images(Disk)) };
+        return _isWhole ? files with { Changed = _targetFiles } : files with { Invalid = _targetFiles };
     }
 
     private static async ValueTask<bool> TryFlushAsync(CopyBeforeWriteNode filter)

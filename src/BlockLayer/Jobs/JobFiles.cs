@@ -18,11 +18,12 @@ public sealed record JobFiles
     /// <summary>The disk consisted of these before the job and does not need them any more.</summary>
     public IReadOnlyList<string> Unneeded { get; init; } = [];
 
-    /// <summary>Opened by themselves, these show something else than before, as the job is to bring about: the base of a commit.</summary>
+    /// <summary>Opened by themselves, these show something else than before, as the job is to bring about: the base of a commit, the target of a whole copy or backup.</summary>
     public IReadOnlyList<string> Changed { get; init; } = [];
 
     /// <summary>
-    /// Opened by themselves, these show a mixture that is of no use, and so does every other overlay of theirs: the images between the top and the base of a commit.
+    /// Opened by themselves, these show a mixture that is of no use, and so does every other overlay of theirs: the images between the top and the base of a commit, the target of a copy or backup that
+    /// is not whole.
     /// </summary>
     public IReadOnlyList<string> Invalid { get; init; } = [];
 
