@@ -43,15 +43,41 @@ public class JobVerbTests
             if (taken)
             {
                 Ask(job, verb);
+                await Task.Delay(TimeSpan.FromSeconds(1), _scheduler.Time);
+                Assert.Equal(StateAfter(verb, state), job.State);
+                AssertLegal(job);
             }
             else
             {
                 JobVerbException refusal = Assert.Throws<JobVerbException>(() => Ask(job, verb));
                 Assert.Equal((BlockErrorKind.Conflict, verb, state), (refusal.Kind, refusal.Verb, refusal.State));
                 Assert.StartsWith($"job 'tested' (scripted) is {state.ToString().ToLowerInvariant()} and does not take '{Spelled(verb)}': ", refusal.Message, StringComparison.Ordinal);
+                await Task.Delay(TimeSpan.FromSeconds(1), _scheduler.Time);
                 Assert.Equal(before, job.Events);
-                Assert.Equal(paused, job.GetInfo().IsPaused);
+                Assert.Equal((state, paused), (job.State, job.GetInfo().IsPaused));
             }
+        });
+
+    [Theory]
+    [InlineData(JobVerb.Cancel)]
+    [InlineData(JobVerb.Pause)]
+    [InlineData(JobVerb.Resume)]
+    [InlineData(JobVerb.SetSpeed)]
+    [InlineData(JobVerb.Complete)]
+    [InlineData(JobVerb.Finalize)]
+    [InlineData(JobVerb.Dismiss)]
+    public void A_job_that_gives_back_what_it_took_refuses_every_verb(JobVerb verb)
+        => _scheduler.Run(async () =>
+        {
+            var job = new ScriptedJob("tested", _environment);
+            Exception? refusal = null;
+            job.OnHook = hook => refusal = hook == "clean up" ? Record.Exception(() => Ask(job, verb)) : null;
+            await job.StartAsync();
+            job.Cancel(force: true);
+            Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
+            JobVerbException found = Assert.IsType<JobVerbException>(refusal);
+            Assert.Equal((verb, JobState.Aborting), (found.Verb, found.State));
+            AssertLegal(job);
         });
 
     [Theory]
@@ -165,6 +191,19 @@ public class JobVerbTests
             state = next;
         }
     }
+
+    // Of a job that took a verb and was left to itself; its result waits for a word, and so does its end.
+    private static JobState StateAfter(JobVerb verb, JobState state) => (verb, state) switch
+    {
+        (JobVerb.Cancel or JobVerb.Complete, JobState.Ready) or (JobVerb.Cancel, JobState.Standby) => JobState.Pending,
+        (JobVerb.Cancel or JobVerb.Finalize, _) => JobState.Concluded,
+        (JobVerb.Pause, JobState.Running) => JobState.Paused,
+        (JobVerb.Pause, JobState.Ready) => JobState.Standby,
+        (JobVerb.Resume, JobState.Paused) => JobState.Running,
+        (JobVerb.Resume, JobState.Standby) => JobState.Ready,
+        (JobVerb.Dismiss, _) => JobState.Null,
+        _ => state, // another speed, a pause before the start, and a job that is to complete once it is resumed
+    };
 
     private static string Spelled(JobVerb verb) => verb == JobVerb.SetSpeed ? "set-speed" : verb.ToString().ToLowerInvariant();
 

@@ -64,6 +64,53 @@ public class MirrorModeTests
         });
     }
 
+    // QEMU: job.c, JobVerbTable, the row of "change".
+    [Fact]
+    public void Its_mode_is_changed_in_the_states_that_take_the_verb_and_in_no_other()
+    {
+        var disk = new MirrorFixture();
+        disk.Run(async () =>
+        {
+            MirrorJob job = disk.NewJob(new MirrorJobOptions { BytesPerSecond = 1, AutoFinalize = false, AutoDismiss = false });
+            var partner = new ScriptedJob("partner", disk.Environment);
+            await AskAsync(JobState.Created);
+            await JobTransaction.StartAsync([job, partner]);
+            await AskAsync(JobState.Running);
+            job.Pause();
+            await AskAsync(JobState.Paused);
+            job.Resume();
+            job.BytesPerSecond = 0;
+            await AskAsync(JobState.Ready);
+            job.Pause();
+            await AskAsync(JobState.Standby);
+            job.Resume();
+            await disk.UntilAsync(() => job.State == JobState.Ready);
+            job.Complete();
+            await AskAsync(JobState.Waiting);
+            partner.LetGo();
+            await AskAsync(JobState.Pending);
+            job.FinalizeJob();
+            await AskAsync(JobState.Concluded);
+            job.Dismiss();
+            await AskAsync(JobState.Null);
+
+            async Task AskAsync(JobState state)
+            {
+                await disk.UntilAsync(() => job.State == state);
+                Exception? refusal = Record.Exception(() => job.ChangeCopyMode(MirrorCopyMode.Background)); // as it is
+                if (JobVerbs.IsAllowed(JobVerb.Change, state))
+                {
+                    Assert.Null(refusal);
+                }
+                else
+                {
+                    JobVerbException found = Assert.IsType<JobVerbException>(refusal);
+                    Assert.Equal((JobVerb.Change, state), (found.Verb, found.State));
+                }
+            }
+        });
+    }
+
     [Fact]
     public void A_guest_that_never_rests_does_not_keep_a_blocking_copy_from_becoming_ready()
     {
