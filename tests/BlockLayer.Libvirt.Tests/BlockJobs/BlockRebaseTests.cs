@@ -134,6 +134,30 @@ public class BlockRebaseTests
     }
 
     [Fact]
+    public void Every_combination_that_the_rules_refuse_is_refused_by_the_call_and_begins_nothing() => Run(async world =>
+    {
+        int refused = 0;
+        for (int flags = 0; flags < 128; flags++)
+        {
+            foreach (string? @base in new[] { null, "/vm/mid.img", "/vm/copy.img" })
+            {
+                if (Record.Exception(() => CallRules.Check((BlockRebaseFlags)flags, @base)) is LibvirtException refusal)
+                {
+                    int answer = await world.Calls.BlockRebase(world.Domain, "vda", @base, 0, (BlockRebaseFlags)flags);
+                    Assert.Equal((flags, @base, -1, refusal.Code), (flags, @base, answer, world.Connection.LastError.Code));
+                    Assert.Null(world.Disk.Job);
+                    refused++;
+                }
+            }
+        }
+
+        // With a base: 60 of the 64 without COPY, and the 32 with COPY and RELATIVE. Without one: 62, and all 64 with COPY.
+        Assert.Equal((2 * (60 + 32)) + 62 + 64, refused);
+        Assert.Equal(("top.img mid.img base.img", "base.img mid.img top.img"), (world.Describe(), world.Files()));
+        Assert.Empty(world.Heard);
+    });
+
+    [Fact]
     public void A_raw_file_that_exists_has_to_be_called_raw() => Run(async world =>
     {
         await world.CreateAsync("/vm/copy.img", format: "raw");

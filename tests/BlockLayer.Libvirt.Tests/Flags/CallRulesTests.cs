@@ -45,10 +45,8 @@ public class CallRulesTests
         Assert.Equal(2 + 2 + 1 + 1 + 32, accepted); // nothing, BYTES; with a base also RELATIVE, with and without BYTES; COPY with any of the other five but RELATIVE
     }
 
-    [Theory]
-    [InlineData(128, 64)]
-    public void BlockPull_takes_bandwidth_in_bytes_alone(int end, int known)
-        => CheckAll(end * 2, known, flags => CallRules.Check((BlockPullFlags)flags), "BlockPull");
+    [Fact]
+    public void BlockPull_takes_bandwidth_in_bytes_alone() => CheckAll(256, known: 64, flags => CallRules.Check((BlockPullFlags)flags), "BlockPull");
 
     [Fact]
     public void BlockCommit_takes_any_of_its_flags() => CheckAll(64, known: 31, flags => CallRules.Check((BlockCommitFlags)flags), "BlockCommit");
@@ -81,15 +79,18 @@ public class CallRulesTests
         }
     }
 
-    [Theory]
-    [InlineData(0, true, Fine)]
-    [InlineData(0, false, Invalid)]
-    [InlineData(1, true, Fine)]
-    [InlineData(1, false, Fine)]
-    [InlineData(2, true, Invalid)]
-    [InlineData(3, false, Invalid)]
-    public void BlockStream_goes_without_a_cursor_only_when_continuous(int flags, bool hasCursor, LibvirtErrorCode expected)
-        => Check(expected, () => CallRules.Check((BlockStreamFlags)flags, hasCursor), "BlockStream");
+    [Fact]
+    public void BlockStream_goes_without_a_cursor_only_when_continuous()
+    {
+        foreach (bool hasCursor in new[] { false, true })
+        {
+            for (int flags = 0; flags < 4; flags++)
+            {
+                LibvirtErrorCode expected = flags == 1 || (flags == 0 && hasCursor) ? Fine : Invalid;
+                Check(expected, () => CallRules.Check((BlockStreamFlags)flags, hasCursor), $"BlockStream 0x{flags:x} cursor={hasCursor}");
+            }
+        }
+    }
 
     [Theory]
     [InlineData(null)]
