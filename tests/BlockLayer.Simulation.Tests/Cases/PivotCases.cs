@@ -5,15 +5,13 @@ using Xunit;
 namespace BlockLayer.Simulation.Tests.Cases;
 
 /// <summary>A live copy and its pivot, with the power of a test over when each step happens.</summary>
-public class PivotCases
+public class PivotCases : MachineCases
 {
     private const int Cluster = 64 * 1024;
     private const int Length = 64 * Cluster;
 
-    private readonly SimulatedMachine _machine = new(seed: 17);
-
     [Fact]
-    public void Pivot_too_early() => _machine.Run(async () =>
+    public void Pivot_too_early() => Machine.Run(async () =>
     {
         await using Disk disk = await CreateAsync();
         MirrorJob job = await StartPausedAsync(disk);
@@ -33,13 +31,13 @@ public class PivotCases
     });
 
     [Fact]
-    public void A_write_between_ready_and_the_pivot() => _machine.Run(async () =>
+    public void A_write_between_ready_and_the_pivot() => Machine.Run(async () =>
     {
         await using Disk disk = await CreateAsync();
         MirrorJob job = await StartPausedAsync(disk);
         job.Resume();
         await job.WaitUntilReadyAsync();
-        StorageBreakpoint late = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/copy" });
+        StorageBreakpoint late = Machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/copy" });
         byte[] written = GuestStamp.Create(0, Cluster, writer: 2);
         Task write = disk.WriteAsync(0, written).AsTask();
         job.Complete();
@@ -64,7 +62,7 @@ public class PivotCases
 
     private async Task<Disk> CreateAsync()
     {
-        Disk disk = await _machine.CreateAsync("/disk", Length);
+        Disk disk = await Machine.CreateAsync("/disk", Length);
         await disk.WriteAsync(0, GuestStamp.Create(0, Length, writer: 1));
         return disk;
     }

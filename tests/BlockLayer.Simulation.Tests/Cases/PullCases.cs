@@ -8,15 +8,13 @@ namespace BlockLayer.Simulation.Tests.Cases;
 /// <summary>
 /// What tests of programs that run block jobs pad disks and sleep for, each placed exactly. The README shows some of them.
 /// </summary>
-public class PullCases
+public class PullCases : MachineCases
 {
     private const int Cluster = 64 * 1024;
     private const int Length = 64 * Cluster;
 
-    private readonly SimulatedMachine _machine = new(seed: 17);
-
     [Fact]
-    public void Cancel_in_the_middle() => _machine.Run(async () =>
+    public void Cancel_in_the_middle() => Machine.Run(async () =>
     {
         await using Disk disk = await CreateChainAsync();
 
@@ -39,10 +37,10 @@ public class PullCases
     });
 
     [Fact]
-    public void Abort_racing_completion() => _machine.Run(async () =>
+    public void Abort_racing_completion() => Machine.Run(async () =>
     {
         await using Disk disk = await CreateChainAsync();
-        StorageBreakpoint header = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Range = new(0, 512) });
+        StorageBreakpoint header = Machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Range = new(0, 512) });
         StreamJob job = await disk.StartPullAsync();
         await header.ReachedAsync();
 
@@ -54,14 +52,14 @@ public class PullCases
     });
 
     [Fact]
-    public void No_space_in_the_middle() => _machine.Run(async () =>
+    public void No_space_in_the_middle() => Machine.Run(async () =>
     {
         await using Disk disk = await CreateChainAsync();
-        StorageBreakpoint full = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Skip = 5 });
+        StorageBreakpoint full = Machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Skip = 5 });
         StreamJob job = await disk.StartPullAsync(new StreamOptions { OnError = JobErrorPolicy.StopOnNoSpace });
         await full.ReachedAsync();
         full.Fail(BlockErrorKind.NoSpace);
-        await _machine.PassAsync(TimeSpan.FromMinutes(10)); // the administrator is called
+        await Machine.PassAsync(TimeSpan.FromMinutes(10)); // the administrator is called
 
         Assert.Equal((JobState.Paused, JobIoStatus.NoSpace), (job.State, job.GetInfo().IoStatus));
         job.Resume();
@@ -74,13 +72,13 @@ public class PullCases
     public void Crash_before_the_header_is_written(CrashLoss loss)
     {
         SimulatedMachine? rebooted = null;
-        _machine.Run(async () =>
+        Machine.Run(async () =>
         {
             Disk disk = await CreateChainAsync();
-            StorageBreakpoint header = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Range = new(0, 512) });
+            StorageBreakpoint header = Machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/current", Range = new(0, 512) });
             await disk.StartPullAsync();
             await header.ReachedAsync();
-            rebooted = _machine.Crash(loss);
+            rebooted = Machine.Crash(loss);
         });
 
         rebooted!.Run(async () =>
@@ -94,27 +92,27 @@ public class PullCases
     }
 
     [Fact]
-    public void An_event_that_comes_late() => _machine.Run(async () =>
+    public void An_event_that_comes_late() => Machine.Run(async () =>
     {
         await using Disk disk = await CreateChainAsync();
         var job = new StreamJob(disk.Root);
         var heard = new List<JobState>();
-        LateEvents.Deliver(job, TimeSpan.FromSeconds(5), _machine.Scheduler.Time, (_, what) => heard.AddRange(what is JobStateChanged changed ? [changed.State] : []));
+        LateEvents.Deliver(job, TimeSpan.FromSeconds(5), Machine.Scheduler.Time, (_, what) => heard.AddRange(what is JobStateChanged changed ? [changed.State] : []));
         await job.StartAsync();
         await job.Completion;
 
         Assert.Empty(heard); // it is over, and nobody has heard that it runs
-        await _machine.PassAsync(TimeSpan.FromSeconds(6));
+        await Machine.PassAsync(TimeSpan.FromSeconds(6));
         Assert.Equal([JobState.Running, JobState.Waiting, JobState.Pending, JobState.Concluded, JobState.Null], heard);
     });
 
     private async Task<Disk> CreateChainAsync()
     {
-        await using (Disk template = await _machine.CreateAsync("/template", Length))
+        await using (Disk template = await Machine.CreateAsync("/template", Length))
         {
             await template.WriteAsync(0, GuestStamp.Create(0, Length, writer: 1));
         }
 
-        return await _machine.CreateAsync("/current", Length, backing: "/template");
+        return await Machine.CreateAsync("/current", Length, backing: "/template");
     }
 }

@@ -5,11 +5,9 @@ using Xunit;
 namespace BlockLayer.Simulation.Tests.Cases;
 
 /// <summary>A snapshot of two disks is deleted, and the power fails or somebody changes his mind at exactly one moment.</summary>
-public class SnapshotDeleteCases
+public class SnapshotDeleteCases : MachineCases
 {
     private const int Length = 4 * 64 * 1024;
-
-    private readonly SimulatedMachine _machine = new(seed: 17);
 
     [Theory]
     [InlineData(CrashLoss.Everything)]
@@ -17,17 +15,17 @@ public class SnapshotDeleteCases
     public void Crash_between_two_disks_of_one_snapshot_delete(CrashLoss loss)
     {
         SimulatedMachine? rebooted = null;
-        _machine.Run(async () =>
+        Machine.Run(async () =>
         {
             (SnapshotApi snapshots, Domain domain) = await WithSnapshotAsync();
-            StorageBreakpoint second = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/vm/b.update", Range = new(0, 512) });
+            StorageBreakpoint second = Machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/vm/b.update", Range = new(0, 512) });
             Task deletion = snapshots.DeleteAsync(domain, "update").AsTask();
             await second.ReachedAsync();
 
             Assert.Single(domain.FindDisk("vda").Chain); // the first has switched, and the second is about to
             Assert.Equal(2, domain.FindDisk("vdb").Chain.Count);
             Assert.False(deletion.IsCompleted);
-            rebooted = _machine.Crash(loss);
+            rebooted = Machine.Crash(loss);
         });
 
         rebooted!.Run(() => AssertAfterRebootAsync(rebooted, chainLength: 1)); // the next start finishes it
@@ -37,29 +35,29 @@ public class SnapshotDeleteCases
     public void Crash_when_both_disks_are_ready()
     {
         SimulatedMachine? rebooted = null;
-        _machine.Run(async () =>
+        Machine.Run(async () =>
         {
             (SnapshotApi snapshots, Domain domain) = await WithSnapshotAsync();
-            StorageBreakpoint note = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Rename, Path = "/meta/vm.snapshots.xml.new", Skip = 1 });
+            StorageBreakpoint note = Machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Rename, Path = "/meta/vm.snapshots.xml.new", Skip = 1 });
             Task deletion = snapshots.DeleteAsync(domain, "update").AsTask();
             await note.ReachedAsync(); // the first was that it begins
 
             Assert.True((await snapshots.GetDeletionAsync(domain))!.Disks.All(static disk => disk.Stage == DeletionStage.Copying));
-            rebooted = _machine.Crash();
+            rebooted = Machine.Crash();
         });
 
         rebooted!.Run(() => AssertAfterRebootAsync(rebooted, chainLength: 2)); // nothing had switched: it is taken back
     }
 
     [Fact]
-    public void Guests_wait_while_the_disks_switch() => _machine.Run(async () =>
+    public void Guests_wait_while_the_disks_switch() => Machine.Run(async () =>
     {
         (SnapshotApi snapshots, Domain domain) = await WithSnapshotAsync();
-        StorageBreakpoint second = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/vm/b.update", Range = new(0, 512) });
+        StorageBreakpoint second = Machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/vm/b.update", Range = new(0, 512) });
         Task deletion = snapshots.DeleteAsync(domain, "update").AsTask();
         await second.ReachedAsync();
         Task write = domain.FindDisk("vda").Open!.WriteAsync(0, new byte[512]).AsTask();
-        await _machine.PassAsync(TimeSpan.FromSeconds(1));
+        await Machine.PassAsync(TimeSpan.FromSeconds(1));
 
         Assert.False(write.IsCompleted); // though this disk has switched
         second.Continue();
@@ -68,14 +66,14 @@ public class SnapshotDeleteCases
     });
 
     [Fact]
-    public void Cancelled_when_one_disk_is_ready_and_the_other_is_not() => _machine.Run(async () =>
+    public void Cancelled_when_one_disk_is_ready_and_the_other_is_not() => Machine.Run(async () =>
     {
         (SnapshotApi snapshots, Domain domain) = await WithSnapshotAsync();
         using var user = new CancellationTokenSource();
-        StorageBreakpoint late = _machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/vm/b.update" });
+        StorageBreakpoint late = Machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Write, Path = "/vm/b.update" });
         Task deletion = snapshots.DeleteAsync(domain, "update", cancellationToken: user.Token).AsTask();
         await late.ReachedAsync();
-        await _machine.PassAsync(TimeSpan.FromMinutes(1)); // the first disk has long been ready
+        await Machine.PassAsync(TimeSpan.FromMinutes(1)); // the first disk has long been ready
         user.Cancel();
         late.Continue();
 
@@ -90,11 +88,11 @@ public class SnapshotDeleteCases
     {
         foreach (string path in new[] { "/vm/a.img", "/vm/b.img" })
         {
-            await using Disk disk = await _machine.CreateAsync(path, Length);
+            await using Disk disk = await Machine.CreateAsync(path, Length);
             await disk.WriteAsync(0, GuestStamp.Create(0, Length, writer: 1));
         }
 
-        (SnapshotApi snapshots, Domain domain) = await StartAsync(_machine);
+        (SnapshotApi snapshots, Domain domain) = await StartAsync(Machine);
         const string Merge = "<on_delete merge='forward'/>";
         await snapshots.CreateAsync(domain, $"<domainsnapshot><name>update</name><disks><disk name='vda'>{Merge}</disk><disk name='vdb'>{Merge}</disk></disks></domainsnapshot>");
         return (snapshots, domain);
