@@ -21,6 +21,7 @@ public sealed class GuestLatencyTests
             await (await Disk.CreateAsync("/vm/saved", new NewImage { Format = "qcow2", Length = disk.Length }, options)).DisposeAsync();
             return await disk.StartBackupAsync("/vm/saved", targetOptions: options);
         },
+        ["rebase"] = async disk => await disk.StartRebaseAsync(backing: null),
     };
 
     private static readonly string[] s_overTwo = ["commit", "active commit"];
