@@ -97,7 +97,7 @@ internal sealed class OperatorActions
         return null;
     }
 
-    // To nothing, or to an image that holds something else.
+    // To nothing, or to an image that holds something else; to that only while nobody is at the snapshots, which would show it.
     private async ValueTask<OperatorTask?> RebaseAsync()
     {
         RebaseOptions rebase = Pick(new RebaseOptions());
@@ -106,6 +106,24 @@ internal sealed class OperatorActions
             return new OperatorTask(await Disk.StartRebaseAsync(backing: null, rebase).ConfigureAwait(false));
         }
 
+        if (!_disk.Snapshots.TryHold())
+        {
+            return null;
+        }
+
+        try
+        {
+            return new OperatorTask(await StartRebaseToOtherAsync(rebase).ConfigureAwait(false)) { Ended = _ => _disk.Snapshots.Release() };
+        }
+        catch
+        {
+            _disk.Snapshots.Release();
+            throw;
+        }
+    }
+
+    private async ValueTask<RebaseJob> StartRebaseToOtherAsync(RebaseOptions rebase)
+    {
         string path = _disk.NewPath();
         BlockNode other = await _disk.CreateRawAsync(path).ConfigureAwait(false);
         await using (other.ConfigureAwait(false))
@@ -113,7 +131,7 @@ internal sealed class OperatorActions
             await other.WriteAsync(0, GuestStamp.Create(0, 32 * 1024, writer: 1 << 28)).ConfigureAwait(false);
         }
 
-        return new OperatorTask(await Disk.StartRebaseAsync(path, rebase, _disk.As("raw")).ConfigureAwait(false));
+        return await Disk.StartRebaseAsync(path, rebase, _disk.As("raw")).ConfigureAwait(false);
     }
 
     private async ValueTask<OperatorTask?> GrowAsync()

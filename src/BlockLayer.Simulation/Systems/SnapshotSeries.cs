@@ -8,23 +8,33 @@ namespace BlockLayer.Simulation;
 
 /// <summary>
 /// Internal snapshots of a disk's newest image: taken while guests write, read back, applied and deleted. Each holds what the disk held at the moment at which it was taken. Only
-/// images without a backing file are asked: what a snapshot leaves to the backing file is not its own.
+/// images without a backing file are asked: what a snapshot leaves to the backing file is not its own. So whoever gives an image a backing file takes turns with this.
 /// </summary>
 internal sealed class SnapshotSeries(SystemRun run, SystemDisk disk, SeededRandom random)
 {
     private readonly List<Kept> _kept = [];
     private bool _isBusy;
 
+    /// <summary>Leaves them alone for somebody's sake until <see cref="Release"/>. False: somebody is at them.</summary>
+    internal bool TryHold()
+    {
+        bool isFree = !_isBusy;
+        _isBusy = true;
+        return isFree;
+    }
+
+    /// <summary>They may be worked with again.</summary>
+    internal void Release() => _isBusy = false;
+
     /// <summary>Takes one, or does something with one that was taken. False: there is none, or somebody is at it.</summary>
     internal async ValueTask<bool> ActAsync()
     {
         BlockNode image = disk.Disk.Root.SkipFilters();
-        if (_isBusy || image.Backing is not null || !ImageSnapshots.CanHave(image))
+        if (image.Backing is not null || !ImageSnapshots.CanHave(image) || !TryHold())
         {
             return false;
         }
 
-        _isBusy = true;
         try
         {
             Kept[] here = [.. _kept.Where(kept => kept.Image == image)];
@@ -38,7 +48,7 @@ internal sealed class SnapshotSeries(SystemRun run, SystemDisk disk, SeededRando
         }
         finally
         {
-            _isBusy = false;
+            Release();
         }
     }
 
