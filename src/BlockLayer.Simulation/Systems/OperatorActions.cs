@@ -41,6 +41,11 @@ internal sealed class OperatorActions
     /// <exception cref="Errors.BlockLayerException">It is refused.</exception>
     internal ValueTask<OperatorTask?> StartAsync()
     {
+        if (_disk.JobsAtWork > 0 && Disk.Chain.Count > 2 && _random.Next(4) > 0)
+        {
+            return BesideAsync();
+        }
+
         int choice = _random.Next(_actions.Sum(static action => action.Weight));
         return _actions.First(action => (choice -= action.Weight) < 0).Start();
     }
@@ -51,6 +56,16 @@ internal sealed class OperatorActions
     {
         await job.StartAsync().ConfigureAwait(false);
         return new OperatorTask(job);
+    }
+
+    // On one link below the newest image, which is likely to be free while a job has another part of the chain.
+    private async ValueTask<OperatorTask?> BesideAsync()
+    {
+        IReadOnlyList<BlockNode> chain = Disk.Chain;
+        int top = 1 + _random.Next(chain.Count - 2);
+        return await BeginAsync(_random.Next(2) == 0
+            ? new StreamJob(Disk.Root, Pick(new StreamOptions { Top = chain[top], Base = top + 2 < chain.Count ? chain[top + 2] : null })) { CopiedCheck = _options.CopiedCheck }
+            : new CommitJob(Disk.Root, Pick(new CommitOptions { Top = chain[top], Base = chain[top + 1] }))).ConfigureAwait(false);
     }
 
     private StreamJob NewPull(int top)

@@ -45,12 +45,15 @@ internal sealed class SystemDisk
     /// <summary>The internal snapshots of its newest image.</summary>
     internal SnapshotSeries Snapshots { get; }
 
+    /// <summary>What its operators have started that is not over.</summary>
+    internal int JobsAtWork { get; set; }
+
     /// <summary>A disk with a new chain.</summary>
     internal static async Task<SystemDisk> CreateAsync(SystemRun run, SystemOptions options, int number, SeededRandom random)
     {
         var disk = new SystemDisk(run, options, $"/vm{number}", random);
         var writes = new List<(long Offset, byte[] Data)>();
-        int images = 1 + random.Next(4);
+        int images = 1 + random.Next(6);
         BackingReference? below = null;
         long length = MaxLength - (random.Next(3) == 0 ? random.Next(64) * Sector : 0);
         for (; images > 0; images--)

@@ -54,6 +54,9 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
     private async Task AttendAsync(OperatorTask task, bool isNested)
     {
         Trace($"{string.Join(", ", task.Jobs.AsEnumerable())} runs");
+        run.Report.Parallel += disk.JobsAtWork > 0 ? 1 : 0;
+        run.Report.Nested += isNested ? 1 : 0;
+        disk.JobsAtWork++;
         bool cancelled = false;
         Task<JobResult[]> all = Task.WhenAll(task.Jobs.Select(static job => job.Completion));
         for (int asked = 0; !all.IsCompleted; asked++)
@@ -71,6 +74,7 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
         }
 
         JobResult[] results = await all.ConfigureAwait(false);
+        disk.JobsAtWork--;
         for (int i = 0; i < results.Length; i++)
         {
             Trace($"{task.Jobs[i]} ended: {results[i].Outcome} {results[i].Error?.Message}");

@@ -6,7 +6,7 @@ namespace BlockLayer.Simulation;
 /// <summary>How large a <see cref="SystemRun"/> is.</summary>
 public sealed record SystemOptions
 {
-    /// <summary>Most disks of a run, each with a chain of one to four images; the seed decides.</summary>
+    /// <summary>Most disks of a run, each with a chain of one to six images; the seed decides.</summary>
     public int MaxDisks { get; init; } = 2;
 
     /// <summary>Guests of each disk.</summary>

@@ -27,6 +27,12 @@ public sealed record SystemReport(ulong Seed)
     /// <summary>Jobs that were refused, because another one works there or the chain does not allow them.</summary>
     public int Refused { get; internal set; }
 
+    /// <summary>Times that an operator of a disk started something while a job of it was at work.</summary>
+    public int Parallel { get; internal set; }
+
+    /// <summary>Of them, those in which that job was the operator's own, and ready.</summary>
+    public int Nested { get; internal set; }
+
     /// <summary>Live snapshots, of one disk or of all.</summary>
     public int Snapshots { get; internal set; }
 
@@ -69,6 +75,8 @@ public sealed record SystemReport(ulong Seed)
         Cancelled = Cancelled + other.Cancelled,
         Failed = Failed + other.Failed,
         Refused = Refused + other.Refused,
+        Parallel = Parallel + other.Parallel,
+        Nested = Nested + other.Nested,
         Snapshots = Snapshots + other.Snapshots,
         InternalSnapshots = InternalSnapshots + other.InternalSnapshots,
         KeptStates = KeptStates + other.KeptStates,
@@ -85,5 +93,5 @@ public sealed record SystemReport(ulong Seed)
     /// <inheritdoc/>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused; {Snapshots} snapshots, {InternalSnapshots} internal ones ({KeptStates} compared), {Resizes} resizes, {Backups} backups compared, {Faults} faults, {CrashPoints} crashes in {CrashStates} states, {Restarts} restarts");
+        $"{Requests} requests ({FailedRequests} failed), jobs: {Completed} completed, {Cancelled} cancelled, {Failed} failed, {Refused} refused, {Parallel} beside another, {Nested} nested; {Snapshots} snapshots, {InternalSnapshots} internal ones ({KeptStates} compared), {Resizes} resizes, {Backups} backups compared, {Faults} faults, {CrashPoints} crashes in {CrashStates} states, {Restarts} restarts");
 }

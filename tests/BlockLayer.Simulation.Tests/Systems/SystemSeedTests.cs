@@ -24,8 +24,8 @@ public abstract class SystemSeedTests(int part)
         Assert.All(
             new Func<SystemReport, long>[]
             {
-                run => run.Completed, run => run.Cancelled, run => run.Failed, run => run.Refused, run => run.Snapshots, run => run.InternalSnapshots, run => run.KeptStates, run => run.Resizes, run => run.Backups, run => run.Faults,
-                run => run.FailedRequests, run => run.Restarts,
+                run => run.Completed, run => run.Cancelled, run => run.Failed, run => run.Refused, run => run.Parallel, run => run.Nested, run => run.Snapshots,
+                run => run.InternalSnapshots, run => run.KeptStates, run => run.Resizes, run => run.Backups, run => run.Faults, run => run.FailedRequests, run => run.Restarts,
             },
             count => Assert.True(count(total) > seeds / 100, "the seeds meet everything that there is"));
     }
