@@ -43,8 +43,7 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
                 disk.ThrowIfOccupied();
             }
 
-            await new SnapshotCreator(domain, store).CreateAsync(disks, record, flags, token).ConfigureAwait(false);
-            return record;
+            return await new SnapshotCreator(domain, store).CreateAsync(disks, record, flags, token).ConfigureAwait(false);
         },
         cancellationToken);
 

@@ -18,6 +18,7 @@ public sealed class SnapshotApi
     public SnapshotApi(LibvirtConnection connection) => _connection = connection;
 
     /// <summary>Makes a snapshot (<c>virDomainSnapshotCreateXML</c>): every disk that takes part goes on with a new file from one moment on.</summary>
+    /// <returns>The snapshot; <see cref="SnapshotRecord.LateError"/> tells what went wrong when it was made already.</returns>
     /// <exception cref="LibvirtException">
     /// OperationDenied; InvalidArg, ArgumentUnsupported: the flags; XmlDetail, XmlError, ConfigUnsupported: what the description asks for; OperationInvalid: the name is taken, or
     /// a deletion has not ended; BlockCopyActive, OperationUnsupported: a job runs on a disk; or a new file cannot be made or used. The disks are as they were, and

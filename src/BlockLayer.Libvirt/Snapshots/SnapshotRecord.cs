@@ -24,6 +24,12 @@ public sealed record SnapshotRecord
     /// <summary>The disks that took part.</summary>
     public required IReadOnlyList<SnapshotDiskRecord> Disks { get; init; }
 
+    /// <summary>
+    /// Of a snapshot that was just made, what went wrong when the disks had switched to the new files, and does not change that: an image below could not be made read-only, say. Null
+    /// for nothing. It is not remembered, and libvirt's callers are not told it.
+    /// </summary>
+    public LibvirtError? LateError { get; init; }
+
     /// <summary>The description (<c>virDomainSnapshotGetXMLDesc</c>), with the frozen file of each disk besides.</summary>
     public string GetXml() => ToXml().ToString();
 

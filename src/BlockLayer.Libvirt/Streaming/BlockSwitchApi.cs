@@ -46,7 +46,7 @@ public sealed class BlockSwitchApi
                 Backing = new BackingReference(BackingName.ForNewOverlay(options.Environment.Files, path, active.Path!), active is StorageNode ? "raw" : active.DriverName),
                 Verification = BackingVerification.None, // it is open to be written, and was looked at when it was opened
             };
-            await new ImageCreator(options.Formats, options.Environment).CreateAsync(path, copy, options.Policy, cancellationToken).ConfigureAwait(false);
+            return await new ImageCreator(options.Formats, options.Environment).CreateAsync(path, copy, options.Policy, cancellationToken).ConfigureAwait(false);
         }).ConfigureAwait(false);
     }
 
@@ -59,15 +59,19 @@ public sealed class BlockSwitchApi
     /// guests wrote. It must not use the disk, nor wait for calls about it. If it throws, the disk stays where it is. Null: nothing is called.
     /// </param>
     /// <param name="cancellationToken">Honoured until guests are held back.</param>
-    /// <exception cref="LibvirtException">InvalidArg: no such disk; ResourceBusy: the copy stands on something else, or holds something else; or why it cannot be used.</exception>
-    public async ValueTask SwitchAsync(
+    /// <returns>What went wrong behind the switch and does not change it (<see cref="DiskSnapshotResult.Error"/>); null for nothing. The copy is in use.</returns>
+    /// <exception cref="LibvirtException">
+    /// InvalidArg: no such disk; ResourceBusy: the copy stands on something else, or holds something else; or why it cannot be used. The disk has not switched.
+    /// </exception>
+    public async ValueTask<LibvirtError?> SwitchAsync(
         Domain domain, string device, string path, Func<CancellationToken, ValueTask>? record = null, CancellationToken cancellationToken = default)
     {
         DomainDisk disk = Find(domain, device);
         using AsyncLock.Releaser turn = await DiskJobs.EnterAsync(disk, cancellationToken).ConfigureAwait(false); // no job starts, and the domain does not stop, under it
         DiskOptions options = domain.Host.Options.Disks;
         var overlay = new OverlayOptions { Source = OverlaySource.Existing, Policy = options.Policy, Secrets = options.Secrets, Formats = options.Formats };
-        await ToldAsync(() => DiskSnapshot.TakeAsync([new DiskOverlay(disk.Open!, path, overlay)], record, cancellationToken)).ConfigureAwait(false);
+        DiskSnapshotResult taken = await ToldAsync(() => DiskSnapshot.TakeAsync([new DiskOverlay(disk.Open!, path, overlay)], record, cancellationToken)).ConfigureAwait(false);
+        return taken.Error is { } error ? LibvirtError.Of(error) : null;
     }
 
     /// <summary>The third step: starts to fill the disk's active image from its chain.</summary>
@@ -84,11 +88,11 @@ public sealed class BlockSwitchApi
 
     private DomainDisk Find(Domain domain, string device) => _connection.BeginChange(domain, device, static () => { });
 
-    private static async ValueTask ToldAsync(Func<ValueTask> step)
+    private static async ValueTask<T> ToldAsync<T>(Func<ValueTask<T>> step)
     {
         try
         {
-            await step().ConfigureAwait(false);
+            return await step().ConfigureAwait(false);
         }
         catch (BlockLayerException error)
         {

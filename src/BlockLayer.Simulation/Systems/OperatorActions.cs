@@ -107,7 +107,12 @@ internal sealed class OperatorActions
     private async ValueTask<OperatorTask?> SnapshotAsync()
     {
         IEnumerable<SystemDisk> disks = _random.Next(2) == 0 ? [_disk] : _run.Disks;
-        await DiskSnapshot.TakeAsync([.. disks.Select(static each => each.NewOverlay())]).ConfigureAwait(false);
+        DiskSnapshotResult taken = await DiskSnapshot.TakeAsync([.. disks.Select(static each => each.NewOverlay())]).ConfigureAwait(false);
+        if (taken.Error is { } error && !_run.HasFaults)
+        {
+            throw new InvalidOperationException($"A snapshot was taken, and nobody gave what follows it reason to fail: {error.Message}", error);
+        }
+
         _run.Report.Snapshots++;
         return null;
     }

@@ -167,8 +167,9 @@ public sealed partial class Disk : IAsyncDisposable
     /// <param name="path">The overlay's file.</param>
     /// <param name="options">How it is made, or found; null: a new qcow2 image.</param>
     /// <param name="cancellationToken">Honoured until guests are held back.</param>
+    /// <returns><inheritdoc cref="DiskSnapshot.TakeAsync" path="/returns"/></returns>
     /// <exception cref="BlockLayerException">As for <see cref="DiskSnapshot.TakeAsync"/>; the disk is as before.</exception>
-    public ValueTask SwitchAsync(string path, OverlayOptions? options = null, CancellationToken cancellationToken = default)
+    public ValueTask<DiskSnapshotResult> SwitchAsync(string path, OverlayOptions? options = null, CancellationToken cancellationToken = default)
         => DiskSnapshot.TakeAsync([new DiskOverlay(this, path, options)], cancellationToken: cancellationToken);
 
     /// <summary>

@@ -3,6 +3,7 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Simulation;
 using BlockLayer.Storage;
+using BlockLayer.TestKit;
 using Xunit;
 using static BlockLayer.Libvirt.MergeDirection;
 
@@ -43,6 +44,25 @@ public class SnapshotCreationTests
         recorder.Dispose();
         await SnapshotAsync(world);
         Assert.Equal(("a.s1 a.qcow2", "b.s1 b.qcow2"), (world.Chain("vda"), world.Chain("vdb")));
+    }
+
+    // It is noted, and the disks use its files: it is no snapshot that failed.
+    [Fact]
+    public async Task A_snapshot_is_made_although_an_image_below_cannot_be_made_read_only()
+    {
+        var files = new SimulatedStorageProvider();
+        BlockEnvironment environment = SimulatedEnvironment.Inline(files);
+        await using SnapshotWorld world = await SnapshotWorld.StartAsync(environment with { Files = new HookedStorageProvider(files, "/vm/a.qcow2", new StuckLock()) });
+        SnapshotRecord made = await world.Api.CreateAsync(world.Domain, SnapshotWorld.SnapshotXml("s1", Forward, Forward));
+        Assert.Equal((LibvirtErrorCode.SystemError, $"/vm/a.qcow2: {StuckLock.Message}"), (made.LateError?.Code, made.LateError?.Message));
+        Assert.Equal(("a.s1 a.qcow2", "b.s1 b.qcow2", "s1"), (world.Chain("vda"), world.Chain("vdb"), (await world.TreeAsync()).CurrentName));
+        await world.WriteAsync(0, 512);
+        await world.RememberAsync("after");
+        await world.Connection.ShutOffAsync(world.Domain);
+        await using SnapshotWorld again = await SnapshotWorld.RestartAsync(environment);
+        Assert.Equal("a.s1 a.qcow2", again.Chain("vda"));
+        Assert.Equal(world.Shown("after", "vda"), await again.ReadAsync("vda"));
+        Assert.Null((await again.TreeAsync()).Current!.LateError);
     }
 
     // What a note that failed has left is not known, so files that it may name stay until it is.

@@ -2,6 +2,7 @@ using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Simulation;
+using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Libvirt.Tests.Streaming;
@@ -86,6 +87,20 @@ public class StreamingTests
         await connection.ShutOffAsync(domain);
         await using Disk old = await Disk.OpenAsync("/vm/image", Options);
         Assert.Equal(before, await OracleGuest.ReadAllAsync(old.Root));
+    }
+
+    [Fact]
+    public async Task A_switch_is_done_although_the_image_below_cannot_be_made_read_only()
+    {
+        await MakeChainAsync();
+        BlockEnvironment stuck = _environment with { Files = new HookedStorageProvider(_environment.Files, "/vm/image", new StuckLock()) };
+        await using var host = new LibvirtHost(new LibvirtHostOptions { Disks = new DiskOptions { Environment = stuck } });
+        LibvirtConnection connection = host.Connect();
+        Domain domain = await connection.CreateAsync(LibvirtWorld.DomainXml("vm", LibvirtWorld.DiskXml("vda", "/vm/image")));
+        var api = new BlockSwitchApi(connection);
+        await api.CreateCopyAsync(domain, "vda", "/vm/copy.img");
+        Assert.Equal($"/vm/image: {StuckLock.Message}", (await api.SwitchAsync(domain, "vda", "/vm/copy.img"))?.Message);
+        Assert.Equal("copy.img image middle template", ChainOf(domain.FindDisk("vda").Open!));
     }
 
     [Fact]

@@ -2,7 +2,7 @@ using BlockLayer.Storage;
 
 namespace BlockLayer.TestKit;
 
-/// <summary>An open file with a hook on its writes and flushes. Vectored writes come one buffer at a time.</summary>
+/// <summary>An open file with a hook on its writes, flushes and changes of its lock. Vectored writes come one buffer at a time.</summary>
 internal sealed class HookedStorage(BlockStorage file, StorageHook hook) : BlockStorage
 {
     public override string Name => file.Name;
@@ -34,7 +34,7 @@ internal sealed class HookedStorage(BlockStorage file, StorageHook hook) : Block
     public override ValueTask<StorageExtent> GetExtentAsync(long offset, long length, CancellationToken cancellationToken)
         => file.GetExtentAsync(offset, length, cancellationToken);
 
-    internal override ValueTask ChangeLockAsync(ImageLock wanted) => file.ChangeLockAsync(wanted);
+    internal override ValueTask ChangeLockAsync(ImageLock wanted) => hook.ChangeLockAsync(file, wanted);
 
     public override ValueTask DisposeAsync() => file.DisposeAsync();
 }

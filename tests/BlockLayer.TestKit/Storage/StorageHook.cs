@@ -3,7 +3,7 @@ using BlockLayer.Storage;
 namespace BlockLayer.TestKit;
 
 /// <summary>
-/// Stands between a file and its user, where a <see cref="HookedStorageProvider"/> puts it: it sees every write and flush and decides whether, when and in
+/// Stands between a file and its user, where a <see cref="HookedStorageProvider"/> puts it: it sees every write, flush and change of a lock, and decides whether, when and in
 /// which order they reach the file. Without an override they do at once.
 /// </summary>
 public abstract class StorageHook
@@ -14,4 +14,7 @@ public abstract class StorageHook
 
     /// <summary>The user flushes.</summary>
     public virtual ValueTask FlushAsync(BlockStorage file, CancellationToken cancellationToken) => file.FlushAsync(cancellationToken);
+
+    /// <summary>The user changes the lock that it holds.</summary>
+    public virtual ValueTask ChangeLockAsync(BlockStorage file, ImageLock wanted) => file.ChangeLockAsync(wanted);
 }

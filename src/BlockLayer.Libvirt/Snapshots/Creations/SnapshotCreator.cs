@@ -22,16 +22,16 @@ internal sealed class SnapshotCreator(Domain domain, SnapshotStore store)
     private StorageProvider Files => Options.Environment.Files;
 
     /// <summary>Makes the snapshot that was planned.</summary>
+    /// <returns>It; <see cref="SnapshotRecord.LateError"/> tells what went wrong behind the switch, when nothing is undone any more.</returns>
     /// <exception cref="BlockLayerException">A file cannot be made or used, or something cannot be noted; the disks are as they were.</exception>
     /// <exception cref="LibvirtException">OperationFailed: the same, and what was begun could not be undone either. The next snapshot, deletion or start does it.</exception>
-    internal async ValueTask CreateAsync(IReadOnlyList<DomainDisk> disks, SnapshotRecord record, SnapshotCreateFlags flags, CancellationToken cancellationToken)
+    internal async ValueTask<SnapshotRecord> CreateAsync(IReadOnlyList<DomainDisk> disks, SnapshotRecord record, SnapshotCreateFlags flags, CancellationToken cancellationToken)
     {
         DiskOverlay[] overlays = [.. record.Disks.Select(disk => OverlayOf(disks.First(open => open.Target == disk.Target), disk))];
         bool isRemembered = (flags & SnapshotCreateFlags.NoMetadata) == 0;
         if ((flags & SnapshotCreateFlags.ReuseExternal) != 0)
         {
-            await SwitchAsync().ConfigureAwait(false);
-            return;
+            return await SwitchAsync().ConfigureAwait(false);
         }
 
         await store.BeginCreationAsync(new SnapshotCreation(record.Name, [.. overlays.Select(Describe)]), cancellationToken).ConfigureAwait(false);
@@ -42,7 +42,7 @@ internal sealed class SnapshotCreator(Domain domain, SnapshotStore store)
                 await new ImageCreator(Options.Formats, Options.Environment).CreateAsync(file.Path, file.ToImage(), Options.Policy, cancellationToken).ConfigureAwait(false);
             }
 
-            await SwitchAsync().ConfigureAwait(false);
+            return await SwitchAsync().ConfigureAwait(false);
         }
         catch (Exception error) when (store.Creation is not null)
         {
@@ -50,8 +50,12 @@ internal sealed class SnapshotCreator(Domain domain, SnapshotStore store)
             throw;
         }
 
-        ValueTask SwitchAsync() => DiskSnapshot.TakeAsync(
-            overlays, still => isRemembered ? store.AddAsync(record, still) : store.FollowAsync(record, still), cancellationToken);
+        async ValueTask<SnapshotRecord> SwitchAsync()
+        {
+            DiskSnapshotResult taken = await DiskSnapshot.TakeAsync(
+                overlays, still => isRemembered ? store.AddAsync(record, still) : store.FollowAsync(record, still), cancellationToken).ConfigureAwait(false);
+            return taken.Error is { } error ? record with { LateError = LibvirtError.Of(error) } : record;
+        }
     }
 
     /// <summary>Removes what a creation has made that did not get as far as a snapshot; without one, does nothing. Can be done again at any point.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 
@@ -25,44 +24,37 @@ public static class DiskSnapshot
     /// Null: the caller notes it afterwards, or does not mind that a crash in between loses what guests wrote since.
     /// </param>
     /// <param name="cancellationToken">Honoured until guests are held back.</param>
+    /// <returns>The disks have switched. What went wrong since is told here, never thrown: the overlays are in use.</returns>
     /// <exception cref="ArgumentException">There is no disk, or one twice, or disks of different environments.</exception>
     /// <exception cref="BlockLayerException">
     /// Conflict: the file exists, or is another's overlay, or holds something else than the disk, or a job changes a disk's newest image; ReadOnly: a disk cannot be written;
     /// Unsupported: the format takes no such overlay; NoSpace, Io, and what opening and creating an image may say. No disk has changed, and overlays that were created are removed.
     /// </exception>
-    public static async ValueTask TakeAsync(
+    public static async ValueTask<DiskSnapshotResult> TakeAsync(
         IEnumerable<DiskOverlay> overlays,
         Func<CancellationToken, ValueTask>? record = null,
         CancellationToken cancellationToken = default)
     {
         OverlaySwitch[] switches = [.. overlays.Select(static overlay => new OverlaySwitch(overlay))];
         ThrowIfUnfit(switches);
-        ExceptionDispatchInfo? failure = null;
+        var failures = new List<Exception>(); // of what the outcome does not stand on
         try
         {
-            await SwitchAsync(switches, record, cancellationToken).ConfigureAwait(false);
+            await SwitchAsync(switches, record, failures, cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error)
+        catch
         {
-            failure = ExceptionDispatchInfo.Capture(error);
+            await CloseAsync(switches, failures).ConfigureAwait(false);
+            throw;
         }
 
-        foreach (OverlaySwitch disk in switches)
-        {
-            try
-            {
-                await disk.CloseAsync().ConfigureAwait(false);
-            }
-            catch (BlockLayerException error)
-            {
-                failure ??= ExceptionDispatchInfo.Capture(error); // what is left of one keeps nobody from giving back the others, and hides no reason
-            }
-        }
-
-        failure?.Throw();
+        await CloseAsync(switches, failures).ConfigureAwait(false);
+        return new DiskSnapshotResult(failures.FirstOrDefault());
     }
 
-    private static async ValueTask SwitchAsync(OverlaySwitch[] switches, Func<CancellationToken, ValueTask>? record, CancellationToken cancellationToken)
+    // Throws only while no disk has switched.
+    private static async ValueTask SwitchAsync(
+        OverlaySwitch[] switches, Func<CancellationToken, ValueTask>? record, List<Exception> failures, CancellationToken cancellationToken)
     {
         foreach (OverlaySwitch disk in switches)
         {
@@ -90,25 +82,31 @@ public static class DiskSnapshot
             disk.Switch(change);
         }
 
-        await FinishAsync(change, switches).ConfigureAwait(false);
-    }
-
-    private static async ValueTask FinishAsync(GraphChange change, OverlaySwitch[] switches)
-    {
-        ExceptionDispatchInfo? failure = null;
         foreach (OverlaySwitch disk in switches)
         {
-            try
-            {
-                await NodeReopen.MakeReadOnlyAsync(change, disk.Image).ConfigureAwait(false);
-            }
-            catch (BlockLayerException error)
-            {
-                failure ??= ExceptionDispatchInfo.Capture(error); // the disks are switched, and the others' images become read-only all the same
-            }
+            await FollowUpAsync(() => NodeReopen.MakeReadOnlyAsync(change, disk.Image), failures).ConfigureAwait(false); // the others' all the same
         }
+    }
 
-        failure?.Throw();
+    // What is left of one keeps nobody from giving back the others.
+    private static async ValueTask CloseAsync(OverlaySwitch[] switches, List<Exception> failures)
+    {
+        foreach (OverlaySwitch disk in switches)
+        {
+            await FollowUpAsync(disk.CloseAsync, failures).ConfigureAwait(false);
+        }
+    }
+
+    private static async ValueTask FollowUpAsync(Func<ValueTask> part, List<Exception> failures)
+    {
+        try
+        {
+            await part().ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            failures.Add(error);
+        }
     }
 
     private static void ThrowIfUnfit(OverlaySwitch[] switches)

@@ -166,6 +166,30 @@ public sealed class DiskSnapshotTests
         await AssertUntouchedAsync(other);
     }
 
+    // The record says so, and an overlay that somebody removed would take what guests write with it.
+    [Fact]
+    public async Task A_snapshot_is_taken_although_an_image_below_cannot_be_made_read_only_and_that_is_told()
+    {
+        DiskOptions raw = Raw with { Environment = _environment with { Files = new HookedStorageProvider(_files, "/vm/base", new StuckLock()) } };
+        await using (Disk one = await Disk.OpenAsync("/vm/base", raw))
+        await using (Disk other = await Disk.OpenAsync("/vm/other", raw))
+        {
+            DiskSnapshotResult taken = await DiskSnapshot.TakeAsync([new(one, "/vm/one"), new(other, "/vm/two")]);
+            Assert.Equal((StuckLock.Message, "/vm/base"), (taken.Error?.Message, (taken.Error as BlockLayerException)?.Path));
+            Assert.Equal((2, 2), (one.Chain.Count, other.Chain.Count));
+            Assert.True(other.Chain[1].IsReadOnly, "the other disk's image is given to readers all the same");
+            await one.WriteAsync(0, Filled(4, 512));
+            Assert.Equal(BlockErrorKind.Conflict, (await Assert.ThrowsAsync<BlockLayerException>(OpenToReadAsync)).Kind);
+            Assert.Null((await one.SwitchAsync("/vm/three")).Error);
+        }
+
+        Assert.Equal((byte)1, _files.ReadFile("/vm/base")[0]);
+        await using Disk again = await Disk.OpenAsync("/vm/three", new DiskOptions { Environment = _environment });
+        Assert.Equal((byte)4, (await ReadAsync(again, 0))[0]);
+
+        async Task<Disk> OpenToReadAsync() => await Disk.OpenAsync("/vm/base", Raw with { Access = NodeAccess.ReadOnly });
+    }
+
     [Fact]
     public async Task A_disk_whose_files_cannot_be_given_to_readers_is_refused_before_anything_is_switched()
     {
