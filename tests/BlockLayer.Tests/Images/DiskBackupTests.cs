@@ -1,7 +1,9 @@
 using BlockLayer.Errors;
+using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Primitives;
+using BlockLayer.Simulation;
 using BlockLayer.TestKit;
 using Xunit;
 
@@ -22,29 +24,33 @@ public sealed class DiskBackupTests
     [InlineData(BitmapUpdate.OnSuccess, JobOutcome.Cancelled, "1 3 7")]
     [InlineData(BitmapUpdate.Never, JobOutcome.Cancelled, "1 3 7")]
     [InlineData(BitmapUpdate.Always, JobOutcome.Cancelled, "3 7")]
-    public async Task An_incremental_backup_leaves_in_its_bitmap_what_the_next_one_needs(BitmapUpdate update, JobOutcome outcome, string left)
+    public void An_incremental_backup_leaves_in_its_bitmap_what_the_next_one_needs(BitmapUpdate update, JobOutcome outcome, string left)
     {
-        await using Disk disk = await CreateAsync();
-        await WriteAsync(disk, 1, 3);
-        BackupJob job = await disk.StartBackupAsync(
-            "/backup",
-            new BackupOptions { Sync = BackupSync.Incremental, Bitmap = "dirty", BitmapUpdate = update, BytesPerSecond = 1 },
-            _world.As("raw"));
-        await WriteAsync(disk, 1, 7); // saves unit 1 first
-        if (outcome == JobOutcome.Completed)
+        var machine = new SimulatedMachine();
+        machine.Run(async () =>
         {
-            job.BytesPerSecond = 0;
-        }
-        else
-        {
-            job.Pause();
-            job.Cancel();
-        }
+            await (await machine.CreateAsync("/backup", Length, format: "raw")).DisposeAsync();
+            await using Disk disk = await machine.CreateAsync("/disk", Length);
+            await disk.AddBitmapAsync("dirty", new NewBitmap { Granularity = Unit });
+            await WriteAsync(disk, 1, 3);
+            BlockNode target = await new ImageOpener(BuiltInFormats.All, machine.Environment).OpenAsync("/backup", new ImageOpenOptions { Format = "raw", Access = NodeAccess.ReadWrite });
+            var job = new BackupJob(disk.Root, target, new BackupOptions { Sync = BackupSync.Incremental, Bitmap = "dirty", BitmapUpdate = update });
+            JobBreakpoint beforeItsFirstStep = JobBreakpoint.After(job, 0);
+            await job.StartAsync();
+            await beforeItsFirstStep.ReachedAsync();
+            await WriteAsync(disk, 1, 7); // saves unit 1 first
+            if (outcome == JobOutcome.Cancelled)
+            {
+                job.Pause();
+                job.Cancel();
+            }
 
-        JobResult result = await job.Completion;
-        Assert.Equal((outcome, null), (result.Outcome, result.Error));
-        string[] expected = [.. left.Split(' '), .. left == "7" || left == "3 7" ? new[] { "1" } : []]; // written again since
-        Assert.Equal(expected.Order(StringComparer.Ordinal), await UnitsAsync(disk));
+            beforeItsFirstStep.Continue();
+            JobResult result = await job.Completion;
+            Assert.Equal((outcome, null), (result.Outcome, result.Error));
+            string[] expected = [.. left.Split(' '), .. left == "7" || left == "3 7" ? new[] { "1" } : []]; // written again since
+            Assert.Equal(expected.Order(StringComparer.Ordinal), await UnitsAsync(disk));
+        });
     }
 
     [Fact]
