@@ -13,4 +13,16 @@ internal static class BegunFile
             await files.DeleteAsync(path, CancellationToken.None).ConfigureAwait(false);
         }
     }
+
+    /// <summary>Removes all that can be removed of several, and tells the others beside the reason why their making failed (<see cref="Aftermath.ThrowIfLeft"/>).</summary>
+    internal static async ValueTask RemoveAfterAsync(Exception reason, StorageProvider files, params string[] paths)
+    {
+        var aftermath = new Aftermath();
+        foreach (string path in paths)
+        {
+            await aftermath.DoAsync(() => RemoveAsync(files, path)).ConfigureAwait(false);
+        }
+
+        aftermath.ThrowIfLeft(reason);
+    }
 }

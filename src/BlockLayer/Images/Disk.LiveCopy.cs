@@ -23,7 +23,7 @@ public sealed partial class Disk
     /// <exception cref="ArgumentException">As for creating an image; a granularity that is none.</exception>
     /// <exception cref="BlockLayerException">
     /// As for creating and opening an image; OutOfRange (the copy is shorter), Conflict (another job uses the disk, or the copy stands on something else). What was created is
-    /// removed again.
+    /// removed again; where that fails too, the message names it.
     /// </exception>
     public async ValueTask<MirrorJob> StartMirrorAsync(
         string path,
@@ -48,13 +48,9 @@ public sealed partial class Disk
                 throw;
             }
         }
-        catch
+        catch (Exception reason)
         {
-            foreach (string file in created)
-            {
-                await BegunFile.RemoveAsync(_root.Environment.Files, file).ConfigureAwait(false);
-            }
-
+            await BegunFile.RemoveAfterAsync(reason, _root.Environment.Files, created).ConfigureAwait(false);
             throw;
         }
     }

@@ -27,7 +27,8 @@ public sealed class ImageCreator
     /// <exception cref="OpenDeniedException">The backing file is not allowed by the policy. Nothing was touched.</exception>
     /// <exception cref="BlockLayerException">
     /// Conflict (a file is in use), NotFound, Denied (also: the image file of an add-cow overlay exists and holds something), NoSpace, Io,
-    /// Unsupported (no such format), InvalidFormat (its backing or data file would be a file of its own). A file that was begun is removed again.
+    /// Unsupported (no such format), InvalidFormat (its backing or data file would be a file of its own). A file that was begun is removed again;
+    /// where that fails too, the message names it.
     /// </exception>
     public async ValueTask<ImageCreateOptions> CreateAsync(
         string path,
@@ -58,9 +59,9 @@ public sealed class ImageCreator
                 {
                     await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
                 }
-                catch
+                catch (Exception reason)
                 {
-                    await BegunFile.RemoveAsync(_environment.Files, dataFile).ConfigureAwait(false);
+                    await BegunFile.RemoveAfterAsync(reason, _environment.Files, dataFile).ConfigureAwait(false);
                     throw;
                 }
             }
@@ -135,9 +136,9 @@ public sealed class ImageCreator
                 await RawFormat.Instance.CreateAsync(file, options, cancellationToken).ConfigureAwait(false);
             }
         }
-        catch
+        catch (Exception reason)
         {
-            await BegunFile.RemoveAsync(_environment.Files, dataFile).ConfigureAwait(false);
+            await BegunFile.RemoveAfterAsync(reason, _environment.Files, dataFile).ConfigureAwait(false);
             throw;
         }
 
@@ -156,9 +157,9 @@ public sealed class ImageCreator
                 await format.CreateAsync(file, options, cancellationToken).ConfigureAwait(false);
             }
         }
-        catch
+        catch (Exception reason)
         {
-            await BegunFile.RemoveAsync(_environment.Files, path).ConfigureAwait(false);
+            await BegunFile.RemoveAfterAsync(reason, _environment.Files, path).ConfigureAwait(false);
             throw;
         }
 

@@ -34,7 +34,7 @@ public sealed class ImageWriter
     /// <param name="cancellationToken">Honoured between pieces.</param>
     /// <exception cref="ArgumentException">The format does not take what was asked for.</exception>
     /// <exception cref="BlockLayerException">
-    /// As for <see cref="ImageCreator"/> and <see cref="ImageConverter"/>. The file that was begun is removed.
+    /// As for <see cref="ImageCreator"/> and <see cref="ImageConverter"/>. The file that was begun is removed; where that fails too, the message names it.
     /// </exception>
     public async Task<ConvertResult> WriteNewAsync(
         BlockNode source,
@@ -64,13 +64,10 @@ public sealed class ImageWriter
         {
             return await WriteExistingAsync(source, path, image.Format, options, progress, cancellationToken).ConfigureAwait(false);
         }
-        catch
+        catch (Exception reason)
         {
-            foreach (string file in ImageCreator.FilesOf(path, _formats.Get(image.Format), created, _policy))
-            {
-                await BegunFile.RemoveAsync(_environment.Files, file).ConfigureAwait(false);
-            }
-
+            string[] begun = ImageCreator.FilesOf(path, _formats.Get(image.Format), created, _policy);
+            await BegunFile.RemoveAfterAsync(reason, _environment.Files, begun).ConfigureAwait(false);
             throw;
         }
     }

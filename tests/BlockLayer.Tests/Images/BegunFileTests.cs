@@ -1,6 +1,7 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Images;
+using BlockLayer.Simulation;
 using BlockLayer.Storage;
 using BlockLayer.TestKit;
 using Xunit;
@@ -30,5 +31,78 @@ public class BegunFileTests
         var creator = new ImageCreator(BuiltInFormats.All, environment);
         await Assert.ThrowsAsync<BlockLayerException>(async () => await creator.CreateAsync(Device, new NewImage { Format = format, Length = Length }, OpenPolicy.Default));
         Assert.Equal(4 * Length, _files.GetInfo(Device)?.Length);
+    }
+
+    // One of two files cannot be removed; the other is, and the error is the one that ended it all.
+    [Theory]
+    [InlineData("create", "/copy", "/copy.data")]
+    [InlineData("write", "/copy.data", "/copy")]
+    [InlineData("mirror", null, "/copy")]
+    [InlineData("snapshot", null, "/copy")]
+    public async Task A_file_that_cannot_be_removed_again_is_told_beside_the_reason_and_hides_it_not(string making, string? full, string left)
+    {
+        var files = new SimulatedStorageProvider();
+        var options = new DiskOptions { Environment = SimulatedEnvironment.Inline(files) };
+        await using Disk disk = await Disk.CreateAsync("/disk", new NewImage { Format = "qcow2", Length = Length }, options);
+        await disk.WriteAsync(0, new byte[] { 1 });
+        var image = new NewImage { Format = "qcow2", Length = Length, Options = new Dictionary<string, string> { ["data_file"] = "copy.data" } };
+        files.Faults.Add(new FaultRule { Operations = StorageOperations.Delete, Path = left });
+        if (full is not null)
+        {
+            files.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = full, Kind = BlockErrorKind.NoSpace });
+        }
+
+        BlockLayerException told = await Assert.ThrowsAsync<BlockLayerException>(() => MakeAsync(making, disk, image));
+        var reason = Assert.IsType<BlockLayerException>(told.InnerException);
+        Assert.Equal((full is null ? BlockErrorKind.Conflict : BlockErrorKind.NoSpace, reason.Path), (told.Kind, told.Path));
+        Assert.Equal($"{reason.Message} What was begun is not all undone: '{left}': Injected fault: Delete failed.", told.Message);
+        Assert.Equal([left], files.ListFiles("/").Where(static path => path.StartsWith("/copy", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task A_copy_that_is_cancelled_is_cancelled_although_its_file_cannot_be_removed()
+    {
+        var files = new SimulatedStorageProvider();
+        var options = new DiskOptions { Environment = SimulatedEnvironment.Inline(files) };
+        await using Disk disk = await Disk.CreateAsync("/disk", new NewImage { Format = "qcow2", Length = Length }, options);
+        files.Faults.Add(new FaultRule { Operations = StorageOperations.Delete, Path = "/copy" });
+        using var stop = new CancellationTokenSource();
+        var writer = new ImageWriter(BuiltInFormats.All, options.Environment with { Files = new WatchedFiles(files) { AfterOpen = path => Cancel(path, stop) } }, OpenPolicy.Default);
+        var told = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => writer.WriteNewAsync(disk.Root, "/copy", new NewImage { Format = "raw" }, cancellationToken: stop.Token));
+        Assert.Equal(stop.Token, told.CancellationToken);
+        Assert.EndsWith("What was begun is not all undone: '/copy': Injected fault: Delete failed.", told.Message, StringComparison.Ordinal);
+    }
+
+    private static void Cancel(string path, CancellationTokenSource stop)
+    {
+        if (path == "/copy")
+        {
+            stop.Cancel();
+        }
+    }
+
+    private static async Task MakeAsync(string making, Disk disk, NewImage image)
+    {
+        BlockEnvironment environment = disk.Root.Environment;
+        switch (making)
+        {
+            case "create":
+                await new ImageCreator(BuiltInFormats.All, environment).CreateAsync("/copy", image, OpenPolicy.Default);
+                break;
+            case "write":
+                await new ImageWriter(BuiltInFormats.All, environment, OpenPolicy.Default).WriteNewAsync(disk.Root, "/copy", image);
+                break;
+            case "mirror":
+                using (ChainClaim.Take(disk.Root.SkipFilters(), disk.Root.SkipFilters(), "somebody"))
+                {
+                    await disk.StartMirrorAsync("/copy", create: image);
+                }
+
+                break;
+            default:
+                var overlay = new DiskOverlay(disk, "/copy", new OverlayOptions { CreateOptions = image.Options });
+                await DiskSnapshot.TakeAsync([overlay], static _ => throw new BlockLayerException(BlockErrorKind.Conflict, "Somebody else writes the record."));
+                break;
+        }
     }
 }

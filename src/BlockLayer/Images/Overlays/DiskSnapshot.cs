@@ -28,7 +28,8 @@ public static class DiskSnapshot
     /// <exception cref="ArgumentException">There is no disk, or one twice, or disks of different environments.</exception>
     /// <exception cref="BlockLayerException">
     /// Conflict: the file exists, or is another's overlay, or holds something else than the disk, or a job changes a disk's newest image; ReadOnly: a disk cannot be written;
-    /// Unsupported: the format takes no such overlay; NoSpace, Io, and what opening and creating an image may say. No disk has changed, and overlays that were created are removed.
+    /// Unsupported: the format takes no such overlay; NoSpace, Io, and what opening and creating an image may say. No disk has changed, and overlays that were created are
+    /// removed; where that fails too, the message names them.
     /// </exception>
     public static async ValueTask<DiskSnapshotResult> TakeAsync(
         IEnumerable<DiskOverlay> overlays,
@@ -37,24 +38,25 @@ public static class DiskSnapshot
     {
         OverlaySwitch[] switches = [.. overlays.Select(static overlay => new OverlaySwitch(overlay))];
         ThrowIfUnfit(switches);
-        var failures = new List<Exception>(); // of what the outcome does not stand on
+        var aftermath = new Aftermath();
         try
         {
-            await SwitchAsync(switches, record, failures, cancellationToken).ConfigureAwait(false);
+            await SwitchAsync(switches, record, aftermath, cancellationToken).ConfigureAwait(false);
         }
-        catch
+        catch (Exception reason)
         {
-            await CloseAsync(switches, failures).ConfigureAwait(false);
+            await CloseAsync(switches, aftermath).ConfigureAwait(false);
+            aftermath.ThrowIfLeft(reason);
             throw;
         }
 
-        await CloseAsync(switches, failures).ConfigureAwait(false);
-        return new DiskSnapshotResult(failures.FirstOrDefault());
+        await CloseAsync(switches, aftermath).ConfigureAwait(false);
+        return new DiskSnapshotResult(aftermath.Error);
     }
 
     // Throws only while no disk has switched.
     private static async ValueTask SwitchAsync(
-        OverlaySwitch[] switches, Func<CancellationToken, ValueTask>? record, List<Exception> failures, CancellationToken cancellationToken)
+        OverlaySwitch[] switches, Func<CancellationToken, ValueTask>? record, Aftermath aftermath, CancellationToken cancellationToken)
     {
         foreach (OverlaySwitch disk in switches)
         {
@@ -84,28 +86,15 @@ public static class DiskSnapshot
 
         foreach (OverlaySwitch disk in switches)
         {
-            await FollowUpAsync(() => NodeReopen.MakeReadOnlyAsync(change, disk.Image), failures).ConfigureAwait(false); // the others' all the same
+            await aftermath.DoAsync(() => NodeReopen.MakeReadOnlyAsync(change, disk.Image)).ConfigureAwait(false); // the others' all the same
         }
     }
 
-    // What is left of one keeps nobody from giving back the others.
-    private static async ValueTask CloseAsync(OverlaySwitch[] switches, List<Exception> failures)
+    private static async ValueTask CloseAsync(OverlaySwitch[] switches, Aftermath aftermath)
     {
         foreach (OverlaySwitch disk in switches)
         {
-            await FollowUpAsync(disk.CloseAsync, failures).ConfigureAwait(false);
-        }
-    }
-
-    private static async ValueTask FollowUpAsync(Func<ValueTask> part, List<Exception> failures)
-    {
-        try
-        {
-            await part().ConfigureAwait(false);
-        }
-        catch (Exception error)
-        {
-            failures.Add(error);
+            await disk.CloseAsync(aftermath).ConfigureAwait(false);
         }
     }
 

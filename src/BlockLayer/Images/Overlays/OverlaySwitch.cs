@@ -105,24 +105,24 @@ internal sealed class OverlaySwitch
         _released.Add(overlay);
     }
 
-    /// <summary>Gives back what was taken; an overlay that was created and is not used is removed.</summary>
-    internal async ValueTask CloseAsync()
+    /// <summary>Gives back what was taken, all that can be; an overlay that was created and is not used is removed.</summary>
+    internal async ValueTask CloseAsync(Aftermath aftermath)
     {
         foreach (BlockNode node in _released)
         {
-            await node.DisposeAsync().ConfigureAwait(false); // one owner less, never the last
+            await aftermath.DoAsync(node.DisposeAsync).ConfigureAwait(false); // one owner less, never the last
         }
 
         if (_overlay is { } overlay)
         {
             _overlay = null;
-            await overlay.DisposeAsync().ConfigureAwait(false);
+            await aftermath.DoAsync(overlay.DisposeAsync).ConfigureAwait(false);
         }
 
         foreach (string created in _created)
         {
-            await BegunFile.RemoveAsync(Environment.Files, created).ConfigureAwait(false);
-            await Environment.Files.FlushDirectoryAsync(created, CancellationToken.None).ConfigureAwait(false);
+            await aftermath.DoAsync(() => BegunFile.RemoveAsync(Environment.Files, created)).ConfigureAwait(false);
+            await aftermath.DoAsync(() => Environment.Files.FlushDirectoryAsync(created, CancellationToken.None)).ConfigureAwait(false);
         }
 
         _created = [];
