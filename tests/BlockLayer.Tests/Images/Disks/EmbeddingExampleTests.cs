@@ -36,7 +36,7 @@ public sealed class EmbeddingExampleTests : IDisposable
     {
         string readme = Path.Combine(SourceTree.Root, "README.md");
         Assert.SkipUnless(File.Exists(readme), "there is no README.md yet");
-        string[] source = File.ReadAllLines(Path.Combine(SourceTree.Root, "tests/BlockLayer.Tests/Images/EmbeddingExampleTests.cs"));
+        string[] source = File.ReadAllLines(Path.Combine(SourceTree.Root, "tests/BlockLayer.Tests/Images/Disks/EmbeddingExampleTests.cs"));
         string example = string.Join('\n', source.SkipWhile(line => line.Trim() != Begin).Skip(1).TakeWhile(line => line.Trim() != End).Select(Unindented));
         Assert.Contains(example, File.ReadAllText(readme).ReplaceLineEndings("\n"), StringComparison.Ordinal);
     }
