@@ -76,11 +76,12 @@ internal sealed class BackupSeries(SystemRun run, SystemDisk disk, SeededRandom 
         await disk.Disk.AddBitmapAsync(bitmap, new NewBitmap { Granularity = 4096 }).ConfigureAwait(false); // first: it may show more than was written since
         string target = disk.NewPath();
         BlockNode file = await disk.CreateRawAsync(target).ConfigureAwait(false);
-        _length = file.Length;
+        long length = file.Length;
         await file.DisposeAsync().ConfigureAwait(false);
         return await RunAsync(target, options, isSaved =>
         {
             _target = isSaved ? target : null;
+            _length = length;
             _bitmap = bitmap;
         }).ConfigureAwait(false);
     }
