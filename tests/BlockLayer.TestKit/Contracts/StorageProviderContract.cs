@@ -70,10 +70,13 @@ public abstract class StorageProviderContract : StorageFixture
         await (await CreateAsync()).DisposeAsync();
         string directory = Path.GetDirectoryName(Provider.GetRealPath(PathOf("file")))!;
 
-        var error = await Assert.ThrowsAsync<BlockLayerException>(async () => await Provider.OpenAsync(directory, new StorageOpenOptions(), s_none));
+        foreach (StorageOpenOptions options in new[] { new StorageOpenOptions(), new StorageOpenOptions { Writable = true } })
+        {
+            var error = await Assert.ThrowsAsync<BlockLayerException>(async () => await Provider.OpenAsync(directory, options, s_none));
+            Assert.Equal(BlockErrorKind.Denied, error.Kind);
+            Assert.Equal("The file is a directory; allowed are regular files and block devices.", error.Message);
+        }
 
-        Assert.Equal(BlockErrorKind.Denied, error.Kind);
-        Assert.Equal("The file is a directory; allowed are regular files and block devices.", error.Message);
         Assert.Equal(StorageFileKind.Directory, Provider.GetInfo(directory)!.Kind);
     });
 

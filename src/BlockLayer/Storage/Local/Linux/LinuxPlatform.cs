@@ -33,7 +33,9 @@ internal sealed class LinuxPlatform : Platform
 
         if (descriptor < 0)
         {
-            throw Errno.Failure(Marshal.GetLastPInvokeError(), "Open", path);
+            // A directory can be opened for reading only, so that a writer never comes to the question below.
+            int errno = Marshal.GetLastPInvokeError();
+            throw errno == Errno.IsDirectory && options.RegularOnly ? WrongKind(StorageFileKind.Directory, path) : Errno.Failure(errno, "Open", path);
         }
 
         var handle = new SafeFileHandle(descriptor, ownsHandle: true);
@@ -43,9 +45,7 @@ internal sealed class LinuxPlatform : Platform
             StorageFileInfo info = Describe(handle, path);
             if (options.RegularOnly && info.Kind is not (StorageFileKind.Regular or StorageFileKind.BlockDevice))
             {
-                throw new BlockLayerException(
-                    BlockErrorKind.Denied, $"The file is {KindInWords(info.Kind)}; allowed are regular files and block devices.")
-                { Path = path };
+                throw WrongKind(info.Kind, path);
             }
 
             var file = new LinuxFile(handle, path, info);
@@ -157,8 +157,11 @@ internal sealed class LinuxPlatform : Platform
             : throw Errno.Failure(Marshal.GetLastPInvokeError(), "Asking the device for its length", path);
     }
 
-    private static string KindInWords(StorageFileKind kind)
-        => kind == StorageFileKind.Directory ? "a directory" : "a pipe, socket or character device";
+    private static BlockLayerException WrongKind(StorageFileKind kind, string path)
+    {
+        string words = kind == StorageFileKind.Directory ? "a directory" : "a pipe, socket or character device";
+        return new BlockLayerException(BlockErrorKind.Denied, $"The file is {words}; allowed are regular files and block devices.") { Path = path };
+    }
 
     private static bool LibraryIsRecent()
         => NativeLibrary.TryLoad("libc", typeof(Libc).Assembly, searchPath: null, out nint library)
