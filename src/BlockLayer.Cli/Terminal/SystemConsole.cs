@@ -20,7 +20,7 @@ internal sealed class SystemConsole : IConsole, IDisposable
 
     public bool IsErrorTerminal => !Console.IsErrorRedirected;
 
-    public int Columns => Console.WindowWidth;
+    public int Columns => TerminalWidth.Of(descriptor: 2);
 
     public CancellationToken Interrupted => _interrupted.Value.Token;
 

@@ -34,6 +34,19 @@ public sealed class BlkProcessTests : IDisposable
         Assert.True(error is "0\n" || error == "blk: the output cannot be written: Broken pipe\n1\n", error);
     }
 
+    [Fact]
+    public async Task A_terminal_of_unknown_width_shows_the_line_and_is_left_as_it_was()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/script"), "script(1) makes a terminal, of no size");
+        using Process terminal = Start("/usr/bin/script", "-qec", $"'{_blk}' simulate --seeds 1 --disks 1 --requests 1 --crashes 0", "/dev/null");
+        terminal.StandardInput.Close();
+        string shown = await terminal.StandardOutput.ReadToEndAsync();
+        await terminal.WaitForExitAsync();
+        Assert.Equal(ExitCode.Success, terminal.ExitCode);
+        Assert.Contains("\r\x1b[Kseed 1: ", shown, StringComparison.Ordinal);
+        Assert.DoesNotContain("\x1b", shown.Replace("\x1b[K", "", StringComparison.Ordinal), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("-INT")]
     [InlineData("-TERM")]
@@ -68,7 +81,7 @@ public sealed class BlkProcessTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     private static Process Start(string program, params string[] arguments)
-        => Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        => Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
 
     private async Task<string> CreateAsync(string name, string? backing, int offset, int writer)
     {
