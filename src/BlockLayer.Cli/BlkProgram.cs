@@ -65,7 +65,7 @@ internal static class BlkProgram
         Command? command = Commands.FirstOrDefault(candidate => candidate.Name == name);
         if (command is null)
         {
-            console.Error.WriteLine($"blk: there is no command '{name}'; it has {string.Join(", ", Commands.Select(known => known.Name))}. See blk --help.");
+            console.Error.WriteLine(PrintableText.Of($"blk: there is no command '{name}'; it has {string.Join(", ", Commands.Select(known => known.Name))}. See blk --help."));
             return ExitCode.Failure;
         }
 
@@ -79,7 +79,7 @@ internal static class BlkProgram
                 return ExitCode.Success;
             }
 
-            ThrowIfWrongCount(command, parsed);
+            ThrowIfWrongOperands(command, parsed);
             environment ??= BlockEnvironment.Default;
             using PassphraseFiles passphrases = await PassphraseFiles.ReadAsync(environment, parsed.GetAll(CommonOptions.PassphraseFile)).ConfigureAwait(false);
             var context = new CommandContext(console, parsed, environment) { Secrets = passphrases.Secrets };

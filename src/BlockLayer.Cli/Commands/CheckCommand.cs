@@ -58,7 +58,7 @@ internal sealed class CheckCommand : Command
         {
             if (repair is null ? !ImageChecker.CanCheck(image) : !ImageChecker.CanRepair(image))
             {
-                context.Console.Error.WriteLine($"blk: {path}: Format {image.DriverName} has nothing to {(repair is null ? "check" : "repair")}.");
+                context.Complain($"blk: {path}: Format {image.DriverName} has nothing to {(repair is null ? "check" : "repair")}.");
                 return ExitCode.CheckUnsupported;
             }
 
@@ -106,7 +106,7 @@ internal sealed class CheckCommand : Command
 
         foreach (string repair in repaired.Repairs)
         {
-            context.Say(PrintableText.Of($"Repaired: {repair}"));
+            context.Say($"Repaired: {repair}");
         }
 
         context.Say($"{repaired.CorruptionsFixed} errors and {repaired.LeaksFixed} leaked clusters were repaired. What a check finds now:");
@@ -116,7 +116,7 @@ internal sealed class CheckCommand : Command
     {
         foreach (ImageCheckFinding finding in report.Findings)
         {
-            context.Say(PrintableText.Of($"{(finding.Kind == ImageFaultKind.Leak ? "Leaked" : "ERROR")} {finding.Message}"));
+            context.Say($"{(finding.Kind == ImageFaultKind.Leak ? "Leaked" : "ERROR")} {finding.Message}");
         }
 
         long hidden = report.Corruptions + report.Leaks + report.CheckErrors - report.Findings.Count;

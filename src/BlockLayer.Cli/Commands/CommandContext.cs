@@ -91,12 +91,15 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
         return new ProgressLine(console.Error, environment.Time, style, () => console.Columns);
     }
 
-    /// <summary>Prints a line of a result, unless the user wants quiet.</summary>
+    /// <summary>Prints a line about what went wrong, fit for a terminal whatever names are in it.</summary>
+    internal void Complain(string line) => console.Error.WriteLine(PrintableText.Of(line));
+
+    /// <summary>Prints a line of a result, fit for a terminal whatever names are in it, unless the user wants quiet.</summary>
     internal void Say(string line)
     {
         if (!arguments.Has(CommonOptions.Quiet))
         {
-            Out.WriteLine(line);
+            Out.WriteLine(PrintableText.Of(line));
         }
     }
 }

@@ -72,9 +72,9 @@ internal sealed class CommitCommand : Command
             result = await ImageCommitter.CommitAsync(image, basis, options, line, context.Console.Interrupted).ConfigureAwait(false);
         }
 
-        string path = PrintableText.Of(image.Path ?? image.NodeName);
+        string path = image.Path ?? image.NodeName;
         context.Say(
-            $"Committed {ByteSize.Format(result.DataBytes)} as data, {ByteSize.Format(result.ZeroBytes)} as zeroes into {PrintableText.Of(target.Path ?? target.NodeName)}. "
+            $"Committed {ByteSize.Format(result.DataBytes)} as data, {ByteSize.Format(result.ZeroBytes)} as zeroes into {target.Path ?? target.NodeName}. "
             + (result.EmptiesImage ? $"{path} is empty now." : $"{path} keeps what it holds."));
         return ExitCode.Success;
     }
@@ -88,7 +88,7 @@ internal sealed class CommitCommand : Command
 
         foreach (AffectedImage destroyed in plan.Destroyed)
         {
-            context.Console.Error.WriteLine(PrintableText.Of($"blk: {destroyed.Path}: it reads through '{destroyed.Through}' and would be destroyed."));
+            context.Complain($"blk: {destroyed.Path}: it reads through '{destroyed.Through}' and would be destroyed.");
         }
 
         if (plan.Destroyed.Count > 0)

@@ -81,7 +81,7 @@ internal sealed class ConvertCommand : Command
 
         foreach (string name in result.SkippedBitmaps)
         {
-            context.Console.Error.WriteLine(PrintableText.Of($"blk convert: bitmap '{name}' of {source} cannot be used and was left out."));
+            context.Complain($"blk convert: bitmap '{name}' of {source} cannot be used and was left out.");
         }
 
         return ExitCode.Success;

@@ -61,13 +61,13 @@ internal sealed class PullCommand : Command
             if (result.Outcome == JobOutcome.Cancelled)
             {
                 long left = await PullWatch.MeasureLackingAsync(disk, basePath, CancellationToken.None).ConfigureAwait(false);
-                context.Console.Error.WriteLine(
+                context.Complain(
                     $"blk: {path}: interrupted with {ByteSize.Format(lacking - left)} of {ByteSize.Format(lacking)} copied. "
                     + "Run the same command again to go on from there.");
                 return ExitCode.Interrupted;
             }
 
-            string chain = string.Join(" <- ", disk.Chain.Reverse().Select(image => PrintableText.Of(image.Path ?? image.NodeName)));
+            string chain = string.Join(" <- ", disk.Chain.Reverse().Select(image => image.Path ?? image.NodeName));
             context.Say($"Copied {ByteSize.Format(lacking)}. The chain is now {chain}.");
             return ExitCode.Success;
         }

@@ -77,7 +77,7 @@ internal sealed class RebaseCommand : Command
                 var options = new ImageRebaseOptions { BackingName = backing is null ? null : arguments.Get(s_backing) };
                 ImageRebaseResult result = await ImageRebaser.RebaseAsync(image, backing, options, line, interrupted).ConfigureAwait(false);
                 backing = null; // the image's now
-                string chain = string.Join(" <- ", BackingChain.Images(image).Reverse().Select(node => PrintableText.Of(node.Path ?? node.NodeName)));
+                string chain = string.Join(" <- ", BackingChain.Images(image).Reverse().Select(node => node.Path ?? node.NodeName));
                 context.Say($"Copied {ByteSize.Format(result.DataBytes)} as data, {ByteSize.Format(result.ZeroBytes)} as zeroes. The chain is now {chain}.");
                 return ExitCode.Success;
             }
@@ -121,7 +121,7 @@ internal sealed class RebaseCommand : Command
             await ImageRebaser.RecordAsync(image, reference, context.Console.Interrupted).ConfigureAwait(false);
         }
 
-        string recorded = PrintableText.Of(reference is null ? "no backing file" : $"the backing file {reference}");
+        string recorded = reference is null ? "no backing file" : $"the backing file {reference}";
         context.Say($"{arguments.Operands[0]} records {recorded}; nothing was compared or copied.");
         return ExitCode.Success;
     }

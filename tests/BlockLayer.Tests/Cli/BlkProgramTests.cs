@@ -59,6 +59,8 @@ public sealed class BlkProgramTests : IDisposable
     [InlineData("blk: there is no command 'frob'", "frob")]
     [InlineData("blk info: there is no option -z. See blk help info.", "info", "-z")]
     [InlineData("blk info: it takes 1 operand (FILE), not 2. See blk help info.", "info", "a", "b")]
+    [InlineData("blk: there is no command '\\x1b[2J\\x0a'", "\u001b[2J\n")]
+    [InlineData("blk info: there is no option --\\x1b[2J\\x0a.", "info", "--\u001b[2J\n")]
     [InlineData("blk info: --output takes human or json, not 'xml'. See blk help info.", "info", "--output=xml", "a")]
     [InlineData("blk create: SIZE is needed, such as 10G. See blk help create.", "create", "-f", "raw", "@a.raw")]
     [InlineData("blk create: -b needs the format of the backing file", "create", "-b", "b.raw", "@a.raw")]
@@ -76,6 +78,27 @@ public sealed class BlkProgramTests : IDisposable
     [Fact]
     public async Task Wrong_use_of_compare_is_not_the_code_for_different()
         => Assert.Equal(ExitCode.CompareFailure, (await _blk.RunAsync("compare", "@one")).Code);
+
+    /// <summary>A file that a shell's asterisk found has whatever name somebody gave it.</summary>
+    [Fact]
+    public async Task Names_in_results_move_no_cursor_and_break_no_line()
+    {
+        const string name = "\u001b[2J\n";
+        string output =
+            await _blk.SucceedAsync("create", "-f", "qcow2", $"@{name}", "1M")
+            + await _blk.SucceedAsync("create", "-f", "qcow2", $"@{name}copy", "2M")
+            + await _blk.SucceedAsync("resize", $"@{name}", "+1M")
+            + await _blk.SucceedAsync("amend", "-o", "refcount_bits=32", $"@{name}")
+            + await _blk.SucceedAsync("snapshot", "create", $"@{name}", name)
+            + await _blk.SucceedAsync("snapshot", "apply", $"@{name}", name)
+            + await _blk.SucceedAsync("snapshot", "delete", $"@{name}", name)
+            + await _blk.SucceedAsync("rebase", "-u", "-b", $"{name}copy", "-F", "qcow2", $"@{name}")
+            + await _blk.SucceedAsync("rebase", "-b", "", $"@{name}")
+            + await _blk.SucceedAsync("mirror", $"@{name}", $"@{name}copy")
+            + await _blk.SucceedAsync("pull", $"@{name}");
+        Assert.DoesNotContain('\u001b', output);
+        Assert.Equal(11, output.Count(character => character == '\n'));
+    }
 
     public void Dispose() => _blk.Dispose();
 }
