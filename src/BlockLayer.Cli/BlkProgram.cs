@@ -87,7 +87,7 @@ internal static class BlkProgram
         }
         catch (UsageException error)
         {
-            console.Error.WriteLine($"blk {command.Name}: {error.Message} See blk help {command.Name}.");
+            console.Error.WriteLine(PrintableText.Of($"blk {command.Name}: {error.Message} See blk help {command.Name}."));
             return command.FailureCode;
         }
         catch (BlockLayerException error)
@@ -108,14 +108,25 @@ internal static class BlkProgram
         }
     }
 
-    private static void ThrowIfWrongCount(Command command, ParsedArguments parsed)
+    private static void ThrowIfWrongOperands(Command command, ParsedArguments parsed)
     {
         (int minimum, int maximum) = command.OperandCount;
         int count = parsed.Operands.Count;
+        if (maximum == 0 && count > 0)
+        {
+            throw new UsageException($"it takes options only, no '{parsed.Operands[0]}'.");
+        }
+
         if (count < minimum || count > maximum)
         {
             string wanted = minimum == maximum ? $"{minimum}" : $"{minimum} or {maximum}";
             throw new UsageException($"it takes {wanted} {(maximum == 1 ? "operand" : "operands")} ({command.Operands}), not {count}.");
+        }
+
+        // Such as "$IMAGE" in a script where nobody set it.
+        if (parsed.Operands.Contains(""))
+        {
+            throw new UsageException($"it takes {command.Operands}, and operand {parsed.Operands.IndexOf("") + 1} is empty.");
         }
     }
 }

@@ -46,7 +46,7 @@ internal static class HelpText
     {
         writer.WriteLine($"blk {command.Name}: {command.Summary}");
         writer.WriteLine();
-        writer.WriteLine($"usage: blk {command.Name} [OPTIONS] {command.Operands}");
+        writer.WriteLine($"usage: blk {command.Name} [OPTIONS] {command.Operands}".TrimEnd());
         writer.WriteLine();
         Option[] options = [.. command.Options, .. CommonOptions.Everywhere];
         int width = options.Max(option => option.Synopsis.Length) + 2;

@@ -59,6 +59,8 @@ public sealed class BlkProgramTests : IDisposable
     [InlineData("blk: there is no command 'frob'", "frob")]
     [InlineData("blk info: there is no option -z. See blk help info.", "info", "-z")]
     [InlineData("blk info: it takes 1 operand (FILE), not 2. See blk help info.", "info", "a", "b")]
+    [InlineData("blk simulate: it takes options only, no '17'. See blk help simulate.", "simulate", "17")]
+    [InlineData("blk mirror: it takes SOURCE [FMT:]DEST, and operand 2 is empty. See blk help mirror.", "mirror", "@a", "")]
     [InlineData("blk: there is no command '\\x1b[2J\\x0a'", "\u001b[2J\n")]
     [InlineData("blk info: there is no option --\\x1b[2J\\x0a.", "info", "--\u001b[2J\n")]
     [InlineData("blk info: --output takes human or json, not 'xml'. See blk help info.", "info", "--output=xml", "a")]
@@ -99,6 +101,10 @@ public sealed class BlkProgramTests : IDisposable
         Assert.DoesNotContain('\u001b', output);
         Assert.Equal(11, output.Count(character => character == '\n'));
     }
+
+    [Fact]
+    public async Task The_usage_of_a_command_without_operands_ends_with_its_options()
+        => Assert.Contains("\nusage: blk demo [OPTIONS]\n", await _blk.SucceedAsync("demo", "--help"), StringComparison.Ordinal);
 
     public void Dispose() => _blk.Dispose();
 }
