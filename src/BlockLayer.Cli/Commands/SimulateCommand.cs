@@ -101,7 +101,7 @@ internal sealed class SimulateCommand : Command
         }
 
         double seconds = time.GetElapsedTime(started).TotalSeconds;
-        context.Out.WriteLine(string.Create(
+        context.Say(string.Create(
             CultureInfo.InvariantCulture,
             $"{done} seeds from {first} on kept every promise in {seconds:0.0} s ({total.Operations / seconds:0} operations/s, {total.VirtualTime.TotalMinutes:0.0} simulated minutes): {total}."));
         return done < seeds ? ExitCode.Interrupted : ExitCode.Success;

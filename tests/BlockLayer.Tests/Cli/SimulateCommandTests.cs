@@ -29,6 +29,7 @@ public sealed class SimulateCommandTests : IDisposable
     {
         BlkRun.Outcome result = await _blk.RunAsync("simulate", "-q", "--seeds", "1", "--trace");
         Assert.Equal(0, result.Code);
+        Assert.DoesNotContain("kept every promise", result.Out, StringComparison.Ordinal); // -q
         Assert.Contains(" ms  job '", result.Out, StringComparison.Ordinal);
         Assert.Contains(" ended: ", result.Out, StringComparison.Ordinal);
     }
