@@ -11,13 +11,13 @@ using BlockLayer.TestKit;
 KillPoint point = Enum.Parse<KillPoint>(args[0]);
 string path = args[2];
 var report = new Report();
+var stage = new KillStage(point, int.Parse(args[1], CultureInfo.InvariantCulture), report);
 if (args[3] == "snapshot")
 {
-    await SnapshotRun.RunAsync(path, ulong.Parse(args[4], CultureInfo.InvariantCulture), args[5], report).ConfigureAwait(false);
+    await SnapshotRun.RunAsync(path, ulong.Parse(args[4], CultureInfo.InvariantCulture), args[5], stage, report).ConfigureAwait(false);
     report.Stop();
 }
 
-var stage = new KillStage(point, int.Parse(args[1], CultureInfo.InvariantCulture), report);
 var record = new SwitchRecord(stage, report);
 HostJob? job = args[3] == "guest" ? HostJob.Parse(path, args[5..], record) : null;
 string copiesInto = job?.CopiesInto ?? path;

@@ -1,5 +1,9 @@
+using BlockLayer.Graph;
+using BlockLayer.Images;
 using BlockLayer.Libvirt;
 using BlockLayer.Simulation;
+using BlockLayer.Storage;
+using BlockLayer.TestKit;
 
 namespace BlockLayer.KillHost;
 
@@ -28,7 +32,12 @@ internal static class SnapshotRun
     /// <summary>Where the notes about snapshots lie.</summary>
     internal static string NotesIn(string folder) => Path.Combine(folder, "notes");
 
-    internal static LibvirtHost OpenHost(string folder) => new(new LibvirtHostOptions { SnapshotFolder = NotesIn(folder), ImageFolders = [folder] });
+    internal static LibvirtHost OpenHost(string folder, BlockEnvironment? environment = null) => new(new LibvirtHostOptions
+    {
+        Disks = new DiskOptions { Environment = environment ?? BlockEnvironment.Default },
+        SnapshotFolder = NotesIn(folder),
+        ImageFolders = [folder],
+    });
 
     /// <summary>The domain as it was first defined, started: what a crash has left of a creation or deletion is finished or taken back.</summary>
     internal static async Task<Domain> StartAsync(LibvirtConnection connection, string folder)
@@ -53,10 +62,18 @@ internal static class SnapshotRun
     /// <param name="folder">Where the files are.</param>
     /// <param name="seed">Of the guests, and of which way each disk is merged.</param>
     /// <param name="work"><see cref="Create"/> or <see cref="Delete"/>.</param>
+    /// <param name="stage">Where the process stops.</param>
     /// <param name="report">Where the lines go.</param>
-    internal static async Task RunAsync(string folder, ulong seed, string work, Report report)
+    internal static async Task RunAsync(string folder, ulong seed, string work, KillStage stage, Report report)
     {
-        LibvirtHost host = OpenHost(folder);
+        var notes = new NotesHook(stage, notesBefore: 1);
+        StorageProvider files = new HookedStorageProvider(LocalStorageProvider.Instance, Path.Combine(NotesIn(folder), "vm.snapshots.xml.new"), notes);
+        foreach (string image in Disks.Values.Concat(Disks.Values.Select(static first => Path.ChangeExtension(first, Snapshot))))
+        {
+            files = new HookedStorageProvider(files, Path.Combine(folder, image), new CallHook(stage));
+        }
+
+        LibvirtHost host = OpenHost(folder, BlockEnvironment.Default with { Files = files });
         LibvirtConnection connection = host.Connect();
         Domain domain = await StartAsync(connection, folder).ConfigureAwait(false);
         var snapshots = new SnapshotApi(connection);
@@ -72,6 +89,7 @@ internal static class SnapshotRun
         await AllAsync(RequestsBefore).ConfigureAwait(false);
         Task endless = AllAsync(int.MaxValue);
         report.Send(Begun);
+        notes.Begin();
         Task done = work == Delete ? snapshots.DeleteAsync(domain, Snapshot).AsTask() : snapshots.CreateAsync(domain, Xml(seed)).AsTask();
         await await Task.WhenAny(done, endless).ConfigureAwait(false); // guests end only by failing
         report.Send(GuestRun.Told);

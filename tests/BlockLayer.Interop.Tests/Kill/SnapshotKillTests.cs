@@ -24,9 +24,29 @@ public sealed class SnapshotKillTests
         => await Seeds.CheckAsync(
             $"{nameof(SnapshotKillTests)}.{nameof(Killed_while_a_snapshot_is_made_or_deleted_both_disks_keep_what_was_promised)}",
             count: work == SnapshotRun.Delete ? 8 : 5,
-            seed => RunAsync(seed, work));
+            seed =>
+            {
+                int most = 1 << new SeededRandom(seed).Next(work == SnapshotRun.Delete ? 12 : 9); // lines of the guests after it has begun
+                return RunAsync(seed, work, nameof(KillPoint.AfterSuccess), callsBefore: 0, most);
+            });
 
-    private async Task RunAsync(ulong seed, string work)
+    // Seeds below 4 merge both disks forward, the first backward, the second, both. The calls of the end are the switches of the disks, and the notes between them.
+    [Theory]
+    [InlineData(SnapshotRun.Create, nameof(KillPoint.BeforeSwitch))]
+    [InlineData(SnapshotRun.Create, nameof(KillPoint.Finishing))]
+    [InlineData(SnapshotRun.Delete, nameof(KillPoint.BeforeSwitch))]
+    [InlineData(SnapshotRun.Delete, nameof(KillPoint.Finishing))]
+    [InlineData(SnapshotRun.Delete, nameof(KillPoint.AfterSwitch))]
+    public async Task Killed_while_the_disks_switch_both_keep_what_was_promised(string work, string point)
+    {
+        int most = Effort.Times(work == SnapshotRun.Delete && point != nameof(KillPoint.BeforeSwitch) ? 4 : 2);
+        for (int i = 0; i < most; i++)
+        {
+            await RunAsync(seed: (ulong)i, work, point, callsBefore: 1 + (i * 2)); // the first is the note that lets them switch
+        }
+    }
+
+    private async Task RunAsync(ulong seed, string work, string point, int callsBefore, int most = int.MaxValue)
     {
         using var folder = new TemporaryFolder();
         Directory.CreateDirectory(SnapshotRun.NotesIn(folder.Path));
@@ -35,11 +55,10 @@ public sealed class SnapshotKillTests
             await (await Disk.CreateAsync(folder.File(file), new NewImage { Format = "qcow2", Length = DiskLength })).DisposeAsync();
         }
 
-        int most = 1 << new SeededRandom(seed).Next(work == SnapshotRun.Delete ? 12 : 9); // lines of the guests after it has begun
         int said = 0;
         List<string> lines = KilledProcess.Run(
             "BlockLayer.KillHost",
-            [nameof(KillPoint.AfterSuccess), "0", folder.Path, "snapshot", $"{seed}", work],
+            [point, $"{callsBefore}", folder.Path, "snapshot", $"{seed}", work],
             process => process.StandardOutput,
             line => line == Report.Stopped || (said > 0 ? ++said > most : line == SnapshotRun.Begun && ++said > most));
 

@@ -13,6 +13,7 @@ internal sealed class MergeJobs
     private readonly BlockJob[] _jobs;
     private readonly Completion _decided = new(); // all are pending, or one has ended before that
     private int _pending;                         // interlocked
+    private bool _isDecided;                      // interlocked
 
     private MergeJobs(Domain domain, IReadOnlyList<DiskMerge> merges)
     {
@@ -152,8 +153,16 @@ internal sealed class MergeJobs
                 break;
             case JobPending when Interlocked.Increment(ref _pending) == _jobs.Length:
             case JobEnded:
-                _decided.Complete();
+                Decide();
                 break;
+        }
+    }
+
+    private void Decide()
+    {
+        if (!Interlocked.Exchange(ref _isDecided, true))
+        {
+            _decided.Complete();
         }
     }
 
