@@ -20,7 +20,12 @@ internal sealed class DomainDefinition
 
     /// <summary>Reads a <c>&lt;domain&gt;</c>.</summary>
     /// <exception cref="LibvirtException">XmlDetail, XmlError, ConfigUnsupported.</exception>
-    internal static DomainDefinition Parse(string text) => Read(XmlText.Read(text, "domain"));
+    internal static DomainDefinition Parse(string text)
+    {
+        XElement domain = XmlText.Read(text, "domain");
+        DomainXml.ForgetRun(domain);
+        return Read(domain);
+    }
 
     /// <summary>A new text for the domain in which each disk of <paramref name="changed"/> replaces the one with its target.</summary>
     internal DomainDefinition With(IReadOnlyList<DomainDisk> changed)

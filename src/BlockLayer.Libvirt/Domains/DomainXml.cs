@@ -40,6 +40,20 @@ internal static class DomainXml
         return described;
     }
 
+    /// <summary>Takes out what was true of one run alone, so that the description of a domain that ran can define one: the domain's number, jobs' second files, the numbers of images.</summary>
+    internal static void ForgetRun(XElement domain)
+    {
+        domain.SetAttributeValue("id", null);
+        foreach (XElement disk in domain.Element("devices")?.Elements("disk") ?? [])
+        {
+            disk.Elements("mirror").Remove();
+            foreach (XElement image in disk.Descendants().Where(static each => each.Name == "source" || each.Name == "backingStore"))
+            {
+                image.SetAttributeValue("index", null);
+            }
+        }
+    }
+
     private static void Describe(XElement element, DomainDisk disk, Detail detail)
     {
         element.Element("backingStore")?.Remove();

@@ -86,6 +86,29 @@ public class DomainXmlTests
         Assert.Single(domain.FindDisk("vda").Chain);
     }
 
+    // "virsh dumpxml" of a domain that runs, given to "virsh define".
+    [Fact]
+    public async Task The_description_of_a_run_defines_a_domain_that_does_not_run()
+    {
+        await using var world = new LibvirtWorld();
+        Domain running = await world.StartChainOfThreeAsync();
+        var job = new StubJob(BlockJobType.Copy);
+        running.FindDisk("vda").Occupy(job);
+        running.FindDisk("vda").Describe(job, new DiskMirror(BlockJobType.Copy, new DiskSource(IsBlockDevice: false, "/vm/copy.img"), "raw", MirrorStage.Ready));
+        string live = running.GetXml().Replace("<source file=\"/vm/top.img\"", "<source file=\"/vm/top.img\" index=\"4\"", StringComparison.Ordinal);
+        Assert.Contains("<mirror", live, StringComparison.Ordinal);
+        running.FindDisk("vda").Release(job);
+        await world.Connection.ShutOffAsync(running);
+
+        Domain defined = world.Connection.Define(live);
+        string text = defined.GetXml();
+        Assert.DoesNotContain("<mirror", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("index=", text, StringComparison.Ordinal);
+        Assert.Null(XElement.Parse(text).Attribute("id"));
+        await world.Connection.StartAsync(defined); // the chain that it declares is still the chain
+        Assert.Equal(3, defined.FindDisk("vda").Chain.Count);
+    }
+
     [Fact]
     public async Task What_the_block_layer_does_not_know_is_given_back()
     {
