@@ -29,6 +29,9 @@ public sealed record DiskDefinition
     /// <summary>What a start does when its file is missing.</summary>
     public StartupPolicy Startup { get; init; }
 
+    /// <summary>Whether a snapshot leaves the disk alone that says nothing about it.</summary>
+    internal bool IsLeftOutOfSnapshots { get; init; }
+
     /// <summary>The backing stores that the description declares, the uppermost first; the last has no source where the chain is declared to end there.</summary>
     internal IReadOnlyList<DeclaredLayer> Declared { get; init; } = [];
 
@@ -51,19 +54,27 @@ public sealed record DiskDefinition
             throw XmlText.Unsupported(driver, $"name is '{name}'; the formats here are those of qemu.");
         }
 
+        if (disk.Child("transient") is { } transient)
+        {
+            throw XmlText.Unsupported(transient, "what a guest writes is kept here; start the domain with an overlay that is thrown away afterwards.");
+        }
+
+        string? format = driver?.Text("type");
+        if (format == "raw" && DiskSource.FindEncryption(disk) is { } encryption)
+        {
+            throw XmlText.Unsupported(encryption, "raw images are not decrypted here; encrypted images are of the format qcow2.");
+        }
+
         return new DiskDefinition
         {
             Target = ReadTarget(disk),
             Source = source,
-            Format = driver?.Text("type"),
+            Format = format,
             Device = device,
             IsReadOnly = device == DiskDevice.CdRom || disk.Child("readonly") is not null,
             CopiesOnRead = driver?.Choice("copy_on_read", ("on", true), ("off", false)) ?? false,
-            Startup = disk.Child("source")?.Choice(
-                "startupPolicy",
-                ("mandatory", StartupPolicy.Mandatory),
-                ("requisite", StartupPolicy.Requisite),
-                ("optional", StartupPolicy.Optional)) ?? StartupPolicy.Mandatory,
+            Startup = ReadStartup(disk, device),
+            IsLeftOutOfSnapshots = disk.Choice("snapshot", ("no", true), ("manual", true), ("external", false), ("internal", false)) ?? false,
             Declared = DeclaredLayer.Read(disk),
         };
     }
@@ -75,6 +86,19 @@ public sealed record DiskDefinition
         Access = IsReadOnly ? NodeAccess.ReadOnly : NodeAccess.ReadWrite,
         CopyOnRead = CopiesOnRead ? template.CopyOnRead ?? new CopyOnReadOptions() : null,
     };
+
+    private static StartupPolicy ReadStartup(XElement disk, DiskDevice device)
+    {
+        XElement? source = disk.Child("source");
+        StartupPolicy policy = source?.Choice(
+            "startupPolicy",
+            ("mandatory", StartupPolicy.Mandatory),
+            ("requisite", StartupPolicy.Requisite),
+            ("optional", StartupPolicy.Optional)) ?? StartupPolicy.Mandatory;
+        return policy == StartupPolicy.Requisite && device == DiskDevice.Disk
+            ? throw XmlText.Invalid(source!, "startupPolicy is 'requisite', which is for drives alone.")
+            : policy;
+    }
 
     private static string ReadTarget(XElement disk)
     {

@@ -25,6 +25,11 @@ public sealed record DiskSource(bool IsBlockDevice, string Path)
             return null;
         }
 
+        if (source.Child("slices") is { } slices)
+        {
+            throw XmlText.Unsupported(slices, "a disk here is a whole file or device, not a part of one.");
+        }
+
         string attribute = isBlock ? "dev" : "file";
         string? path = source.Text(attribute);
         if (string.IsNullOrEmpty(path))
@@ -35,6 +40,19 @@ public sealed record DiskSource(bool IsBlockDevice, string Path)
         return path.StartsWith('/') && !path.Contains('\0', StringComparison.Ordinal)
             ? new DiskSource(isBlock, path)
             : throw XmlText.Invalid(source, $"{attribute} is '{path}'; expected is an absolute path.");
+    }
+
+    /// <summary>What is said of an encryption, of the disk or, as it is written today, of its source; null for nothing.</summary>
+    internal static XElement? FindEncryption(XElement disk) => disk.Child("encryption") ?? disk.Child("source")?.Child("encryption");
+
+    /// <summary>Refuses an encryption that is asked for: what is made here would silently be readable by everybody.</summary>
+    /// <exception cref="LibvirtException">ConfigUnsupported.</exception>
+    internal static void RefuseEncryption(XElement disk)
+    {
+        if (FindEncryption(disk) is { } encryption)
+        {
+            throw XmlText.Unsupported(encryption, "no image is encrypted here; make an encrypted one first, and use it (REUSE_EXT) without this element.");
+        }
     }
 
     /// <summary>The element <c>source</c>.</summary>

@@ -8,7 +8,7 @@ public sealed record SnapshotDiskDefinition
     /// <summary>The disk: its target or the path of its source.</summary>
     public required string Name { get; init; }
 
-    /// <summary>How it takes part; null leaves it to what kind of disk it is.</summary>
+    /// <summary>How it takes part; null leaves it to the domain's description and to what kind of disk it is.</summary>
     public SnapshotLocation? Location { get; init; }
 
     /// <summary>The new file; null for a name made from the present file's and the snapshot's.</summary>
@@ -27,6 +27,7 @@ public sealed record SnapshotDiskDefinition
             throw XmlText.Unsupported(disk, $"snapshot is '{disk.Text("snapshot")}'; snapshots of domains here are external.");
         }
 
+        DiskSource.RefuseEncryption(disk);
         DiskSource? source = DiskSource.Read(disk);
         SnapshotLocation? location = disk.Choice("snapshot", ("no", SnapshotLocation.None), ("external", SnapshotLocation.External));
         if (location is null && source is not null)

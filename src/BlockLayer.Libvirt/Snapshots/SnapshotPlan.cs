@@ -37,7 +37,8 @@ internal static class SnapshotPlan
                 throw Refused($"The disk '{disk.Target}' is {(disk.Source is null ? "empty" : "read-only")} and cannot take part.");
             }
 
-            if (canTakePart && wanted.Location != SnapshotLocation.None)
+            bool takesPart = wanted.Location is { } location ? location == SnapshotLocation.External : !disk.Definition.IsLeftOutOfSnapshots;
+            if (canTakePart && takesPart)
             {
                 records.Add(MakeDisk(disk, wanted, name));
             }

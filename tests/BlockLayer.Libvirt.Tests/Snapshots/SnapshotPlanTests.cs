@@ -61,6 +61,21 @@ public class SnapshotPlanTests
         Assert.Equal((LibvirtErrorCode.ConfigUnsupported, message), (error.Code, error.Message));
     }
 
+    [Theory]
+    [InlineData("no", "", "vdb")]
+    [InlineData("manual", "", "vdb")]
+    [InlineData("external", "", "vda vdb")]
+    [InlineData("no", "<disks><disk name='vda'/></disks>", "vdb")]
+    [InlineData("no", "<disks><disk name='vda' snapshot='external'/></disks>", "vda vdb")]
+    public async Task What_the_domain_says_of_a_disk_counts_where_the_snapshot_says_nothing(string domains, string snapshots, string expected)
+    {
+        await using var world = new LibvirtWorld();
+        await world.CreateChainAsync(("/vm/a.img", null), ("/vm/b.img", null));
+        string vda = LibvirtWorld.DiskXml("vda", "/vm/a.img").Replace("<disk ", $"<disk snapshot='{domains}' ", StringComparison.Ordinal);
+        Domain domain = await world.Connection.CreateAsync(LibvirtWorld.DomainXml("vm", vda, LibvirtWorld.DiskXml("vdb", "/vm/b.img")));
+        Assert.Equal(expected, string.Join(' ', Plan(domain, snapshots).Disks.Select(static disk => disk.Target)));
+    }
+
     [Fact]
     public async Task Files_that_are_said_to_exist_have_to()
     {

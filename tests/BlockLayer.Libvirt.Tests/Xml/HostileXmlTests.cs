@@ -62,6 +62,11 @@ public class HostileXmlTests
     [InlineData("<disk><driver name='tap'/><source file='/a'/><target dev='vda'/></disk>", LibvirtErrorCode.ConfigUnsupported, "<driver> at line 2: name is 'tap'; the formats here are those of qemu.")]
     [InlineData("<disk><driver copy_on_read='yes'/><source file='/a'/><target dev='vda'/></disk>", LibvirtErrorCode.XmlError, "<driver> at line 2: copy_on_read is 'yes'; allowed are on, off.")]
     [InlineData("<disk><source file='/a' startupPolicy='x'/><target dev='vda'/></disk>", LibvirtErrorCode.XmlError, "<source> at line 2: startupPolicy is 'x'; allowed are mandatory, requisite, optional.")]
+    [InlineData("<disk><source file='/a' startupPolicy='requisite'/><target dev='vda'/></disk>", LibvirtErrorCode.XmlError, "<source> at line 2: startupPolicy is 'requisite', which is for drives alone.")]
+    [InlineData("<disk><source file='/a'/><target dev='vda'/><transient/></disk>", LibvirtErrorCode.ConfigUnsupported, "<transient> at line 2: what a guest writes is kept here; start the domain with an overlay that is thrown away afterwards.")]
+    [InlineData("<disk><source file='/a'><slices><slice type='storage' offset='512' size='512'/></slices></source><target dev='vda'/></disk>", LibvirtErrorCode.ConfigUnsupported, "<slices> at line 2: a disk here is a whole file or device, not a part of one.")]
+    [InlineData("<disk><driver type='raw'/><source file='/a'><encryption format='luks'/></source><target dev='vda'/></disk>", LibvirtErrorCode.ConfigUnsupported, "<encryption> at line 2: raw images are not decrypted here; encrypted images are of the format qcow2.")]
+    [InlineData("<disk snapshot='yes'><source file='/a'/><target dev='vda'/></disk>", LibvirtErrorCode.XmlError, "<disk> at line 2: snapshot is 'yes'; allowed are no, manual, external, internal.")]
     [InlineData("<disk><source file='/a'/><source file='/b'/><target dev='vda'/></disk>", LibvirtErrorCode.XmlError, "<source> at line 2: <disk> has more than one.")]
     [InlineData("<disk><source file='/a'/><target dev='vda'/><backingStore><backingStore/></backingStore></disk>", LibvirtErrorCode.XmlError, "<backingStore> at line 2: what lies above it has no source.")]
     public void A_wrong_disk_is_told_by_element_and_line(string disk, LibvirtErrorCode code, string message)
