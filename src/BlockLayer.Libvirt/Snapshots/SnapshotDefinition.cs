@@ -35,7 +35,7 @@ public sealed record SnapshotDefinition
 
     /// <summary>A snapshot's name becomes part of file names.</summary>
     internal static string CheckName(string name)
-        => name.Length > 0 && !name.StartsWith('.') && name.AsSpan().IndexOfAny("/\0\n") < 0
+        => name.Length > 0 && !name.StartsWith('.') && name.AsSpan().IndexOfAny("/\0\r\n") < 0
             ? name
             : throw new LibvirtException(
                 LibvirtErrorCode.XmlDetail,

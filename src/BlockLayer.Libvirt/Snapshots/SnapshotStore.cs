@@ -1,4 +1,5 @@
 using System.Text;
+using System.Xml;
 using System.Xml.Linq;
 using BlockLayer.Errors;
 using BlockLayer.Primitives;
@@ -16,6 +17,8 @@ namespace BlockLayer.Libvirt;
 public sealed class SnapshotStore
 {
     private const string Version = "1";
+
+    private static readonly UTF8Encoding s_encoding = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true); // else a damaged path would be read as another one
 
     private readonly AsyncLock _turn = new(); // one change at a time
     private readonly WholeFile _file;
@@ -108,12 +111,7 @@ public sealed class SnapshotStore
         state =>
         {
             SnapshotRecord record = RequireNoDeletion(state).Tree.Find(deletion.Snapshot);
-            if (!record.Disks.Select(disk => disk.Target).SequenceEqual(deletion.Disks.Select(disk => disk.Target)))
-            {
-                throw LibvirtException.InvalidArg(
-                    $"The snapshot '{record.Name}' is of {Targets(record.Disks.Select(disk => disk.Target))}, and the deletion is of {Targets(deletion.Disks.Select(disk => disk.Target))}.");
-            }
-
+            RequireSameDisks(record, deletion);
             return state with { Tree = Marked(state.Tree, record, isDeleteInProgress: true), Deletion = deletion };
         },
         cancellationToken);
@@ -170,6 +168,15 @@ public sealed class SnapshotStore
         Disks = [.. record.Disks.Zip(deletion.Disks, static (disk, begun) => disk with { IsFrozenChanged = disk.IsFrozenChanged || begun.Merge == MergeDirection.Backward })],
     };
 
+    private static void RequireSameDisks(SnapshotRecord record, SnapshotDeletion deletion)
+    {
+        if (!record.Disks.Select(disk => disk.Target).SequenceEqual(deletion.Disks.Select(disk => disk.Target)))
+        {
+            throw LibvirtException.InvalidArg(
+                $"The snapshot '{record.Name}' is of {Targets(record.Disks.Select(disk => disk.Target))}, and the deletion is of {Targets(deletion.Disks.Select(disk => disk.Target))}.");
+        }
+    }
+
     private static string Targets(IEnumerable<string> targets) => string.Join(", ", targets);
 
     private static State RequireNoDeletion(State state)
@@ -177,6 +184,24 @@ public sealed class SnapshotStore
 
     private static SnapshotDeletion RequireDeletion(State state, string snapshot)
         => state.Deletion is { } deletion && deletion.Snapshot == snapshot ? deletion : throw Invalid($"No deletion of the snapshot '{snapshot}' has begun.");
+
+    // File names may have characters that XML has no way to write.
+    private static void ThrowIfUnwritable(XElement root)
+    {
+        foreach (XAttribute attribute in root.DescendantsAndSelf().Attributes())
+        {
+            try
+            {
+                XmlConvert.VerifyXmlChars(attribute.Value);
+            }
+            catch (XmlException error)
+            {
+                string name = string.Concat(attribute.Value.Select(static character => XmlConvert.IsXmlChar(character) ? $"{character}" : $"\\u{(int)character:x4}"));
+                throw new LibvirtException(
+                    LibvirtErrorCode.OperationUnsupported, LibvirtErrorDomain.DomainSnapshot, $"'{name}' cannot be noted, for its name has characters that XML has not. Rename it first.", error);
+            }
+        }
+    }
 
     private static LibvirtException Invalid(string message) => new(LibvirtErrorCode.OperationInvalid, LibvirtErrorDomain.DomainSnapshot, message);
 
@@ -187,7 +212,7 @@ public sealed class SnapshotStore
     {
         try
         {
-            XElement root = XmlText.Read(Encoding.UTF8.GetString(bytes), "domainsnapshots", XmlLimits.MaxStoreCharacters);
+            XElement root = XmlText.Read(s_encoding.GetString(bytes), "domainsnapshots", XmlLimits.MaxStoreCharacters);
             if (root.RequiredText("version") is not Version and { } version)
             {
                 throw XmlText.Unsupported(root, $"version is {version}; known is {Version}.");
@@ -201,9 +226,17 @@ public sealed class SnapshotStore
             var tree = SnapshotTree.Of(root.Elements("domainsnapshot").Select(SnapshotRecord.Read), root.Text("current"));
             SnapshotCreation? creation = root.Child("creation") is { } making ? SnapshotCreation.Read(making) : null;
             SnapshotDeletion? deletion = root.Child("deletion") is { } begun ? SnapshotDeletion.Read(begun) : null;
-            return deletion is null || tree.TryFind(deletion.Snapshot) is not null
-                ? new State(tree, creation, deletion, [.. root.Elements("active").Select(ActiveImage.Read)])
-                : throw XmlText.Invalid(root.Child("deletion")!, $"there is no snapshot '{deletion.Snapshot}'.");
+            if (deletion is not null)
+            {
+                SnapshotRecord record = tree.TryFind(deletion.Snapshot) ?? throw XmlText.Invalid(root.Child("deletion")!, $"there is no snapshot '{deletion.Snapshot}'.");
+                RequireSameDisks(record, deletion);
+            }
+
+            return new State(tree, creation, deletion, [.. root.Elements("active").Select(ActiveImage.Read)]);
+        }
+        catch (DecoderFallbackException error)
+        {
+            throw Damaged(path, $"it is no UTF-8 text at byte {error.Index}.", error);
         }
         catch (LibvirtException error)
         {
@@ -218,7 +251,8 @@ public sealed class SnapshotStore
         var root = new XElement("domainsnapshots", new XAttribute("version", Version), new XAttribute("domain", _domain));
         root.SetAttributeValue("current", next.Tree.CurrentName);
         root.Add(next.Tree.All.Select(record => record.ToXml()), next.Creation?.ToXml(), next.Deletion?.ToXml(), next.Active.Select(image => image.ToXml()));
-        byte[] bytes = Encoding.UTF8.GetBytes(root.ToString() + "\n");
+        ThrowIfUnwritable(root);
+        byte[] bytes = s_encoding.GetBytes(root.ToString() + "\n");
         if (bytes.Length > XmlLimits.MaxStoreCharacters)
         {
             throw Invalid($"'{_file.Path}' would have {bytes.Length} bytes; at most {XmlLimits.MaxStoreCharacters} are read. Delete or forget some of the {next.Tree.All.Count} snapshots.");

@@ -44,6 +44,8 @@ public class SnapshotDefinitionTests
     [Theory]
     [InlineData("<name>a/b</name>", LibvirtErrorCode.XmlDetail, "A snapshot cannot be called 'a/b': allowed are names without slash and line break that do not begin with a dot.")]
     [InlineData("<name>.x</name>", LibvirtErrorCode.XmlDetail, "A snapshot cannot be called '.x': allowed are names without slash and line break that do not begin with a dot.")]
+    [InlineData("<name>a&#13;b</name>", LibvirtErrorCode.XmlDetail, "A snapshot cannot be called 'a\rb': allowed are names without slash and line break that do not begin with a dot.")]
+    [InlineData("<disks><disk name='a'><source file='/x'><encryption format='luks'/></source></disk></disks>", LibvirtErrorCode.ConfigUnsupported, "<encryption> at line 1: no image is encrypted here; make an encrypted one first, and use it (REUSE_EXT) without this element.")]
     [InlineData("<memory snapshot='external' file='/m'/>", LibvirtErrorCode.ConfigUnsupported, "<memory> at line 1: there is no guest memory here; snapshot can only be 'no'.")]
     [InlineData("<disks><disk name='vda' snapshot='internal'/></disks>", LibvirtErrorCode.ConfigUnsupported, "<disk> at line 1: snapshot is 'internal'; snapshots of domains here are external.")]
     [InlineData("<disks><disk name='vda' snapshot='maybe'/></disks>", LibvirtErrorCode.XmlError, "<disk> at line 1: snapshot is 'maybe'; allowed are no, external.")]

@@ -166,6 +166,46 @@ public class SnapshotStoreTests
         Assert.Equal(content, Encoding.UTF8.GetString(files.ReadFile(Path)));
     }
 
+    [Fact]
+    public async Task A_path_with_a_damaged_character_is_not_read_as_another_path()
+    {
+        var files = new SimulatedStorageProvider();
+        await (await SnapshotStore.OpenAsync("/meta", "vm", files)).AddAsync(Record("s1", null, "ä", "b"));
+        byte[] content = files.ReadFile(Path);
+        int at = content.AsSpan().IndexOf("ä"u8);
+        content[at] = 0xFF;
+        files.AddFile(Path, content);
+        var error = await Assert.ThrowsAsync<LibvirtException>(() => SnapshotStore.OpenAsync("/meta", "vm", files).AsTask());
+        Assert.Equal((LibvirtErrorCode.InvalidDomainSnapshot, $"'{Path}' cannot be used: it is no UTF-8 text at byte {at}."), (error.Code, error.Message));
+    }
+
+    [Fact]
+    public async Task A_deletion_of_other_disks_than_its_snapshots_is_damage()
+    {
+        var files = new SimulatedStorageProvider();
+        SnapshotStore store = await WithTwoAsync(files);
+        await store.BeginDeletionAsync(Deletion(store.Tree.Find("s1")));
+        string content = Encoding.UTF8.GetString(files.ReadFile(Path));
+        files.AddFile(Path, Encoding.UTF8.GetBytes(content.Replace("<disk name=\"vdb\" merge", "<disk name=\"vdx\" merge", StringComparison.Ordinal)));
+        var error = await Assert.ThrowsAsync<LibvirtException>(() => SnapshotStore.OpenAsync("/meta", "vm", files).AsTask());
+        Assert.Equal(LibvirtErrorCode.InvalidDomainSnapshot, error.Code);
+        Assert.EndsWith("The snapshot 's1' is of vda, vdb, and the deletion is of vda, vdx.", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_name_that_XML_cannot_hold_is_refused_before_anything_is_noted()
+    {
+        var files = new SimulatedStorageProvider();
+        SnapshotStore store = await WithTwoAsync(files);
+        byte[] before = files.ReadFile(Path);
+        SnapshotDeletion deletion = Deletion(store.Tree.Find("s1"));
+        deletion = deletion with { Disks = [deletion.Disks[0] with { Relink = ["/vm/odd\u0001name"] }, deletion.Disks[1]] };
+        var error = await Assert.ThrowsAsync<LibvirtException>(() => store.BeginDeletionAsync(deletion).AsTask());
+        Assert.Equal((LibvirtErrorCode.OperationUnsupported, "'/vm/odd\\u0001name' cannot be noted, for its name has characters that XML has not. Rename it first."), (error.Code, error.Message));
+        Assert.Null(store.Deletion);
+        Assert.Equal(before, files.ReadFile(Path));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData(".vm")]
