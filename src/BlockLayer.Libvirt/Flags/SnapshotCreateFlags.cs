@@ -16,7 +16,7 @@ public enum SnapshotCreateFlags
     /// <summary>Keep no record of it.</summary>
     NoMetadata = 4,
 
-    /// <summary>Stop the domain afterwards.</summary>
+    /// <summary>Stop the domain, which is persistent, afterwards.</summary>
     Halt = 8,
 
     /// <summary>Disks only, no memory.</summary>
@@ -31,6 +31,6 @@ public enum SnapshotCreateFlags
     /// <summary>All disks or none. It is always so here.</summary>
     Atomic = 128,
 
-    /// <summary>While the guest runs.</summary>
+    /// <summary>Save the guest's memory while the guest runs; there is no memory here.</summary>
     Live = 256,
 }

@@ -20,8 +20,8 @@ public sealed class SnapshotApi
     /// <summary>Makes a snapshot (<c>virDomainSnapshotCreateXML</c>): every disk that takes part goes on with a new file from one moment on.</summary>
     /// <returns>The snapshot; <see cref="SnapshotRecord.LateError"/> tells what went wrong when it was made already.</returns>
     /// <exception cref="LibvirtException">
-    /// OperationDenied; InvalidArg, ArgumentUnsupported: the flags; XmlDetail, XmlError, ConfigUnsupported: what the description asks for; OperationInvalid: the name is taken, or
-    /// a deletion has not ended; BlockCopyActive, OperationUnsupported: a job runs on a disk; or a new file cannot be made or used. The disks are as they were, and
+    /// OperationDenied; InvalidArg, ArgumentUnsupported: the flags; XmlDetail, XmlError, ConfigUnsupported: what the description asks for; OperationInvalid: the name is taken, a deletion has not
+    /// ended, or HALT is given and the domain is transient; BlockCopyActive, OperationUnsupported: a job runs on a disk; or a new file cannot be made or used. The disks are as they were, and
     /// what was made is removed; OperationFailed where that has to wait for the next snapshot, deletion or start.
     /// </exception>
     public async ValueTask<SnapshotRecord> CreateAsync(
@@ -30,6 +30,7 @@ public sealed class SnapshotApi
         _connection.RequireWrite();
         _connection.RequireOwn(domain);
         SnapshotRules.Check(flags);
+        SnapshotRules.CheckHalt(flags, domain);
         var definition = SnapshotDefinition.Parse(xml);
         SnapshotRecord made = await OnAsync(domain, snapshots => snapshots.CreateAsync(definition, flags, cancellationToken), cancellationToken).ConfigureAwait(false);
         if ((flags & SnapshotCreateFlags.Halt) != 0 && domain.State == DomainState.Running)

@@ -8,15 +8,16 @@ internal static class SnapshotRules
 
     private const SnapshotDeleteFlags AllOfDelete = SnapshotDeleteFlags.Children | SnapshotDeleteFlags.MetadataOnly | SnapshotDeleteFlags.ChildrenOnly;
 
-    private static readonly (SnapshotCreateFlags Flag, string? Why)[] s_impossible =
+    private static readonly (SnapshotCreateFlags Flag, LibvirtErrorCode Code, string? Why)[] s_impossible =
     [
-        (SnapshotCreateFlags.Redefine, "REDEFINE is not supported: snapshots are remembered by what made them, and a description proves nothing about files. To use files that exist, say REUSE_EXT."),
-        (SnapshotCreateFlags.Current, "CURRENT is not supported: it says more about REDEFINE. A new snapshot is current; SetCurrentAsync makes another one so."),
-        (SnapshotCreateFlags.Quiesce, "QUIESCE is not supported: there is no agent in a guest. Freeze its file systems from inside before the call, and thaw them after it."),
+        (SnapshotCreateFlags.Redefine, LibvirtErrorCode.ArgumentUnsupported, "REDEFINE is not supported: snapshots are remembered by what made them, and a description proves nothing about files. To use files that exist, say REUSE_EXT."),
+        (SnapshotCreateFlags.Current, LibvirtErrorCode.ArgumentUnsupported, "CURRENT is not supported: it says more about REDEFINE. A new snapshot is current; SetCurrentAsync makes another one so."),
+        (SnapshotCreateFlags.Quiesce, LibvirtErrorCode.ArgumentUnsupported, "QUIESCE is not supported: there is no agent in a guest. Freeze its file systems from inside before the call, and thaw them after it."),
+        (SnapshotCreateFlags.Live, LibvirtErrorCode.ConfigUnsupported, "LIVE is about the guest's memory, and there is none here. Guests go on while a snapshot is made; leave the flag out."),
     ];
 
     /// <summary>SnapshotCreateXML.</summary>
-    /// <exception cref="LibvirtException">InvalidArg; ArgumentUnsupported: what needs libvirt's own store of descriptions, or an agent in a guest.</exception>
+    /// <exception cref="LibvirtException">InvalidArg; ArgumentUnsupported: what needs libvirt's own store of descriptions, or an agent in a guest; ConfigUnsupported: what needs a guest's memory.</exception>
     internal static void Check(SnapshotCreateFlags flags)
     {
         if ((flags & ~AllOfCreate) != 0)
@@ -24,9 +25,22 @@ internal static class SnapshotRules
             throw InvalidFlags("SnapshotCreateXML", (int)(flags & ~AllOfCreate));
         }
 
-        if (s_impossible.FirstOrDefault(refused => (flags & refused.Flag) != 0) is { Why: { } why })
+        if (s_impossible.FirstOrDefault(refused => (flags & refused.Flag) != 0) is { Why: { } why } impossible)
         {
-            throw new LibvirtException(LibvirtErrorCode.ArgumentUnsupported, LibvirtErrorDomain.DomainSnapshot, why);
+            throw new LibvirtException(impossible.Code, LibvirtErrorDomain.DomainSnapshot, why);
+        }
+    }
+
+    /// <summary>SnapshotCreateXML with HALT: what is remembered of a transient domain's snapshot would be left without a domain.</summary>
+    /// <exception cref="LibvirtException">OperationInvalid: the domain is transient.</exception>
+    internal static void CheckHalt(SnapshotCreateFlags flags, Domain domain)
+    {
+        if ((flags & SnapshotCreateFlags.Halt) != 0 && !domain.IsPersistent)
+        {
+            throw new LibvirtException(
+                LibvirtErrorCode.OperationInvalid,
+                LibvirtErrorDomain.DomainSnapshot,
+                $"HALT is not for the domain '{domain.Name}', which is transient and would be gone. Leave it out, or define the domain first.");
         }
     }
 

@@ -15,7 +15,10 @@ public class SnapshotRefusalTests
         for (int bits = 0; bits < 1024; bits++)
         {
             var flags = (SnapshotCreateFlags)bits;
-            LibvirtErrorCode expected = bits >= 512 ? LibvirtErrorCode.InvalidArg : (flags & Impossible) != 0 ? LibvirtErrorCode.ArgumentUnsupported : LibvirtErrorCode.Ok;
+            LibvirtErrorCode expected = bits >= 512 ? LibvirtErrorCode.InvalidArg
+                : (flags & Impossible) != 0 ? LibvirtErrorCode.ArgumentUnsupported
+                : (flags & SnapshotCreateFlags.Live) != 0 ? LibvirtErrorCode.ConfigUnsupported
+                : LibvirtErrorCode.Ok;
             Assert.Equal((flags, expected), (flags, CodeOf(() => SnapshotRules.Check(flags))));
         }
     }
@@ -24,6 +27,7 @@ public class SnapshotRefusalTests
     [InlineData(SnapshotCreateFlags.Redefine | SnapshotCreateFlags.Current, "REDEFINE is not supported: ", "say REUSE_EXT.")]
     [InlineData(SnapshotCreateFlags.Current, "CURRENT is not supported: ", "SetCurrentAsync makes another one so.")]
     [InlineData(SnapshotCreateFlags.Quiesce | SnapshotCreateFlags.Atomic, "QUIESCE is not supported: there is no agent in a guest. ", "Freeze its file systems from inside before the call, and thaw them after it.")]
+    [InlineData(SnapshotCreateFlags.Live, "LIVE is about the guest's memory, and there is none here. ", "leave the flag out.")]
     public void A_flag_that_cannot_be_is_refused_with_what_to_do_instead(SnapshotCreateFlags flags, string why, string instead)
     {
         var refusal = Assert.Throws<LibvirtException>(() => SnapshotRules.Check(flags));
@@ -70,6 +74,17 @@ public class SnapshotRefusalTests
         Assert.Equal("s1", (await calls.SnapshotGetParent(world.Domain, "s2"))!.Name);
         Assert.Equal("s2", (await calls.SnapshotCurrent(world.Domain))!.Name);
         Assert.Equal((2, 1, 0), (await calls.SnapshotNum(world.Domain), await calls.SnapshotNumChildren(world.Domain, "s1"), await calls.SnapshotNumChildren(world.Domain, "s2")));
+    }
+
+    [Fact]
+    public async Task A_transient_domain_is_not_halted_by_a_snapshot()
+    {
+        await using SnapshotWorld world = await SnapshotWorld.StartAsync();
+        world.Connection.Undefine(world.Domain);
+        var refusal = await Assert.ThrowsAsync<LibvirtException>(
+            () => world.Api.CreateAsync(world.Domain, SnapshotWorld.SnapshotXml("s1", Forward, Forward), SnapshotCreateFlags.Halt).AsTask());
+        Assert.Equal(LibvirtErrorCode.OperationInvalid, refusal.Code);
+        Assert.Equal((DomainState.Running, "a.qcow2"), (world.Domain.State, world.Chain("vda")));
     }
 
     [Fact]
