@@ -58,14 +58,17 @@ internal sealed class DiskOpener(DiskOptions template)
         try
         {
             Disk open = await Disk.OpenAsync(source.Path, definition.ToOptions(template), cancellationToken).ConfigureAwait(false);
-            var disk = new DomainDisk(definition, open, Files);
-            if (Contradiction(disk) is { } refusal)
+            try
+            {
+                var disk = new DomainDisk(definition, open, Files);
+                ThrowIfContradicted(disk);
+                return disk;
+            }
+            catch
             {
                 await open.DisposeAsync().ConfigureAwait(false);
-                throw refusal;
+                throw;
             }
-
-            return disk;
         }
         catch (BlockLayerException error)
         {
@@ -83,7 +86,7 @@ internal sealed class DiskOpener(DiskOptions template)
 
     // A description may declare the chain. Images say for themselves what lies below them, so a description that says otherwise is out of date, and starting on it would
     // show the guest another disk than its author expects.
-    private LibvirtException? Contradiction(DomainDisk disk)
+    private void ThrowIfContradicted(DomainDisk disk)
     {
         IReadOnlyList<DeclaredLayer> declared = disk.Definition.Declared;
         IReadOnlyList<ChainElement> chain = disk.Chain;
@@ -98,14 +101,12 @@ internal sealed class DiskOpener(DiskOptions template)
             {
                 string wanted = layer.Source is null ? "the end of the chain" : $"'{layer.Source.Path}'{(layer.Format is null ? "" : $" ({layer.Format})")}";
                 string there = found is null ? "the end of the chain" : $"'{found.Path}' ({found.Format})";
-                return new LibvirtException(
+                throw new LibvirtException(
                     LibvirtErrorCode.ConfigUnsupported,
                     LibvirtErrorDomain.Storage,
                     $"The disk '{disk.Target}' declares {wanted} as backing store {index}, and its images lead to {there}.");
             }
         }
-
-        return null;
     }
 
     private bool IsSameFile(string path, string other)

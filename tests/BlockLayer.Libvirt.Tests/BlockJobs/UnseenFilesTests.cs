@@ -57,6 +57,17 @@ public class UnseenFilesTests
         Assert.Equal(LibvirtErrorCode.AccessDenied, await CodeOfAsync(() => world.Connection.CreateAsync(LibvirtWorld.DomainXml("other", optional))));
     });
 
+    [Fact]
+    public void A_start_that_fails_over_what_it_declares_leaves_no_disk_open() => RunUnseen(async (world, files) =>
+    {
+        await world.Connection.ShutOffAsync(world.Domain);
+        files.IsUnseen = static path => path == "/vm/declared.img";
+        const string Declared = "<backingStore type='file'><source file='/vm/declared.img'/></backingStore>";
+        string xml = LibvirtWorld.DomainXml("vm", LibvirtWorld.DiskXml("vda", "/vm/top.img", more: Declared));
+        Assert.Equal(LibvirtErrorCode.AccessDenied, await CodeOfAsync(() => world.Connection.CreateAsync(xml)));
+        await world.RestartAsync(LibvirtWorld.DomainXml("vm", LibvirtWorld.DiskXml("vda", "/vm/top.img"))); // its lock is free
+    });
+
     private static void RunUnseen(Func<BlockJobWorld, UnseenFiles, Task> test)
     {
         UnseenFiles? files = null;
