@@ -67,7 +67,7 @@ public sealed class BlockJobApi
     /// <param name="flags">How.</param>
     /// <param name="cancellationToken">Honoured until the job runs.</param>
     /// <exception cref="LibvirtException">
-    /// XmlDetail, XmlError, ConfigUnsupported, SystemError: the destination; OperationInvalid: the domain is persistent, and TRANSIENT_JOB was not given; InvalidArg, Overflow: the parameters.
+    /// XmlDetail, XmlError, ConfigUnsupported, SystemError, InvalidArg (its path is not absolute): the destination; OperationInvalid: the domain is persistent, and TRANSIENT_JOB was not given; InvalidArg, Overflow: the parameters.
     /// </exception>
     public ValueTask<DiskJob> CopyAsync(
         Domain domain,
@@ -76,10 +76,20 @@ public sealed class BlockJobApi
         CopyParameters? parameters = null,
         BlockCopyFlags flags = BlockCopyFlags.None,
         CancellationToken cancellationToken = default)
+        => StartCopyAsync(domain, disk, destinationXml, () => parameters ?? new CopyParameters(), flags, cancellationToken);
+
+    /// <summary>The same with parameters that are read, and refused, after the flags and before the domain is looked at.</summary>
+    /// <inheritdoc cref="CopyAsync"/>
+    internal ValueTask<DiskJob> StartCopyAsync(
+        Domain domain, string? disk, string? destinationXml, Func<CopyParameters> readParameters, BlockCopyFlags flags, CancellationToken cancellationToken)
     {
-        DomainDisk found = _connection.BeginChange(domain, disk, () => CallRules.Check(flags, destinationXml));
-        parameters ??= new CopyParameters();
-        parameters.Check();
+        var parameters = new CopyParameters();
+        DomainDisk found = _connection.BeginChange(domain, disk, () =>
+        {
+            CallRules.Check(flags, destinationXml);
+            parameters = readParameters();
+            parameters.Check();
+        });
         return DiskJobs.StartCopyAsync(domain, found, CopyDestination.FromXml(destinationXml!), parameters, flags, cancellationToken);
     }
 
@@ -146,8 +156,12 @@ public sealed class BlockJobApi
     public async ValueTask SetSpeedAsync(
         Domain domain, string? disk, ulong bandwidth, BlockJobSetSpeedFlags flags = BlockJobSetSpeedFlags.None, CancellationToken cancellationToken = default)
     {
-        DomainDisk found = _connection.BeginChange(domain, disk, () => CallRules.Check(flags));
-        long speed = Bandwidth.ToBytesPerSecond(bandwidth, UnitOf((flags & BlockJobSetSpeedFlags.BandwidthBytes) != 0));
+        long speed = 0;
+        DomainDisk found = _connection.BeginChange(domain, disk, () =>
+        {
+            CallRules.Check(flags);
+            speed = Bandwidth.ToBytesPerSecond(bandwidth, UnitOf((flags & BlockJobSetSpeedFlags.BandwidthBytes) != 0)); // before the domain is looked at, as libvirt does it for this call
+        });
         await DiskJobs.SetSpeedAsync(found, speed, cancellationToken).ConfigureAwait(false);
     }
 

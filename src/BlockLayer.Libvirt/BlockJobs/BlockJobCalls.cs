@@ -23,7 +23,7 @@ public sealed class BlockJobCalls
     /// <inheritdoc cref="BlockJobApi.CopyAsync"/>
     public ValueTask<int> BlockCopy(
         Domain domain, string? disk, string? destinationXml, IEnumerable<KeyValuePair<string, ulong>>? parameters, BlockCopyFlags flags)
-        => _connection.TryStartAsync(() => _api.CopyAsync(domain, disk, destinationXml, CopyParameters.FromNamed(parameters ?? []), flags));
+        => _connection.TryStartAsync(() => _api.StartCopyAsync(domain, disk, destinationXml, () => CopyParameters.FromNamed(parameters ?? []), flags, CancellationToken.None));
 
     /// <inheritdoc cref="BlockJobApi.CommitAsync"/>
     public ValueTask<int> BlockCommit(Domain domain, string? disk, string? @base, string? top, ulong bandwidth, BlockCommitFlags flags)

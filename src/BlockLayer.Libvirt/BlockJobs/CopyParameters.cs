@@ -18,7 +18,7 @@ public sealed record CopyParameters
     public ulong BufferSize { get; init; }
 
     /// <summary>Reads the parameters as callers of the C function give them.</summary>
-    /// <exception cref="LibvirtException">InvalidArg: a name is unknown or given twice, or a value is not of its type.</exception>
+    /// <exception cref="LibvirtException">ArgumentUnsupported: a name is unknown; InvalidArg: one is given twice, or a value is not of its type.</exception>
     public static CopyParameters FromNamed(IEnumerable<KeyValuePair<string, ulong>> parameters)
     {
         var found = new CopyParameters();
@@ -36,7 +36,8 @@ public sealed record CopyParameters
                 "granularity" when value <= uint.MaxValue => found with { Granularity = (uint)value },
                 "granularity" => throw LibvirtException.InvalidArg($"granularity is {value}; allowed are powers of two from 512 to 67108864."),
                 "buf-size" => found with { BufferSize = value },
-                _ => throw LibvirtException.InvalidArg($"BlockCopy has no parameter '{name}'; it has bandwidth, granularity and buf-size."),
+                _ => throw new LibvirtException(
+                    LibvirtErrorCode.ArgumentUnsupported, LibvirtErrorDomain.Domain, $"BlockCopy has no parameter '{name}'; it has bandwidth, granularity and buf-size."),
             };
         }
 

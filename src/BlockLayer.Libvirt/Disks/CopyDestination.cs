@@ -9,10 +9,16 @@ namespace BlockLayer.Libvirt;
 internal sealed record CopyDestination(DiskSource Source, string? Format)
 {
     /// <summary>Reads BlockCopy's <c>&lt;disk&gt;</c>; what describes the guest's side of it is ignored.</summary>
-    /// <exception cref="LibvirtException">XmlDetail, XmlError, ConfigUnsupported.</exception>
+    /// <exception cref="LibvirtException">XmlDetail, XmlError, ConfigUnsupported; InvalidArg: the path is not absolute.</exception>
     internal static CopyDestination FromXml(string xml)
     {
         XElement disk = XmlText.Read(xml, "disk");
+        if (disk.Child("source")?.Text("file") is { Length: > 0 } path && !path.StartsWith('/'))
+        {
+            throw LibvirtException.InvalidArg($"The copy would go to '{path}'; expected is an absolute path."); // its own code, unlike in the description of a domain
+        }
+
+        DiskSource.RefuseEncryption(disk);
         DiskSource source = DiskSource.Read(disk) ?? throw XmlText.Invalid(disk, "<source> is missing: it says where the copy goes.");
         return new CopyDestination(source, disk.Child("driver")?.Text("type"));
     }
@@ -68,6 +74,13 @@ internal sealed record CopyDestination(DiskSource Source, string? Format)
         }
 
         bool isDevice = found.Kind == StorageFileKind.BlockDevice;
+        if (!isDevice && found.Length > 0 && !reuses)
+        {
+            throw LibvirtException.Refused(
+                LibvirtErrorCode.ConfigUnsupported,
+                $"'{Source.Path}' exists and is not empty; to copy '{disk.Target}' to it all the same, say so (REUSE_EXT).");
+        }
+
         if (Source.IsBlockDevice && !isDevice)
         {
             throw LibvirtException.Refused(LibvirtErrorCode.InvalidArg, $"'{Source.Path}' is no block device, as the copy of '{disk.Target}' was said to be.");
@@ -78,13 +91,6 @@ internal sealed record CopyDestination(DiskSource Source, string? Format)
             throw LibvirtException.Refused(
                 LibvirtErrorCode.ConfigUnsupported,
                 $"'{Source.Path}' is a block device, and no {Format} image is made on a device here; to copy '{disk.Target}' to it, copy raw, or make the image there first and say so (REUSE_EXT).");
-        }
-
-        if (!isDevice && found.Length > 0 && !reuses)
-        {
-            throw LibvirtException.Refused(
-                LibvirtErrorCode.ConfigUnsupported,
-                $"'{Source.Path}' exists and is not empty; to copy '{disk.Target}' to it all the same, say so (REUSE_EXT).");
         }
 
         return reuses || isDevice;

@@ -104,7 +104,7 @@ public class BlockJobCallsTests
     [Theory]
     [InlineData("<disk", "", LibvirtErrorCode.XmlDetail)]
     [InlineData("<disk type='file'/>", "", LibvirtErrorCode.XmlError)]
-    [InlineData(ToCopy, "speed", LibvirtErrorCode.InvalidArg)]
+    [InlineData(ToCopy, "speed", LibvirtErrorCode.ArgumentUnsupported)]
     [InlineData("<disk type='file'><driver type='vpc'/><source file='/vm/copy.img'/></disk>", "", LibvirtErrorCode.ConfigUnsupported)]
     [InlineData("<disk type='file'><driver type='qcow2'/><source file='/vm/top.img'/></disk>", "", LibvirtErrorCode.ConfigUnsupported)]
     public void A_copy_that_cannot_be_is_refused_and_leaves_nothing(string xml, string parameter, LibvirtErrorCode code) => Run(async world =>

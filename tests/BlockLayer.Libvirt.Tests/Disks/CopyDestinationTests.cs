@@ -34,6 +34,9 @@ public class CopyDestinationTests
     [InlineData("<disk type='file'/>", LibvirtErrorCode.XmlError)]
     [InlineData("<domain/>", LibvirtErrorCode.XmlError)]
     [InlineData("<disk", LibvirtErrorCode.XmlDetail)]
+    [InlineData("<disk type='file'><source file='copy.img'/></disk>", LibvirtErrorCode.InvalidArg)]
+    [InlineData("<disk><driver type='qcow2'/><source file='/vm/c'/><encryption format='luks'/></disk>", LibvirtErrorCode.ConfigUnsupported)]
+    [InlineData("<disk><driver type='raw'/><source file='/vm/c'><encryption format='luks'/></source></disk>", LibvirtErrorCode.ConfigUnsupported)]
     [InlineData("<disk type='network'><source protocol='nbd'/></disk>", LibvirtErrorCode.ConfigUnsupported)]
     public void A_description_without_a_local_source_is_refused(string xml, LibvirtErrorCode code)
         => Assert.Equal(code, Assert.Throws<LibvirtException>(() => CopyDestination.FromXml(xml)).Code);
@@ -54,6 +57,7 @@ public class CopyDestinationTests
     [InlineData("/vm/base.img", "raw", 3, LibvirtErrorCode.ConfigUnsupported)]
     [InlineData("/vm/new.img", "qcow2", 1, LibvirtErrorCode.Ok)]
     [InlineData("block:/vm/new.img", null, 0, LibvirtErrorCode.SystemError)]
+    [InlineData("block:/vm/base.img", null, 0, LibvirtErrorCode.ConfigUnsupported)]
     [InlineData("block:/vm/base.img", null, 2, LibvirtErrorCode.InvalidArg)]
     public async Task A_destination_is_looked_at_before_the_copy_starts(string path, string? format, int flags, LibvirtErrorCode expected)
     {

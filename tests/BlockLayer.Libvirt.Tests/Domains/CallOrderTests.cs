@@ -34,6 +34,30 @@ public class CallOrderTests
         Assert.Equal(expected, CodeOf(() => connection.BeginQuery(domain, disk, () => CheckFlags(flagsAreWrong))));
     }
 
+    // The domain is shut off, and what the call is given is looked at before that.
+    [Fact]
+    public async Task Parameters_of_a_copy_and_speeds_are_looked_at_after_the_flags_and_before_the_domain()
+    {
+        await using var world = new LibvirtWorld();
+        Domain domain = await MakeAsync(world, isRunning: false);
+        using LibvirtConnection reader = world.Host.Connect(ConnectionAccess.ReadOnly);
+        KeyValuePair<string, ulong>[] wrong = [new("bandwith", 1)];
+        KeyValuePair<string, ulong>[] right = [new("bandwidth", 1)];
+        async Task<LibvirtErrorCode> CopyAsync(LibvirtConnection connection, string? disk, BlockCopyFlags flags, KeyValuePair<string, ulong>[] parameters)
+        {
+            Assert.Equal(-1, await new BlockJobCalls(connection).BlockCopy(domain, disk, "<disk/>", parameters, flags));
+            return connection.LastError.Code;
+        }
+
+        Assert.Equal(LibvirtErrorCode.OperationDenied, await CopyAsync(reader, "vda", 0, wrong));
+        Assert.Equal(LibvirtErrorCode.InvalidArg, await CopyAsync(world.Connection, null, 0, wrong));
+        Assert.Equal(LibvirtErrorCode.InvalidArg, await CopyAsync(world.Connection, "vda", (BlockCopyFlags)64, wrong));
+        Assert.Equal(LibvirtErrorCode.ArgumentUnsupported, await CopyAsync(world.Connection, "vda", 0, wrong));
+        Assert.Equal(LibvirtErrorCode.OperationInvalid, await CopyAsync(world.Connection, "vda", 0, right));
+        Assert.Equal(-1, await new BlockJobCalls(world.Connection).BlockJobSetSpeed(domain, "vda", ulong.MaxValue, 0));
+        Assert.Equal(LibvirtErrorCode.Overflow, world.Connection.LastError.Code);
+    }
+
     private static async Task<Domain> MakeAsync(LibvirtWorld world, bool isRunning)
     {
         await world.CreateChainAsync(("/vm/a.img", null));
