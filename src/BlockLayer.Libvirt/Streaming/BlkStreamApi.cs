@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Images;
@@ -80,13 +79,14 @@ public sealed class BlkStreamApi : IAsyncDisposable
     /// durably, and the device goes on without what was above it. A device that has streamed already does nothing.
     /// </summary>
     /// <param name="cancellationToken">Honoured between reads. What was copied stays.</param>
+    /// <returns>What went wrong when all that was done, and does not change it: an image above the base could not be closed, say (<see cref="JobResult.Error"/>). Null for nothing.</returns>
     /// <exception cref="Errors.BlockLayerException">A read failed, or the end could not be made durable. The device works, and the stream can be begun again.</exception>
-    /// <exception cref="OperationCanceledException">The token fired.</exception>
-    public async ValueTask StreamAsync(CancellationToken cancellationToken = default)
+    /// <exception cref="OperationCanceledException">The token fired, or the device was closed.</exception>
+    public async ValueTask<Exception?> StreamAsync(CancellationToken cancellationToken = default)
     {
         if (_isDone)
         {
-            return;
+            return null;
         }
 
         if (_filter is not null)
@@ -97,12 +97,9 @@ public sealed class BlkStreamApi : IAsyncDisposable
 
         StreamJob end = await Disk.StartPullAsync(new StreamOptions { BaseName = _base }, cancellationToken).ConfigureAwait(false);
         JobResult result = await end.Completion.ConfigureAwait(false);
-        if (result.Error is { } error)
-        {
-            ExceptionDispatchInfo.Throw(error);
-        }
-
-        _isDone = result.Outcome == JobOutcome.Completed ? true : throw new OperationCanceledException("The device was closed before its base was written.");
+        result.ThrowUnlessCompleted("The device was closed before its base was written.");
+        _isDone = true;
+        return result.Error;
     }
 
     /// <summary>Closes the device. Not a flush.</summary>

@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace BlockLayer.Jobs;
 
 /// <summary>The end of a job.</summary>
@@ -12,4 +14,22 @@ public sealed record JobResult(JobOutcome Outcome, JobProgress Progress, Excepti
 {
     /// <summary>What is left of the files that it worked on.</summary>
     public JobFiles Files { get; init; } = JobFiles.None;
+
+    /// <summary>Throws unless the job has completed. What went wrong besides, and does not change that, is not thrown.</summary>
+    /// <param name="cancelled">What is told of a job that was cancelled.</param>
+    /// <param name="cancellationToken">What it was cancelled by, if the caller knows.</param>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="Exception">Why it failed.</exception>
+    internal void ThrowUnlessCompleted(string cancelled, CancellationToken cancellationToken = default)
+    {
+        if (Outcome == JobOutcome.Failed)
+        {
+            ExceptionDispatchInfo.Throw(Error!);
+        }
+
+        if (Outcome == JobOutcome.Cancelled)
+        {
+            throw new OperationCanceledException(cancelled, Error, cancellationToken);
+        }
+    }
 }

@@ -17,6 +17,17 @@ public class StreamingTests
 
     private DiskOptions Options => new() { Format = "qcow2", Environment = _environment };
 
+    [Fact]
+    public async Task A_device_has_streamed_although_an_image_that_it_left_cannot_be_closed()
+    {
+        await MakeChainAsync();
+        DiskOptions options = Options with { Environment = _environment with { Files = new HookedStorageProvider(_environment.Files, "/vm/middle", new FailingClose()) } };
+        await using BlkStreamApi device = await BlkStreamApi.OpenAsync("blkstream:/vm/image", "/vm/template", options);
+        Assert.Equal(FailingClose.Message, (await device.StreamAsync())?.Message);
+        Assert.Equal("image template", ChainOf(device.Disk));
+        Assert.Null(await device.StreamAsync()); // there is nothing left to do
+    }
+
     [Theory]
     [InlineData("/vm/template", "image template")]
     [InlineData(null, "image")]

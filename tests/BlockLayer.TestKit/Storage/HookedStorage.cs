@@ -2,7 +2,7 @@ using BlockLayer.Storage;
 
 namespace BlockLayer.TestKit;
 
-/// <summary>An open file with a hook on its writes, flushes and changes of its lock. Vectored writes come one buffer at a time.</summary>
+/// <summary>An open file with a hook on its writes, flushes, changes of its lock and its close. Vectored writes come one buffer at a time.</summary>
 internal sealed class HookedStorage(BlockStorage file, StorageHook hook) : BlockStorage
 {
     public override string Name => file.Name;
@@ -36,5 +36,5 @@ internal sealed class HookedStorage(BlockStorage file, StorageHook hook) : Block
 
     internal override ValueTask ChangeLockAsync(ImageLock wanted) => hook.ChangeLockAsync(file, wanted);
 
-    public override ValueTask DisposeAsync() => file.DisposeAsync();
+    public override ValueTask DisposeAsync() => hook.CloseAsync(file);
 }
