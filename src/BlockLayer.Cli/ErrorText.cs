@@ -17,6 +17,13 @@ internal static class ErrorText
         return PrintableText.Of($"blk: {subject}: {error.Message}{(advice is null ? "" : " " + advice)}");
     }
 
+    /// <summary>What went wrong besides, while what was asked for is done, or was ended, all the same.</summary>
+    /// <param name="error">What happened.</param>
+    /// <param name="file">The file the command is about, for errors that know none.</param>
+    /// <param name="outcome">A sentence that says what stands.</param>
+    internal static string Beside(Exception error, string file, string outcome)
+        => PrintableText.Of($"blk: {(error as BlockLayerException)?.Path ?? file}: {error.Message} {outcome}");
+
     /// <param name="error">What happened.</param>
     /// <param name="otherwise">The code for what has none of its own.</param>
     internal static int CodeOf(BlockLayerException error, int otherwise)

@@ -53,9 +53,14 @@ internal sealed class PullCommand : Command
 
             long lacking = await PullWatch.MeasureLackingAsync(disk, basePath, interrupted).ConfigureAwait(false);
             JobResult result = await PullAsync(disk, options, lacking, context).ConfigureAwait(false);
+            if (result is { Outcome: JobOutcome.Failed, Error: { } failure })
+            {
+                ExceptionDispatchInfo.Throw(failure);
+            }
+
             if (result.Error is { } error)
             {
-                ExceptionDispatchInfo.Throw(error);
+                context.Console.Error.WriteLine(ErrorText.Beside(error, path, $"The pull was {(result.Outcome == JobOutcome.Completed ? "completed" : "interrupted")} all the same."));
             }
 
             if (result.Outcome == JobOutcome.Cancelled)

@@ -77,6 +77,11 @@ internal sealed class RebaseCommand : Command
                 var options = new ImageRebaseOptions { BackingName = backing is null ? null : arguments.Get(s_backing) };
                 ImageRebaseResult result = await ImageRebaser.RebaseAsync(image, backing, options, line, interrupted).ConfigureAwait(false);
                 backing = null; // the image's now
+                if (result.Error is { } error)
+                {
+                    context.Console.Error.WriteLine(ErrorText.Beside(error, path, "The rebase was completed all the same."));
+                }
+
                 string chain = string.Join(" <- ", BackingChain.Images(image).Reverse().Select(node => node.Path ?? node.NodeName));
                 context.Say($"Copied {ByteSize.Format(result.DataBytes)} as data, {ByteSize.Format(result.ZeroBytes)} as zeroes. The chain is now {chain}.");
                 return ExitCode.Success;

@@ -1,4 +1,5 @@
 using BlockLayer.Cli;
+using BlockLayer.Graph;
 using BlockLayer.TestKit;
 
 namespace BlockLayer.Tests.Cli;
@@ -17,9 +18,19 @@ internal sealed class BlkRun : IDisposable
         return await RunAsync(console, arguments);
     }
 
-    internal async Task<Outcome> RunAsync(RecordingConsole console, params string[] arguments)
+    internal Task<Outcome> RunAsync(RecordingConsole console, params string[] arguments) => RunAsync(console, environment: null, arguments);
+
+    /// <summary>The same with a hook on one of the files.</summary>
+    internal async Task<Outcome> RunAsync(string file, StorageHook hook, params string[] arguments)
     {
-        int code = await BlkProgram.RunAsync([.. arguments.Select(Expand)], console);
+        using var console = new RecordingConsole();
+        BlockEnvironment usual = BlockEnvironment.Default;
+        return await RunAsync(console, usual with { Files = new HookedStorageProvider(usual.Files, Expand(file), hook) }, arguments);
+    }
+
+    internal async Task<Outcome> RunAsync(RecordingConsole console, BlockEnvironment? environment, params string[] arguments)
+    {
+        int code = await BlkProgram.RunAsync([.. arguments.Select(Expand)], console, environment);
         return new Outcome(code, Shorten(console.Out), Shorten(console.Error));
     }
 

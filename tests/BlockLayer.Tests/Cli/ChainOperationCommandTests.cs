@@ -39,6 +39,19 @@ public sealed class ChainOperationCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task A_rebase_succeeds_although_an_image_that_is_not_needed_any_more_cannot_be_closed()
+    {
+        byte[] content = await MakeChainAsync("qcow2");
+        Assert.Equal(
+            new BlkRun.Outcome(
+                ExitCode.Success,
+                "Copied 1 MiB as data, 0 B as zeroes. The chain is now @template <- @current.\n",
+                $"blk: @intermediate: {FailingClose.Message} The rebase was completed all the same.\n"),
+            await _blk.RunAsync("@intermediate", new FailingClose(), "rebase", "-b", "template", "@current"));
+        await AssertContentAsync("@current", content);
+    }
+
+    [Fact]
     public async Task A_template_that_was_moved_is_recorded_without_being_compared()
     {
         byte[] content = await MakeChainAsync("qcow2");

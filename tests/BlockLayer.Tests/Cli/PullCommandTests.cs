@@ -54,6 +54,19 @@ public sealed class PullCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task A_pull_succeeds_although_an_image_that_is_not_needed_any_more_cannot_be_closed()
+    {
+        byte[] content = await MakeChainAsync("qcow2");
+        Assert.Equal(
+            new BlkRun.Outcome(
+                ExitCode.Success,
+                "Copied 1 MiB. The chain is now @template <- @current.\n",
+                $"blk: @intermediate: {FailingClose.Message} The pull was completed all the same.\n"),
+            await _blk.RunAsync("@intermediate", new FailingClose(), "pull", "@current", "-b", "@template"));
+        await AssertContentAsync(content);
+    }
+
+    [Fact]
     public async Task Progress_counts_what_is_copied_and_not_what_is_passed_over()
     {
         await MakeChainAsync("qcow2");

@@ -8,4 +8,7 @@ public sealed record ImageRebaseResult(long ComparedBytes, long DataBytes, long 
 {
     /// <summary>Bytes of the virtual disk that are copied into the image.</summary>
     public long CopiedBytes => DataBytes + ZeroBytes;
+
+    /// <summary>What went wrong behind the rebase and does not change it: an image that is not needed any more could not be closed. Null for nothing.</summary>
+    public Exception? Error { get; init; }
 }

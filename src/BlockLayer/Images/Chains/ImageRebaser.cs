@@ -67,12 +67,13 @@ public sealed class ImageRebaser
             previous = await BackingSwitch.RunAsync(top, backing, reference).ConfigureAwait(false);
         }
 
+        var aftermath = new Aftermath();
         if (previous is not null)
         {
-            await previous.DisposeAsync().ConfigureAwait(false);
+            await aftermath.DoAsync(previous.DisposeAsync).ConfigureAwait(false);
         }
 
-        return result;
+        return result with { Error = aftermath.Error };
     }
 
     /// <summary>What <see cref="RebaseAsync"/> would copy. Reads what it would read, and changes nothing.</summary>
