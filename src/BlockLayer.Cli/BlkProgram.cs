@@ -48,11 +48,9 @@ internal static class BlkProgram
         switch (arguments)
         {
             case ["-h" or "--help"] or ["help"]:
-                HelpText.WriteOverview(console.Out);
-                return ExitCode.Success;
+                return Write(console, HelpText.WriteOverview);
             case ["-V" or "--version"]:
-                console.Out.WriteLine($"blk {Version}");
-                return ExitCode.Success;
+                return Write(console, static writer => writer.WriteLine($"blk {Version}"));
             case ["help", var name, ..]:
                 return await RunCommandAsync(name, ["--help"], console, environment).ConfigureAwait(false);
             default:
@@ -69,6 +67,20 @@ internal static class BlkProgram
             return ExitCode.Failure;
         }
 
+        try
+        {
+            int code = await RunCommandAsync(command, arguments, console, environment).ConfigureAwait(false);
+            console.Flush();
+            return code;
+        }
+        catch (IOException error)
+        {
+            return TellUnwritten(console, error, command.FailureCode);
+        }
+    }
+
+    private static async Task<int> RunCommandAsync(Command command, string[] arguments, IConsole console, BlockEnvironment? environment)
+    {
         ParsedArguments? parsed = null;
         try
         {
@@ -95,17 +107,32 @@ internal static class BlkProgram
             console.Error.WriteLine(ErrorText.Of(error, command, parsed?.Operands.ElementAtOrDefault(command.FileOperand)));
             return ErrorText.CodeOf(error, command.FailureCode);
         }
-        catch (OperationCanceledException) when (console.Interrupted.IsCancellationRequested)
+        catch (OperationCanceledException error) when (console.Interrupted.IsCancellationRequested)
         {
-            console.Error.WriteLine($"blk {command.Name}: interrupted.");
+            console.Error.WriteLine(PrintableText.Of($"blk {command.Name}: interrupted.{(error.InnerException is null ? "" : " " + error.Message)}")); // the message tells what is left behind
             return ExitCode.Interrupted;
+        }
+    }
+
+    private static int Write(IConsole console, Action<TextWriter> write)
+    {
+        try
+        {
+            write(console.Out);
+            console.Flush();
+            return ExitCode.Success;
         }
         catch (IOException error)
         {
-            // The library reports its failures as its own kind: this is about our output, such as a pipe that nobody reads any more.
-            console.Error.WriteLine($"blk: the output cannot be written: {error.Message}");
-            return command.FailureCode;
+            return TellUnwritten(console, error, ExitCode.Failure);
         }
+    }
+
+    // The library reports its failures as its own kind, which was told: this is about our output, such as a pipe that nobody reads any more.
+    private static int TellUnwritten(IConsole console, IOException error, int code)
+    {
+        console.Error.WriteLine($"blk: the output cannot be written: {error.Message}");
+        return code;
     }
 
     private static void ThrowIfWrongOperands(Command command, ParsedArguments parsed)

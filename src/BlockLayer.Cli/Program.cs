@@ -2,4 +2,4 @@ using BlockLayer.Cli;
 using BlockLayer.Cli.Terminal;
 
 using var console = new SystemConsole();
-return console.Finish(await BlkProgram.RunAsync(args, console).ConfigureAwait(false));
+return await BlkProgram.RunAsync(args, console).ConfigureAwait(false);

@@ -16,6 +16,8 @@ internal sealed class HostConsole(Action<string> onLine) : IConsole
 
     public CancellationToken Interrupted => CancellationToken.None;
 
+    public void Flush() => Out.Flush();
+
     private sealed class LineWriter(Action<string> onLine) : TextWriter
     {
         private readonly StringBuilder _line = new();

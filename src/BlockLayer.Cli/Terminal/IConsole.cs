@@ -6,6 +6,10 @@ internal interface IConsole
     /// <summary>Results.</summary>
     TextWriter Out { get; }
 
+    /// <summary>Sends what is still buffered of <see cref="Out"/>.</summary>
+    /// <exception cref="IOException">It cannot be written.</exception>
+    void Flush();
+
     /// <summary>Errors and progress.</summary>
     TextWriter Error { get; }
 

@@ -24,22 +24,11 @@ internal sealed class SystemConsole : IConsole, IDisposable
 
     public CancellationToken Interrupted => _interrupted.Value.Token;
 
-    /// <summary>Sends what is still buffered. Returns the code of the process: that of the command, unless the output could not be written.</summary>
-    internal int Finish(int code)
+    public void Flush()
     {
-        try
+        if (_out.IsValueCreated)
         {
-            if (_out.IsValueCreated)
-            {
-                _out.Value.Flush();
-            }
-
-            return code;
-        }
-        catch (IOException error)
-        {
-            Error.WriteLine($"blk: the output cannot be written: {error.Message}");
-            return ExitCode.Failure;
+            _out.Value.Flush();
         }
     }
 

@@ -47,6 +47,17 @@ public sealed class BlkProcessTests : IDisposable
         Assert.DoesNotContain("\x1b", shown.Replace("\x1b[K", "", StringComparison.Ordinal), StringComparison.Ordinal);
     }
 
+    // 1 would say that the images differ.
+    [Fact]
+    public async Task An_answer_that_cannot_be_written_is_a_failure_by_the_code_of_its_command()
+    {
+        await (await Disk.CreateAsync(_folder.File("a"), new NewImage { Format = "raw", Length = 512 })).DisposeAsync();
+        using Process shell = Start("/bin/sh", "-c", $"cd '{_folder.Path}'; '{_blk}' compare -f raw -F raw a a > /dev/full");
+        Assert.Equal("blk: the output cannot be written: No space left on device\n", await shell.StandardError.ReadToEndAsync());
+        await shell.WaitForExitAsync();
+        Assert.Equal(ExitCode.CompareFailure, shell.ExitCode);
+    }
+
     [Theory]
     [InlineData("-INT")]
     [InlineData("-TERM")]

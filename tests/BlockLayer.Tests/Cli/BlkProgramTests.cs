@@ -1,6 +1,10 @@
 using BlockLayer.Cli;
 using BlockLayer.Cli.CommandLine;
 using BlockLayer.Cli.Commands;
+using BlockLayer.Graph;
+using BlockLayer.Images;
+using BlockLayer.Simulation;
+using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Tests.Cli;
@@ -106,5 +110,27 @@ public sealed class BlkProgramTests : IDisposable
     public async Task The_usage_of_a_command_without_operands_ends_with_its_options()
         => Assert.Contains("\nusage: blk demo [OPTIONS]\n", await _blk.SucceedAsync("demo", "--help"), StringComparison.Ordinal);
 
+    [Fact]
+    public async Task An_interruption_that_leaves_something_behind_says_so()
+    {
+        var files = new SimulatedStorageProvider();
+        BlockEnvironment environment = SimulatedEnvironment.Inline(files);
+        await (await Disk.CreateAsync("/disk", new NewImage { Format = "raw", Length = 1 << 20 }, new DiskOptions { Environment = environment })).DisposeAsync();
+        files.Faults.Add(new FaultRule { Operations = StorageOperations.Delete, Path = "/copy" });
+        using var console = new RecordingConsole();
+        var watched = new WatchedFiles(files) { AfterOpen = path => InterruptAt(path, console) };
+        int code = await BlkProgram.RunAsync(["convert", "-f", "raw", "/disk", "/copy"], console, environment with { Files = watched });
+        Assert.Equal(ExitCode.Interrupted, code);
+        Assert.Matches("^blk convert: interrupted\\. .* What was begun is not all undone: '/copy': Injected fault: Delete failed\\.\n$", console.Error.ToString());
+    }
+
     public void Dispose() => _blk.Dispose();
+
+    private static void InterruptAt(string path, RecordingConsole console)
+    {
+        if (path == "/copy")
+        {
+            console.Interrupt();
+        }
+    }
 }

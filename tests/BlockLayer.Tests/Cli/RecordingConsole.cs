@@ -9,7 +9,7 @@ internal sealed class RecordingConsole : IConsole, IDisposable
 
     internal RecordingConsole() => Error = new WatchedWriter(this);
 
-    public TextWriter Out { get; } = new StringWriter { NewLine = "\n" };
+    public TextWriter Out { get; init; } = new StringWriter { NewLine = "\n" };
 
     public TextWriter Error { get; }
 
@@ -23,6 +23,8 @@ internal sealed class RecordingConsole : IConsole, IDisposable
     internal Action<string?>? OnErrorLine { get; set; }
 
     internal void Interrupt() => _interrupted.Cancel();
+
+    public void Flush() => Out.Flush();
 
     public void Dispose() => _interrupted.Dispose();
 
