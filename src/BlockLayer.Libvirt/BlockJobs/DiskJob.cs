@@ -193,10 +193,11 @@ public sealed class DiskJob : IDiskJob
     private async Task EndAsync(JobResult result)
     {
         BlockJobStatus status = StatusOf(result.Outcome);
-        LibvirtError? error = result.Error is { } failure ? LibvirtError.Of(failure) : null;
+        var error = LibvirtError.Of(result.Error);
         if (status == BlockJobStatus.Completed && _setup.DeletesFiles)
         {
-            error = await UnneededFiles.DeleteAsync(Domain.Host.Files, [.. result.Files.Unneeded, .. result.Files.Invalid]).ConfigureAwait(false);
+            LibvirtError? left = await UnneededFiles.DeleteAsync(Domain.Host.Files, [.. result.Files.Unneeded, .. result.Files.Invalid]).ConfigureAwait(false);
+            error ??= left;
         }
 
         Disk.Release(this);

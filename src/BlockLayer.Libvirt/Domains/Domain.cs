@@ -148,7 +148,8 @@ public sealed partial class Domain
     }
 
     /// <summary>Tells that a job is ready or has ended. The description says it already: the graph is switched, and the disk's job and mirror are what they are now.</summary>
-    internal void TellOfJob(DomainDisk disk, BlockJobType type, BlockJobStatus status) => Tell(new BlockJobEvent(this, disk.Target, disk.Source?.Path, type, status));
+    internal void TellOfJob(DomainDisk disk, BlockJobType type, BlockJobStatus status, LibvirtError? error = null)
+        => Tell(new BlockJobEvent(this, disk.Target, disk.Source?.Path, type, status) { Error = error });
 
     /// <summary>
     /// The same with an event that is there already. What a listener throws comes out, if it was told on return; a task that nobody observes has it otherwise.

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using BlockLayer.Errors;
 using BlockLayer.Jobs;
 
@@ -25,9 +26,11 @@ public sealed record LibvirtError(LibvirtErrorCode Code, LibvirtErrorDomain Doma
         _ => null,
     };
 
-    /// <summary>How what ended a job is told, be it a mistake in the program or not.</summary>
-    internal static LibvirtError Of(Exception failure)
-        => From(failure) ?? new(LibvirtErrorCode.InternalError, LibvirtErrorDomain.Qemu, $"{failure.GetType().Name}: {failure.Message}");
+    /// <summary>How what ended a job, or went wrong behind its end, is told, be it a mistake in the program or not; null for nothing.</summary>
+    [return: NotNullIfNotNull(nameof(failure))]
+    internal static LibvirtError? Of(Exception? failure) => failure is null
+        ? null
+        : From(failure) ?? new(LibvirtErrorCode.InternalError, LibvirtErrorDomain.Qemu, $"{failure.GetType().Name}: {failure.Message}");
 
     private static LibvirtErrorCode CodeOf(BlockErrorKind kind) => kind switch
     {

@@ -9,7 +9,8 @@ namespace BlockLayer.Libvirt;
 public sealed record BlockJobEvent(Domain Domain, string Target, string? Path, BlockJobType Type, BlockJobStatus Status) : DomainEvent(Domain)
 {
     /// <summary>
-    /// Why the job failed; of one that completed, which of the files could not be deleted that a commit was to delete. Null for neither. libvirt's callbacks are not told this.
+    /// Why the job failed. Of one that did not fail, what went wrong and does not change that, the first of several: an image that is not needed any more could not be closed, or a file could not be
+    /// deleted that a commit was to delete. Null for nothing. libvirt's callbacks are not told this.
     /// </summary>
     public LibvirtError? Error { get; init; }
 }

@@ -71,7 +71,7 @@ public sealed class BlockSwitchApi
         DiskOptions options = domain.Host.Options.Disks;
         var overlay = new OverlayOptions { Source = OverlaySource.Existing, Policy = options.Policy, Secrets = options.Secrets, Formats = options.Formats };
         DiskSnapshotResult taken = await ToldAsync(() => DiskSnapshot.TakeAsync([new DiskOverlay(disk.Open!, path, overlay)], record, cancellationToken)).ConfigureAwait(false);
-        return taken.Error is { } error ? LibvirtError.Of(error) : null;
+        return LibvirtError.Of(taken.Error);
     }
 
     /// <summary>The third step: starts to fill the disk's active image from its chain.</summary>

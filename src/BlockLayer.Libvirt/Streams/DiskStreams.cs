@@ -46,7 +46,7 @@ internal static class DiskStreams
 
         if (wasInChain && increment.IsComplete)
         {
-            domain.TellOfJob(disk, BlockJobType.Pull, BlockJobStatus.Completed); // without the turn: a listener may want the disk
+            domain.TellOfJob(disk, BlockJobType.Pull, BlockJobStatus.Completed, LibvirtError.Of(increment.Error)); // without the turn: a listener may want the disk
         }
 
         return increment;

@@ -157,21 +157,22 @@ public abstract partial class BlockJob
         }
 
         Exception? failure;
+        Exception? lateError;
         lock (_gate)
         {
-            failure = _failure;
+            (failure, lateError) = (_failure, _lateError);
             _cancelled = _isCancelled ? new OperationCanceledException($"{this} was cancelled.") : null;
         }
 
         JobOutcome outcome = committed ? JobOutcome.Completed : failure is null ? JobOutcome.Cancelled : JobOutcome.Failed;
-        var result = new JobResult(outcome, Progress, failure) { Files = _isSetUp ? DescribeFiles() : JobFiles.None };
+        var result = new JobResult(outcome, Progress, failure ?? lateError) { Files = _isSetUp ? DescribeFiles() : JobFiles.None };
 
-        // What a handler of the conclusion throws cannot change it any more, nor a file that could not be closed; whoever awaits the result is told.
+        // What a handler of the conclusion throws cannot change it any more; whoever awaits the result is told.
         Exception? late = TryRaise(new JobEnded(result, BytesPerSecond));
         Exception? later = TryRaise(Enter(JobState.Concluded));
         Exception? last = _options.AutoDismiss && TryDismiss() ? TryRaise(new JobStateChanged(JobState.Null)) : null; // else a handler of the conclusion was quicker
         TellReady(isReady: false);
-        _completion.SetResult(result with { Error = failure ?? _lateError ?? late ?? later ?? last });
+        _completion.SetResult(result with { Error = result.Error ?? late ?? later ?? last });
         LeaveRoots();
     }
 

@@ -212,6 +212,16 @@ public class BlockJobRaceTests
     });
 
     [Fact]
+    public void The_event_of_a_job_that_has_completed_tells_what_went_wrong_behind_it() => Run(
+        async world =>
+        {
+            BlockJobEvent end = await (await world.Api.PullAsync(world.Domain, "vda")).Completion;
+            Assert.Equal((BlockJobStatus.Completed, $"/vm/mid.img: {FailingClose.Message}"), (end.Status, end.Error?.Message));
+            Assert.Equal("top.img", world.Describe());
+        },
+        files: static machine => new HookedStorageProvider(machine.Storage, "/vm/mid.img", new FailingClose()));
+
+    [Fact]
     public void What_is_thrown_at_an_event_that_comes_between_fails_no_job() => Run(async world =>
     {
         await world.CreateAsync("/vm/other.img");

@@ -1,6 +1,7 @@
 using BlockLayer.Jobs;
 using BlockLayer.Libvirt.Tests.BlockJobs;
 using BlockLayer.Simulation;
+using BlockLayer.TestKit;
 using Xunit;
 using static BlockLayer.Libvirt.Tests.Streams.StreamRig;
 
@@ -49,6 +50,24 @@ public class StreamRaceTests
             }
         }
     });
+
+    [Fact]
+    public void The_last_increment_is_told_as_completed_although_an_image_that_is_not_needed_any_more_cannot_be_closed() => BlockJobWorld.Run(
+        async world =>
+        {
+            var rig = new StreamRig(world);
+            var cursor = new BlockStreamCursor(0);
+            StreamIncrement increment;
+            do
+            {
+                increment = await rig.BlockStream.StreamAsync(rig.Domain, Top, cursor);
+            }
+            while (!increment.IsComplete);
+
+            Assert.Equal((FailingClose.Message, (ulong)DiskLength), (increment.Error?.Message, cursor.Value));
+            Assert.Equal(["Completed: top.img"], world.Seen);
+        },
+        files: static machine => new HookedStorageProvider(machine.Storage, "/vm/mid.img", new FailingClose()));
 
     [Fact]
     public void A_start_waits_for_an_increment_and_goes_on_where_it_ended() => Run(async rig =>

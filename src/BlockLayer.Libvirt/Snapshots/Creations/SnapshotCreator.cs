@@ -54,7 +54,7 @@ internal sealed class SnapshotCreator(Domain domain, SnapshotStore store)
         {
             DiskSnapshotResult taken = await DiskSnapshot.TakeAsync(
                 overlays, still => isRemembered ? store.AddAsync(record, still) : store.FollowAsync(record, still), cancellationToken).ConfigureAwait(false);
-            return taken.Error is { } error ? record with { LateError = LibvirtError.Of(error) } : record;
+            return record with { LateError = LibvirtError.Of(taken.Error) };
         }
     }
 

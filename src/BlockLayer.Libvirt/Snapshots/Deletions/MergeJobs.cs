@@ -128,14 +128,9 @@ internal sealed class MergeJobs
     /// <summary>Throws what made a job fail, or that one was cancelled.</summary>
     internal static void ThrowIfIncomplete(JobResult[] results)
     {
-        if (results.FirstOrDefault(static result => result is { Outcome: JobOutcome.Failed, Error: not null }) is { } failed)
+        foreach (JobResult result in results.OrderByDescending(static result => result.Outcome == JobOutcome.Failed)) // one that failed has cancelled the others
         {
-            ExceptionDispatchInfo.Throw(failed.Error!);
-        }
-
-        if (results.Any(static result => result.Outcome == JobOutcome.Cancelled))
-        {
-            throw new OperationCanceledException("A job that merges the files of the snapshot was cancelled.");
+            result.ThrowUnlessCompleted("A job that merges the files of the snapshot was cancelled.");
         }
     }
 

@@ -98,7 +98,7 @@ internal sealed class SnapshotDiskJob(Domain domain, DiskMerge merge) : IDiskJob
             JobOutcome.Cancelled => BlockJobStatus.Canceled,
             _ => BlockJobStatus.Failed,
         };
-        _end = new BlockJobEvent(domain, merge.Target, merge.Disk.Source?.Path, Type, status) { Error = result.Error is { } error ? LibvirtError.Of(error) : null };
+        _end = new BlockJobEvent(domain, merge.Target, merge.Disk.Source?.Path, Type, status) { Error = LibvirtError.Of(result.Error) };
         try
         {
             if (domain.State == DomainState.Running)

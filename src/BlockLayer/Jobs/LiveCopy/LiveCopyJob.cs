@@ -209,7 +209,7 @@ public abstract partial class LiveCopyJob : BlockJob
         Volatile.Write(ref _left, node.LackingBytes);
         _node = null;
         await FilterInsertion.RemoveAsync(node).ConfigureAwait(false);
-        await node.DisposeAsync().ConfigureAwait(false);
+        await CloseUnneededAsync(node).ConfigureAwait(false); // the target is durable, or of no value
     }
 
     /// <summary>A bitmap of the source in the units that are copied.</summary>

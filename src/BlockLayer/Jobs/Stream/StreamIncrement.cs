@@ -1,5 +1,3 @@
-using System.Runtime.ExceptionServices;
-
 namespace BlockLayer.Jobs;
 
 /// <summary>What one increment of a pull achieved.</summary>
@@ -8,6 +6,9 @@ namespace BlockLayer.Jobs;
 /// <param name="IsComplete">True when nothing is lacking any more, durably, and the base is the image's backing file. <see cref="Next"/> is the disk's length then.</param>
 public readonly record struct StreamIncrement(long Next, long CopiedBytes, bool IsComplete)
 {
+    /// <summary>What went wrong besides, and does not change what the increment achieved (<see cref="JobResult.Error"/>); null for nothing.</summary>
+    public Exception? Error { get; init; }
+
     /// <summary>Waits for the end of an increment that was started.</summary>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     /// <exception cref="Errors.BlockLayerException">Why it failed. The same cursor may be tried again.</exception>
@@ -24,13 +25,7 @@ public readonly record struct StreamIncrement(long Next, long CopiedBytes, bool 
             registration.Unregister();
         }
 
-        if (result.Error is { } error)
-        {
-            ExceptionDispatchInfo.Throw(error);
-        }
-
-        return result.Outcome == JobOutcome.Completed
-            ? new StreamIncrement(job.Cursor, job.CopiedBytes, job.Cursor == job.Image.Length)
-            : throw new OperationCanceledException($"{job} was cancelled.", cancellationToken);
+        result.ThrowUnlessCompleted($"{job} was cancelled.", cancellationToken);
+        return new StreamIncrement(job.Cursor, job.CopiedBytes, job.Cursor == job.Image.Length) { Error = result.Error };
     }
 }
