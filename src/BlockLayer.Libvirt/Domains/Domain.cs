@@ -195,10 +195,13 @@ public sealed partial class Domain
     /// <exception cref="LibvirtException">OperationInvalid: it runs already; otherwise, why which disk could not be opened.</exception>
     internal async ValueTask StartAsync(CancellationToken cancellationToken)
     {
-        // Told after the lifecycle lock is left: a listener may want to stop the domain.
-        foreach (MissingSource missing in await OpenAsync(cancellationToken).ConfigureAwait(false))
+        IReadOnlyList<MissingSource> missing = await OpenAsync(cancellationToken).ConfigureAwait(false);
+
+        // Told after the lifecycle lock is left: a listener may want to stop the domain. And all of it, before what a listener throws comes out.
+        Task[] told = [.. missing.Select(source => TellAsync(new DiskChangeEvent(this, source.Path, NewPath: null, source.Target, source.Reason)))];
+        foreach (Task each in told.Where(static each => each.IsCompleted))
         {
-            Tell(new DiskChangeEvent(this, missing.Path, NewPath: null, missing.Target, missing.Reason));
+            each.GetAwaiter().GetResult();
         }
     }
 

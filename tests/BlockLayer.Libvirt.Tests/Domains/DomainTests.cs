@@ -166,6 +166,24 @@ public class DomainTests
     }
 
     [Fact]
+    public async Task What_is_missing_is_told_of_every_disk_whatever_a_listener_throws()
+    {
+        await using var world = new LibvirtWorld();
+        string[] disks = [.. new[] { "sda", "sdb" }.Select(static target => $"<disk type='file' device='cdrom'><source file='/vm/{target}.iso' startupPolicy='optional'/><target dev='{target}'/></disk>")];
+        var told = new List<string>();
+        DiskChangeCallback failing = (_, _, _, target, _) =>
+        {
+            told.Add(target);
+            throw new InvalidOperationException($"at {target}");
+        };
+        world.Connection.RegisterDomainEvent(null, DomainEventId.DiskChange, failing);
+        Domain domain = world.Connection.Define(LibvirtWorld.DomainXml("vm", disks));
+        Assert.Equal("at sda", (await Assert.ThrowsAsync<InvalidOperationException>(() => world.Connection.StartAsync(domain).AsTask())).Message);
+        Assert.Equal(["sda", "sdb"], told);
+        Assert.Equal(DomainState.Running, domain.State);
+    }
+
+    [Fact]
     public async Task A_read_only_connection_looks_and_changes_nothing()
     {
         await using var world = new LibvirtWorld();
