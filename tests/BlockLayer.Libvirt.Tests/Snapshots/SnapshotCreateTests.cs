@@ -52,20 +52,27 @@ public class SnapshotCreateTests
     public async Task Files_that_exist_are_used_where_that_is_said()
     {
         await using SnapshotWorld world = await SnapshotWorld.StartAsync();
-        foreach (string disk in new[] { "a", "b" })
-        {
-            var image = new NewImage
-            {
-                Format = "qcow2",
-                Length = SnapshotWorld.DiskLength,
-                Backing = new BackingReference($"{disk}.qcow2", "qcow2"),
-                Verification = BackingVerification.None,
-            };
-            await new ImageCreator(BuiltInFormats.All, world.Environment).CreateAsync($"/vm/{disk}.s1", image, OpenPolicy.Default);
-        }
-
+        await MakeOverlaysAsync(world);
         await world.Api.CreateAsync(world.Domain, SnapshotWorld.SnapshotXml("s1", Forward, Forward), SnapshotCreateFlags.ReuseExternal);
         Assert.Equal("b.s1 b.qcow2", world.Chain("vdb"));
+    }
+
+    // The note may be there all the same, and the next start would believe it.
+    [Fact]
+    public async Task After_a_snapshot_on_existing_files_that_could_not_be_noted_the_disks_are_opened_as_they_were()
+    {
+        var files = new SimulatedStorageProvider();
+        await using SnapshotWorld world = await SnapshotWorld.StartAsync(SimulatedEnvironment.Inline(files));
+        await MakeOverlaysAsync(world);
+        files.Faults.Add(new FaultRule { Operations = StorageOperations.FlushDirectory, Path = "/meta", Count = 1 });
+        string xml = SnapshotWorld.SnapshotXml("s1", Forward, Forward);
+        var failure = await Assert.ThrowsAsync<LibvirtException>(() => world.Api.CreateAsync(world.Domain, xml, SnapshotCreateFlags.ReuseExternal).AsTask());
+        Assert.Contains("Injected fault", failure.Message, StringComparison.Ordinal);
+        Assert.Equal("a.qcow2", world.Chain("vda"));
+        await world.Connection.ShutOffAsync(world.Domain);
+        await using SnapshotWorld again = await SnapshotWorld.RestartAsync(world.Environment);
+        Assert.Equal(("a.qcow2", "b.qcow2"), (again.Chain("vda"), again.Chain("vdb")));
+        Assert.Empty((await again.TreeAsync()).All);
     }
 
     [Theory]
@@ -110,5 +117,21 @@ public class SnapshotCreateTests
         again.Connection.Define(SnapshotWorld.Xml(vda: "/vm/own"));
         await again.Connection.StartAsync(again.Domain);
         Assert.Equal("own", again.Chain("vda"));
+    }
+
+    /// <summary>Empty overlays of both disks, /vm/a.s1 and /vm/b.s1, as somebody makes them beforehand.</summary>
+    private static async Task MakeOverlaysAsync(SnapshotWorld world)
+    {
+        foreach (string disk in new[] { "a", "b" })
+        {
+            var image = new NewImage
+            {
+                Format = "qcow2",
+                Length = SnapshotWorld.DiskLength,
+                Backing = new BackingReference($"{disk}.qcow2", "qcow2"),
+                Verification = BackingVerification.None,
+            };
+            await new ImageCreator(BuiltInFormats.All, world.Environment).CreateAsync($"/vm/{disk}.s1", image, OpenPolicy.Default);
+        }
     }
 }

@@ -31,7 +31,17 @@ internal sealed class SnapshotCreator(Domain domain, SnapshotStore store)
         bool isRemembered = (flags & SnapshotCreateFlags.NoMetadata) == 0;
         if ((flags & SnapshotCreateFlags.ReuseExternal) != 0)
         {
-            return await SwitchAsync().ConfigureAwait(false);
+            try
+            {
+                return await SwitchAsync().ConfigureAwait(false);
+            }
+            catch (Exception reason)
+            {
+                var aftermath = new Aftermath();
+                await aftermath.DoAsync(() => store.RestateAsync(CancellationToken.None)).ConfigureAwait(false); // a note that could not be made may still say that the disks use the files
+                aftermath.ThrowIfLeft(reason);
+                throw;
+            }
         }
 
         await store.BeginCreationAsync(new SnapshotCreation(record.Name, [.. overlays.Select(Describe)]), cancellationToken).ConfigureAwait(false);
