@@ -129,6 +129,21 @@ public class SnapshotDeletionTests
     }
 
     [Fact]
+    public async Task A_snapshot_whose_file_somebody_else_has_open_is_not_deleted()
+    {
+        await using SnapshotWorld world = await WithLeftSnapshotAsync(new SimulatedStorageProvider());
+        await using (await Disk.OpenAsync("/vm/b.s3", new DiskOptions { Environment = world.Environment }))
+        {
+            var refusal = await Assert.ThrowsAsync<LibvirtException>(() => world.Api.DeleteAsync(world.Domain, "s3").AsTask());
+            Assert.Equal((LibvirtErrorCode.OperationUnsupported, "'/vm/b.s3' cannot be removed: somebody else has it open."), (refusal.Code, refusal.Message));
+            Assert.Contains("a.s3", FilesOf(world));
+        }
+
+        await world.Api.DeleteAsync(world.Domain, "s3");
+        Assert.DoesNotContain("a.s3", FilesOf(world));
+    }
+
+    [Fact]
     public async Task A_snapshot_of_whose_files_one_cannot_be_removed_is_being_deleted_until_it_can()
     {
         var files = new SimulatedStorageProvider();

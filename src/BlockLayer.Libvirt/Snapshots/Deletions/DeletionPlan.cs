@@ -71,6 +71,8 @@ internal sealed class DeletionPlan
             {
                 throw Refused($"'{path}' cannot be removed: {Spell(overlays)} {(overlays.Count == 1 ? "stands" : "stand")} on it.");
             }
+
+            await plan.ThrowIfOpenAsync(path, cancellationToken).ConfigureAwait(false);
         }
 
         return new SnapshotDeletion
@@ -152,6 +154,25 @@ internal sealed class DeletionPlan
             Relink = relink,
             Remove = isForward && onOlder.Count > 0 ? [] : [merge.Going.Path],
         };
+    }
+
+    // Another domain, or another program, may have gone on with it.
+    private async ValueTask ThrowIfOpenAsync(string path, CancellationToken cancellationToken)
+    {
+        if (Files.GetInfo(path) is not { Kind: StorageFileKind.Regular })
+        {
+            return;
+        }
+
+        try
+        {
+            var alone = new StorageOpenOptions { Writable = true, Lock = ImageLock.Writer };
+            await (await Files.OpenAsync(path, alone, cancellationToken).ConfigureAwait(false)).DisposeAsync().ConfigureAwait(false);
+        }
+        catch (BlockLayerException error) when (error.Kind == BlockErrorKind.Conflict)
+        {
+            throw Refused($"'{path}' cannot be removed: somebody else has it open.");
+        }
     }
 
     private static void ThrowIfUnjudged(OverlaySearch search, string path)
