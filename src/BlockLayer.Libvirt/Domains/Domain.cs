@@ -284,7 +284,9 @@ public sealed partial class Domain
         return opener.Missing;
     }
 
-    private static async ValueTask<List<Exception>> CloseAsync(IReadOnlyList<DomainDisk> disks)
+    /// <summary>Closes disks, all of them.</summary>
+    /// <returns>Why some could not be closed well.</returns>
+    internal static async ValueTask<List<Exception>> CloseAsync(IReadOnlyList<DomainDisk> disks)
     {
         var failures = new List<Exception>();
         foreach (DomainDisk disk in disks)
@@ -302,7 +304,9 @@ public sealed partial class Domain
         return failures;
     }
 
-    private static void ThrowIfAny(List<Exception> failures)
+    /// <summary>Throws what kept disks from being closed well, if anything did.</summary>
+    /// <exception cref="LibvirtException">As told of the first of them.</exception>
+    internal static void ThrowIfAny(List<Exception> failures)
     {
         if (failures.Count > 0)
         {

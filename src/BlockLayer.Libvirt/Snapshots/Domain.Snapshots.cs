@@ -60,7 +60,8 @@ public sealed partial class Domain
     /// Works on the disks: on those of the domain, if it runs, else on disks that are opened for as long as it takes, while nobody can start the domain. What the work makes the
     /// active images is what the next start opens.
     /// </summary>
-    internal async ValueTask<T> WithDisksAsync<T>(Func<IReadOnlyList<DomainDisk>, ValueTask<T>> work, CancellationToken cancellationToken)
+    /// <returns>What the work returned and, of disks that were opened for it, what kept one from being closed well; that changes nothing of what was done.</returns>
+    internal async ValueTask<(T Result, LibvirtError? LateError)> WithDisksAsync<T>(Func<IReadOnlyList<DomainDisk>, ValueTask<T>> work, CancellationToken cancellationToken)
     {
         if (Id is null)
         {
@@ -71,10 +72,10 @@ public sealed partial class Domain
             }
         }
 
-        return await work(Disks).ConfigureAwait(false);
+        return (await work(Disks).ConfigureAwait(false), null);
     }
 
-    private async ValueTask<T> WithOpenedDisksAsync<T>(Func<IReadOnlyList<DomainDisk>, ValueTask<T>> work, CancellationToken cancellationToken)
+    private async ValueTask<(T Result, LibvirtError? LateError)> WithOpenedDisksAsync<T>(Func<IReadOnlyList<DomainDisk>, ValueTask<T>> work, CancellationToken cancellationToken)
     {
         DomainDefinition definition = await SettleSnapshotsAsync(cancellationToken).ConfigureAwait(false);
         IReadOnlyList<DomainDisk> opened = await new DiskOpener(_host.Options.Disks).OpenAllAsync(definition.Disks, cancellationToken).ConfigureAwait(false);
@@ -89,8 +90,8 @@ public sealed partial class Domain
             throw;
         }
 
-        ThrowIfAny(await CloseAfterWorkAsync(definition, opened).ConfigureAwait(false));
-        return result;
+        List<Exception> failures = await CloseAfterWorkAsync(definition, opened).ConfigureAwait(false);
+        return (result, LibvirtError.Of(failures.FirstOrDefault()));
     }
 
     private async ValueTask<List<Exception>> CloseAfterWorkAsync(DomainDefinition definition, IReadOnlyList<DomainDisk> opened)

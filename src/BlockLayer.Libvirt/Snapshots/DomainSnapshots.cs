@@ -28,37 +28,42 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
     /// </summary>
     /// <exception cref="LibvirtException">As for <see cref="SnapshotPlan.Make"/>; OperationInvalid: the name is taken, or a deletion has not ended.</exception>
     /// <exception cref="BlockLayerException">A new file cannot be made or used; the disks are as they were.</exception>
-    internal ValueTask<SnapshotRecord> CreateAsync(SnapshotDefinition definition, SnapshotCreateFlags flags, CancellationToken cancellationToken) => RunAsync(
-        async (disks, token) =>
-        {
-            RequireNoDeletion();
-            SnapshotRecord record = SnapshotPlan.Make(definition, flags, domain, disks, store.Tree.CurrentName);
-            if ((flags & SnapshotCreateFlags.NoMetadata) == 0 && store.Tree.TryFind(record.Name) is not null)
+    internal async ValueTask<SnapshotRecord> CreateAsync(SnapshotDefinition definition, SnapshotCreateFlags flags, CancellationToken cancellationToken)
+    {
+        (SnapshotRecord made, LibvirtError? lateError) = await RunAsync(
+            async (disks, token) =>
             {
-                throw Invalid($"There is a snapshot '{record.Name}' already.");
-            }
+                RequireNoDeletion();
+                SnapshotRecord record = SnapshotPlan.Make(definition, flags, domain, disks, store.Tree.CurrentName);
+                if ((flags & SnapshotCreateFlags.NoMetadata) == 0 && store.Tree.TryFind(record.Name) is not null)
+                {
+                    throw Invalid($"There is a snapshot '{record.Name}' already.");
+                }
 
-            foreach (DomainDisk disk in disks)
-            {
-                disk.ThrowIfOccupied();
-            }
+                foreach (DomainDisk disk in disks)
+                {
+                    disk.ThrowIfOccupied();
+                }
 
-            return await new SnapshotCreator(domain, store).CreateAsync(disks, record, flags, token).ConfigureAwait(false);
-        },
-        cancellationToken);
+                return await new SnapshotCreator(domain, store).CreateAsync(disks, record, flags, token).ConfigureAwait(false);
+            },
+            cancellationToken).ConfigureAwait(false);
+        return made with { LateError = made.LateError ?? lateError };
+    }
 
     /// <summary>Deletes a snapshot.</summary>
+    /// <returns>What went wrong behind the deletion and does not change it; null for nothing.</returns>
     /// <exception cref="LibvirtException">As libvirt refuses; see <see cref="SnapshotRules"/> and <see cref="DeletionPlan"/>.</exception>
     /// <exception cref="BlockLayerException">It could not be done. It was taken back, unless <see cref="Deletion"/> says otherwise.</exception>
-    internal async ValueTask DeleteAsync(string name, SnapshotDeleteFlags flags, CancellationToken cancellationToken)
+    internal async ValueTask<LibvirtError?> DeleteAsync(string name, SnapshotDeleteFlags flags, CancellationToken cancellationToken)
     {
         if ((flags & SnapshotDeleteFlags.MetadataOnly) != 0)
         {
             await ForgetAsync(name, flags, cancellationToken).ConfigureAwait(false);
-            return;
+            return null;
         }
 
-        await RunAsync(
+        (LibvirtError? error, LibvirtError? lateError) = await RunAsync(
             async (disks, token) =>
             {
                 SnapshotRecord record = store.Tree.Find(name);
@@ -67,29 +72,26 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
                 var deleter = new SnapshotDeleter(domain, store);
                 if (store.Tree.CurrentName == name || store.Tree.ChildrenOf(name).Count > 0)
                 {
-                    await deleter.DeleteAsync(disks, record, token).ConfigureAwait(false);
-                    return true;
+                    return await deleter.DeleteAsync(disks, record, token).ConfigureAwait(false);
                 }
 
                 await store.BeginDeletionAsync(await DeletionPlan.MakeForLeafAsync(domain, disks, store.Tree, record, token).ConfigureAwait(false), token).ConfigureAwait(false);
                 await deleter.SettleAsync(CancellationToken.None).ConfigureAwait(false);
-                return true;
+                return null;
             },
             cancellationToken).ConfigureAwait(false);
+        return error ?? lateError;
     }
 
     /// <summary>Goes on with a deletion that could not be finished; without one, does nothing.</summary>
-    internal async ValueTask FinishAsync(CancellationToken cancellationToken) => await RunAsync(
-        async (disks, token) =>
-        {
-            if (store.Deletion is not null)
-            {
-                await new SnapshotDeleter(domain, store).FinishAsync(disks, token).ConfigureAwait(false);
-            }
-
-            return true;
-        },
-        cancellationToken).ConfigureAwait(false);
+    /// <returns><inheritdoc cref="DeleteAsync" path="/returns"/></returns>
+    internal async ValueTask<LibvirtError?> FinishAsync(CancellationToken cancellationToken)
+    {
+        (LibvirtError? error, LibvirtError? lateError) = await RunAsync(
+            async (disks, token) => store.Deletion is null ? null : await new SnapshotDeleter(domain, store).FinishAsync(disks, token).ConfigureAwait(false),
+            cancellationToken).ConfigureAwait(false);
+        return error ?? lateError;
+    }
 
     /// <summary>Makes another snapshot the current one, after its disks were put in place by other means.</summary>
     internal async ValueTask SetCurrentAsync(string? name, CancellationToken cancellationToken)
@@ -126,15 +128,15 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
         IReadOnlyList<DomainDisk> disks = await new DiskOpener(Options).OpenAllAsync(needed, cancellationToken).ConfigureAwait(false);
         try
         {
-            await new SnapshotDeleter(domain, store).FinishAsync(disks, cancellationToken).ConfigureAwait(false);
+            _ = await new SnapshotDeleter(domain, store).FinishAsync(disks, cancellationToken).ConfigureAwait(false); // what is not needed any more could not be closed, and is gone by now
         }
-        finally
+        catch
         {
-            foreach (DomainDisk disk in disks)
-            {
-                await disk.CloseAsync().ConfigureAwait(false);
-            }
+            await Domain.CloseAsync(disks).ConfigureAwait(false); // what went wrong first is told
+            throw;
         }
+
+        Domain.ThrowIfAny(await Domain.CloseAsync(disks).ConfigureAwait(false));
     }
 
     /// <summary>Ends what is being done, as far as it can be taken back, and lets nobody begin until the result is disposed.</summary>
@@ -164,7 +166,7 @@ internal sealed class DomainSnapshots(Domain domain, SnapshotStore store)
         }
     }
 
-    private ValueTask<T> RunAsync<T>(Func<IReadOnlyList<DomainDisk>, CancellationToken, ValueTask<T>> work, CancellationToken cancellationToken) => domain.WithDisksAsync(
+    private ValueTask<(T Result, LibvirtError? LateError)> RunAsync<T>(Func<IReadOnlyList<DomainDisk>, CancellationToken, ValueTask<T>> work, CancellationToken cancellationToken) => domain.WithDisksAsync(
         async disks =>
         {
             using AsyncLock.Releaser turn = await _turn.EnterAsync(cancellationToken).ConfigureAwait(false);

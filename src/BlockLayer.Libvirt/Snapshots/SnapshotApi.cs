@@ -33,12 +33,20 @@ public sealed class SnapshotApi
         SnapshotRules.CheckHalt(flags, domain);
         var definition = SnapshotDefinition.Parse(xml);
         SnapshotRecord made = await OnAsync(domain, snapshots => snapshots.CreateAsync(definition, flags, cancellationToken), cancellationToken).ConfigureAwait(false);
-        if ((flags & SnapshotCreateFlags.Halt) != 0 && domain.State == DomainState.Running)
+        if ((flags & SnapshotCreateFlags.Halt) == 0 || domain.State != DomainState.Running)
         {
-            await _connection.ShutOffAsync(domain, CancellationToken.None).ConfigureAwait(false);
+            return made;
         }
 
-        return made;
+        try
+        {
+            await _connection.ShutOffAsync(domain, CancellationToken.None).ConfigureAwait(false);
+            return made;
+        }
+        catch (LibvirtException error)
+        {
+            return made with { LateError = made.LateError ?? error.Error }; // a disk could not be closed well; the domain is shut off
+        }
     }
 
     /// <summary>
@@ -71,28 +79,33 @@ public sealed class SnapshotApi
     /// <param name="name">Which.</param>
     /// <param name="flags">Only what is remembered, and of whom; files of children are not deleted.</param>
     /// <param name="cancellationToken">Honoured until the disks switch; what was done is taken back then.</param>
+    /// <returns>
+    /// What went wrong when it was deleted already, the first of several, which the event of the disk's job tells too: a file that is not needed any more could not be closed. Of a domain that is shut
+    /// off also a disk that could not be closed well. Null for nothing.
+    /// </returns>
     /// <exception cref="LibvirtException">
     /// OperationDenied; InvalidArg; NoDomainSnapshot; OperationInvalid: it is marked by a deletion that has not ended; OperationFailed: the disks' files are not those of the snapshot;
     /// OperationUnsupported: children, or something would be destroyed (the message names it), or a job runs on a disk (also BlockCopyActive); or why it failed. It was taken back then,
     /// unless <see cref="GetDeletionAsync"/> says that it has to be finished.
     /// </exception>
     /// <exception cref="OperationCanceledException">It was cancelled, by the token or at one of its jobs, and taken back.</exception>
-    public async ValueTask DeleteAsync(
+    public async ValueTask<LibvirtError?> DeleteAsync(
         Domain domain, string name, SnapshotDeleteFlags flags = SnapshotDeleteFlags.None, CancellationToken cancellationToken = default)
     {
         _connection.RequireWrite();
         _connection.RequireOwn(domain);
         SnapshotRules.Check(flags);
-        await OnAsync(domain, snapshots => snapshots.DeleteAsync(name, flags, cancellationToken), cancellationToken).ConfigureAwait(false);
+        return await OnAsync(domain, snapshots => snapshots.DeleteAsync(name, flags, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Goes on with a deletion that could not be ended; without one, does nothing.</summary>
+    /// <returns><inheritdoc cref="DeleteAsync" path="/returns"/></returns>
     /// <exception cref="LibvirtException">OperationDenied, and as for <see cref="DeleteAsync"/>; or why it could still not be ended.</exception>
-    public async ValueTask FinishDeletionAsync(Domain domain, CancellationToken cancellationToken = default)
+    public async ValueTask<LibvirtError?> FinishDeletionAsync(Domain domain, CancellationToken cancellationToken = default)
     {
         _connection.RequireWrite();
         _connection.RequireOwn(domain);
-        await OnAsync(domain, snapshots => snapshots.FinishAsync(cancellationToken), cancellationToken).ConfigureAwait(false);
+        return await OnAsync(domain, snapshots => snapshots.FinishAsync(cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Makes a snapshot the current one, or none, for whoever has put the disks on an overlay of its files by other means: the next snapshot is its child.</summary>

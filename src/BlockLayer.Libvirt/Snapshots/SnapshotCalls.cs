@@ -39,7 +39,7 @@ public sealed class SnapshotCalls
     /// <inheritdoc cref="SnapshotApi.DeleteAsync"/>
     /// <returns>0, or -1.</returns>
     public ValueTask<int> SnapshotDelete(Domain domain, string name, SnapshotDeleteFlags flags)
-        => _connection.TryDoAsync(() => _api.DeleteAsync(domain, name, flags));
+        => _connection.TryDoAsync(async () => await _api.DeleteAsync(domain, name, flags).ConfigureAwait(false));
 
     private ValueTask<SnapshotRecord?> FindAsync(Domain domain, Func<SnapshotTree, SnapshotRecord> find)
         => TryAsync(async () => find(await _api.ListAsync(domain).ConfigureAwait(false)));

@@ -25,8 +25,8 @@ public sealed record SnapshotRecord
     public required IReadOnlyList<SnapshotDiskRecord> Disks { get; init; }
 
     /// <summary>
-    /// Of a snapshot that was just made, what went wrong when the disks had switched to the new files, and does not change that: an image below could not be made read-only, say. Null
-    /// for nothing. It is not remembered, and libvirt's callers are not told it.
+    /// Of a snapshot that was just made, what went wrong when the disks had switched to the new files, and does not change that: an image below could not be made read-only, or a disk, of a
+    /// domain that is shut off, could not be closed well. Null for nothing. It is not remembered, and libvirt's callers are not told it.
     /// </summary>
     public LibvirtError? LateError { get; init; }
 

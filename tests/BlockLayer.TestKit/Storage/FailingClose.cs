@@ -9,10 +9,17 @@ public sealed class FailingClose : StorageHook
     /// <summary>What whoever closes it is told.</summary>
     public const string Message = "It was closed, and not without loss.";
 
+    /// <summary>Only where it was open to be written; who just looks at it closes it well.</summary>
+    public bool AfterWriting { get; init; }
+
     /// <inheritdoc/>
     public override async ValueTask CloseAsync(BlockStorage file)
     {
+        bool fails = !AfterWriting || !file.IsReadOnly;
         await base.CloseAsync(file).ConfigureAwait(false);
-        throw new BlockLayerException(BlockErrorKind.Io, Message) { Path = file.Name };
+        if (fails)
+        {
+            throw new BlockLayerException(BlockErrorKind.Io, Message) { Path = file.Name };
+        }
     }
 }

@@ -14,12 +14,16 @@ internal sealed class MergeJobs
     private readonly Completion _decided = new(); // all are pending, or one has ended before that
     private int _pending;                         // interlocked
     private bool _isDecided;                      // interlocked
+    private ExceptionDispatchInfo? _listener;     // what the first listener threw that was told an end
 
     private MergeJobs(Domain domain, IReadOnlyList<DiskMerge> merges)
     {
         _members = [.. merges.Select(merge => new SnapshotDiskJob(domain, merge))];
         _jobs = [.. _members.Select(static member => member.Job)];
     }
+
+    /// <summary>What went wrong behind the end of the first job that tells such a thing; null for nothing. From <see cref="EndAsync"/> on.</summary>
+    internal LibvirtError? LateError { get; private set; }
 
     /// <summary>Takes all disks and sets a job to work on each, or on none.</summary>
     /// <exception cref="LibvirtException">BlockCopyActive, OperationUnsupported: a disk has another job.</exception>
@@ -99,7 +103,10 @@ internal sealed class MergeJobs
         return [.. _jobs.Zip(results, static (job, result) => HasSwitched(job, result))];
     }
 
-    /// <summary>Gives the disks back and tells how the jobs have ended; when no guest is held back any more. What a listener throws is thrown in the end.</summary>
+    /// <summary>
+    /// Gives the disks back and tells how the jobs have ended; when no guest is held back any more. What a listener throws keeps nobody from what is left to be done
+    /// (<see cref="ThrowIfListenerFailed"/>).
+    /// </summary>
     internal async ValueTask<JobResult[]> EndAsync()
     {
         JobResult[] results = await Task.WhenAll(_jobs.Select(static job => job.Completion)).ConfigureAwait(false);
@@ -108,7 +115,6 @@ internal sealed class MergeJobs
             member.Release();
         }
 
-        ExceptionDispatchInfo? listener = null;
         foreach ((SnapshotDiskJob member, JobResult result) in _members.Zip(results))
         {
             try
@@ -117,13 +123,16 @@ internal sealed class MergeJobs
             }
             catch (Exception error)
             {
-                listener ??= ExceptionDispatchInfo.Capture(error); // the others are told all the same
+                _listener ??= ExceptionDispatchInfo.Capture(error); // the others are told all the same
             }
         }
 
-        listener?.Throw();
+        LateError = LibvirtError.Of(results.Select(static result => result.Error).FirstOrDefault(static error => error is not null));
         return results;
     }
+
+    /// <summary>Throws what a listener threw that was told how a job has ended.</summary>
+    internal void ThrowIfListenerFailed() => _listener?.Throw();
 
     /// <summary>Throws what made a job fail, or that one was cancelled.</summary>
     internal static void ThrowIfIncomplete(JobResult[] results)

@@ -30,10 +30,11 @@ internal sealed class SnapshotDeleter(Domain domain, SnapshotStore store)
     private StorageProvider Files => Options.Environment.Files;
 
     /// <summary>Deletes a snapshot whose images the disks use.</summary>
+    /// <returns>What went wrong in its jobs and does not change that it is deleted; null for nothing.</returns>
     /// <exception cref="LibvirtException">As for <see cref="DeletionPlan.MakeAsync"/> and <see cref="MergeJobs.StartAsync"/>.</exception>
     /// <exception cref="OperationCanceledException">Cancelled before a disk switched; it was taken back.</exception>
     /// <exception cref="BlockLayerException">If <see cref="SnapshotStore.Deletion"/> is null afterwards it was taken back, else it has to be finished.</exception>
-    internal async ValueTask DeleteAsync(IReadOnlyList<DomainDisk> disks, SnapshotRecord record, CancellationToken cancellationToken)
+    internal async ValueTask<LibvirtError?> DeleteAsync(IReadOnlyList<DomainDisk> disks, SnapshotRecord record, CancellationToken cancellationToken)
     {
         (SnapshotDeletion deletion, IReadOnlyList<DiskMerge> merges) = await DeletionPlan.MakeAsync(domain, disks, store.Tree, record, cancellationToken).ConfigureAwait(false);
         foreach (DiskMerge merge in merges)
@@ -42,14 +43,17 @@ internal sealed class SnapshotDeleter(Domain domain, SnapshotStore store)
         }
 
         await store.BeginDeletionAsync(deletion, cancellationToken).ConfigureAwait(false);
-        await MergeAsync(deletion, merges, cancellationToken).ConfigureAwait(false);
+        MergeJobs jobs = await MergeAsync(deletion, merges, cancellationToken).ConfigureAwait(false);
         await SettleAsync(CancellationToken.None).ConfigureAwait(false);
+        jobs.ThrowIfListenerFailed();
+        return jobs.LateError;
     }
 
     /// <summary>Goes on with a deletion that was interrupted after disks may have switched.</summary>
     /// <param name="disks">At least those that have not switched.</param>
     /// <param name="cancellationToken">Honoured until more disks switch.</param>
-    internal async ValueTask FinishAsync(IReadOnlyList<DomainDisk> disks, CancellationToken cancellationToken)
+    /// <returns><inheritdoc cref="DeleteAsync" path="/returns"/></returns>
+    internal async ValueTask<LibvirtError?> FinishAsync(IReadOnlyList<DomainDisk> disks, CancellationToken cancellationToken)
     {
         SnapshotDeletion deletion = store.Deletion!;
         SnapshotRecord record = store.Tree.Find(deletion.Snapshot);
@@ -67,9 +71,10 @@ internal sealed class SnapshotDeleter(Domain domain, SnapshotStore store)
             }
         }
 
+        MergeJobs? jobs = null;
         if (merges.Count > 0)
         {
-            await MergeAsync(deletion, merges, cancellationToken).ConfigureAwait(false);
+            jobs = await MergeAsync(deletion, merges, cancellationToken).ConfigureAwait(false);
         }
         else if (deletion != store.Deletion)
         {
@@ -77,6 +82,8 @@ internal sealed class SnapshotDeleter(Domain domain, SnapshotStore store)
         }
 
         await SettleAsync(CancellationToken.None).ConfigureAwait(false);
+        jobs?.ThrowIfListenerFailed();
+        return jobs?.LateError;
     }
 
     /// <summary>What is left when all disks have switched. Can be done again at any point.</summary>
@@ -103,7 +110,7 @@ internal sealed class SnapshotDeleter(Domain domain, SnapshotStore store)
     }
 
     // On return every disk has switched, and that is noted.
-    private async ValueTask MergeAsync(SnapshotDeletion deletion, IReadOnlyList<DiskMerge> merges, CancellationToken cancellationToken)
+    private async ValueTask<MergeJobs> MergeAsync(SnapshotDeletion deletion, IReadOnlyList<DiskMerge> merges, CancellationToken cancellationToken)
     {
         try
         {
@@ -116,7 +123,7 @@ internal sealed class SnapshotDeleter(Domain domain, SnapshotStore store)
                 {
                     await SwitchAsync(deletion, merges, jobs).ConfigureAwait(false);
                 }
-                catch (BlockLayerException error)
+                catch (Exception error)
                 {
                     failure = ExceptionDispatchInfo.Capture(error); // thrown once the guests go on and the jobs have ended
                 }
@@ -129,6 +136,8 @@ internal sealed class SnapshotDeleter(Domain domain, SnapshotStore store)
             {
                 throw new OperationCanceledException("Somebody ended a job that merges the files of the snapshot, without letting it change its disk over.");
             }
+
+            return jobs;
         }
         catch (Exception error)
         {
