@@ -62,6 +62,9 @@ public abstract partial class BlockJob : IGraphUser
 
     private protected RateLimiter Limiter { get; }
 
+    /// <inheritdoc cref="JobInfo.IsActivelySynced"/>
+    private protected virtual bool? IsSynced => null;
+
     /// <summary>Where it is in its life.</summary>
     public JobState State
     {
@@ -108,6 +111,7 @@ public abstract partial class BlockJob : IGraphUser
     public JobInfo GetInfo()
     {
         JobProgress progress = Progress;
+        bool? isActivelySynced = IsSynced;
         lock (_gate)
         {
             return new JobInfo(
@@ -127,7 +131,7 @@ public abstract partial class BlockJob : IGraphUser
                 },
                 _options.AutoFinalize,
                 _options.AutoDismiss,
-                _failure ?? _cancelled);
+                _failure ?? _cancelled) { IsActivelySynced = isActivelySynced };
         }
     }
 

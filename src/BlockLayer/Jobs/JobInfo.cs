@@ -25,4 +25,8 @@ public sealed record JobInfo(
     JobIoStatus IoStatus,
     bool AutoFinalize,
     bool AutoDismiss,
-    Exception? Error);
+    Exception? Error)
+{
+    /// <summary>Of a mirror: whether guests' writes go to both sides and nothing is lacking in the target; null for the other kinds.</summary>
+    public bool? IsActivelySynced { get; init; }
+}

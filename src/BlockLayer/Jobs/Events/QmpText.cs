@@ -70,6 +70,11 @@ public static class QmpText
         writer.WriteBoolean("auto-finalize", job.AutoFinalize);
         writer.WriteBoolean("auto-dismiss", job.AutoDismiss);
         WriteError(writer, job.Error);
+        if (job.IsActivelySynced is { } isSynced)
+        {
+            writer.WriteBoolean("actively-synced", isSynced);
+        }
+
         writer.WriteEndObject();
     }
 

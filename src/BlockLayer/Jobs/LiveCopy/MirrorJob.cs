@@ -36,6 +36,8 @@ public sealed class MirrorJob : LiveCopyJob
     /// <inheritdoc/>
     public override BlockNode Target => _target.SkipFilters();
 
+    private protected override bool? IsSynced => IsActivelySynced; // as in QEMU not of an active commit
+
     private protected override async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         using GraphChange change = await GraphChange.BeginAsync(Image, cancellationToken).ConfigureAwait(false);

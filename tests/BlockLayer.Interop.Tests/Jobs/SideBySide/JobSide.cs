@@ -171,6 +171,7 @@ internal abstract class JobSide : IAsyncDisposable
         return string.Join(' ', job.EnumerateObject()
             .Where(field => field.Name switch
             {
+                "actively-synced" => false, // QEMU tells it from 8.2 on
                 "busy" => status is not ("running" or "ready" or "waiting"),
                 "len" or "total-progress" => HasKnownLength(id, isWhole),
                 "offset" or "current-progress" => isWhole && HasKnownLength(id, isWhole),

@@ -62,6 +62,27 @@ public class QmpTextTests
             Written(writer => QmpText.WriteJobInfo(writer, job.GetInfo())));
     }
 
+    // QEMU: qapi/block-core.json, BlockJobInfoMirror. An active commit is a mirror inside, and does not tell it.
+    [Fact]
+    public void A_mirror_tells_whether_both_sides_are_kept_equal()
+    {
+        var disk = new MirrorFixture();
+        disk.Run(async () =>
+        {
+            MirrorJob job = await disk.StartReadyAsync();
+            Assert.EndsWith(""","status":"ready","auto-finalize":true,"auto-dismiss":true,"actively-synced":false}""", Told(job), StringComparison.Ordinal);
+            job.ChangeCopyMode(MirrorCopyMode.WriteBlocking);
+            await disk.UntilAsync(() => job.IsActivelySynced);
+            Assert.EndsWith(""","actively-synced":true}""", Told(job), StringComparison.Ordinal);
+            disk.TargetSteps.FailWhen(static (step, _) => step is OverlayStep.Write or OverlayStep.Store ? BlockErrorKind.Io : null);
+            await disk.WriteAsync(unit: 3, writer: 7);
+            Assert.EndsWith(""","actively-synced":false}""", Told(job), StringComparison.Ordinal);
+            await job.Completion;
+        });
+
+        static string Told(BlockJob job) => Written(writer => QmpText.WriteBlockJobInfo(writer, job.GetInfo()));
+    }
+
     [Fact]
     public void A_job_that_was_cancelled_says_so_while_it_is_known()
     {
