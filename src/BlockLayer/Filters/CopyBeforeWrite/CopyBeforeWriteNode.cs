@@ -15,12 +15,15 @@ namespace BlockLayer.Filters;
 /// <para>A unit's bit says that it is still to be saved. It is cleared when the target has the unit, and never set again. So a guest whose range has no bit
 /// set takes no claim and waits for nobody.</para>
 /// <para>Who saves a unit, a guest before its write or the job, holds an exclusive claim on it and looks at the bit again. A guest writes only after its range
-/// has no bit left, so nobody ever reads a unit to save it while a guest changes it.</para>
+/// has no bit left, so nobody ever reads a unit to save it while a guest changes it, unless the target is void by then.</para>
 /// </remarks>
 internal sealed class CopyBeforeWriteNode : FilterNode
 {
     /// <summary>The most that is copied at once.</summary>
     internal const int MaxPiece = 1024 * 1024;
+
+    /// <summary>The most that <see cref="Timeout"/> may be; timers take no more.</summary>
+    internal static readonly TimeSpan LongestTimeout = TimeSpan.FromDays(49);
 
     private const ImagePermissions Reads = ImagePermissions.ConsistentRead;
 
@@ -54,6 +57,9 @@ internal sealed class CopyBeforeWriteNode : FilterNode
 
     /// <summary>Bytes saved so far, zeroes included.</summary>
     internal long SavedBytes => Interlocked.Read(ref _saved);
+
+    /// <summary>How long a guest waits for what it is about to overwrite to be saved; 0: as long as it takes.</summary>
+    internal TimeSpan Timeout { get; init; }
 
     /// <summary>Called when the target is void from now on.</summary>
     internal Action? OnBroken { get; init; }
@@ -150,13 +156,13 @@ internal sealed class CopyBeforeWriteNode : FilterNode
 
     private async ValueTask SaveForGuestAsync(ByteRange range, CancellationToken cancellationToken)
     {
-        CopyOutcome outcome = await SaveAsync(range, cancellationToken).ConfigureAwait(false);
+        CopyOutcome outcome = await (Timeout == TimeSpan.Zero ? SaveAsync(range, cancellationToken) : SaveInTimeAsync(range, cancellationToken)).ConfigureAwait(false);
         if (outcome.Error is not { } error)
         {
             return;
         }
 
-        string what = outcome.FailedStep == CopyStep.Read ? $"read from '{NodeName}'" : $"stored into '{_target.Child.NodeName}'";
+        string what = error is TimeoutException ? "saved in time" : outcome.FailedStep == CopyStep.Read ? $"read from '{NodeName}'" : $"stored into '{_target.Child.NodeName}'";
         var told = new BlockLayerException(
             (error as BlockLayerException)?.Kind ?? BlockErrorKind.Io,
             $"The content at {range.Offset} that {_job} has to save before it is overwritten could not be {what}: {error.Message}",
@@ -169,6 +175,44 @@ internal sealed class CopyBeforeWriteNode : FilterNode
         Interlocked.CompareExchange(ref _broken, told, null);
         Unsaved.Clear(); // there is nothing left to keep; later writes go their way
         OnBroken?.Invoke();
+    }
+
+    // Whichever is first: what was saved, or the end of the time. A save that is late goes on, and a drain waits for it.
+    private async ValueTask<CopyOutcome> SaveInTimeAsync(ByteRange range, CancellationToken cancellationToken)
+    {
+        var first = new Waiter<bool>();
+        ValueTask<bool> isSaved = first.Task;
+        Task<CopyOutcome> save = SaveForAsync(first, range);
+        ITimer timer = Environment.Time.CreateTimer(static state => Tell((Waiter<bool>)state!, isSaved: false), first, Timeout, System.Threading.Timeout.InfiniteTimeSpan);
+        await using (timer.ConfigureAwait(false))
+        {
+            first.ArmCancellation(cancellationToken);
+            return await isSaved.ConfigureAwait(false)
+                ? await save.ConfigureAwait(false)
+                : new CopyOutcome(0, new TimeoutException($"it takes longer than {Timeout.TotalSeconds:0.###} seconds."), CopyStep.Write);
+        }
+    }
+
+    private async Task<CopyOutcome> SaveForAsync(Waiter<bool> guest, ByteRange range)
+    {
+        int slot = await EnterAsync(Origin.Edge, CancellationToken.None).ConfigureAwait(false); // as part of the guest's request, which nothing holds back any more
+        try
+        {
+            return await SaveAsync(range, CancellationToken.None).ConfigureAwait(false);
+        }
+        finally
+        {
+            Gate.Exit(slot);
+            Tell(guest, isSaved: true);
+        }
+    }
+
+    private static void Tell(Waiter<bool> guest, bool isSaved)
+    {
+        if (guest.TryGrant(isSaved))
+        {
+            ReadyList.Post(guest);
+        }
     }
 
     private bool IsSaved(long offset, long length)

@@ -141,6 +141,12 @@ public sealed partial class BackupJob : BlockJob
             throw new ArgumentException($"A {nameof(BackupSync.Incremental)} backup needs a {nameof(BackupOptions.Bitmap)}, and no other takes one.");
         }
 
+        if (_options.CopyBeforeWriteTimeout < TimeSpan.Zero || _options.CopyBeforeWriteTimeout > CopyBeforeWriteNode.LongestTimeout)
+        {
+            throw new ArgumentException(
+                $"{nameof(BackupOptions.CopyBeforeWriteTimeout)} is {_options.CopyBeforeWriteTimeout}; allowed are 0 to {CopyBeforeWriteNode.LongestTimeout.Days} days.");
+        }
+
         if (_target.IsReadOnly)
         {
             throw Refusal(_target, BlockErrorKind.ReadOnly, $"'{_target.NodeName}' is open read-only and cannot take a backup.");
@@ -206,6 +212,7 @@ public sealed partial class BackupJob : BlockJob
             filter = new CopyBeforeWriteNode(_image, _target, unsaved, _options.OnCopyBeforeWriteError, ToString())
             {
                 Guests = new GuestPriority(_image.Environment.Time, _options.GuestsFirst),
+                Timeout = _options.CopyBeforeWriteTimeout,
                 OnBroken = Kick,
             };
         }

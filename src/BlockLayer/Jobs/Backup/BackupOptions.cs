@@ -23,6 +23,12 @@ public sealed record BackupOptions : JobOptions
     /// <summary>What happens when the old content cannot be saved before a guest's write.</summary>
     public CopyBeforeWritePolicy OnCopyBeforeWriteError { get; init; } = CopyBeforeWritePolicy.BreakGuestWrite;
 
+    /// <summary>
+    /// How long a guest's write waits until its old content is saved, then that has failed, as <see cref="OnCopyBeforeWriteError"/> says: at most 49 days; 0: as long as it takes. What takes longer goes
+    /// on behind it; the job waits for that in its end, and then guests do too.
+    /// </summary>
+    public TimeSpan CopyBeforeWriteTimeout { get; init; }
+
     /// <summary>What to do when writing to the target fails; <see cref="JobOptions.OnError"/> is about reading the disk.</summary>
     public JobErrorPolicy OnTargetError { get; init; } = JobErrorPolicy.Report;
 

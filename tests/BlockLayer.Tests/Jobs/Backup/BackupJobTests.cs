@@ -102,6 +102,63 @@ public class BackupJobTests
         }
     }
 
+    // QEMU: qapi/block-core.json, cbw-timeout.
+    [Theory]
+    [InlineData(CopyBeforeWritePolicy.BreakGuestWrite)]
+    [InlineData(CopyBeforeWritePolicy.BreakSnapshot)]
+    public void A_guest_waits_no_longer_for_its_old_content_than_it_is_told_to_and_the_job_waits_for_what_is_late(CopyBeforeWritePolicy policy)
+    {
+        var steps = new HeldSteps();
+        _target.Steps = steps;
+        _disk.Run(async () =>
+        {
+            BackupJob job = await StartAsync(new BackupOptions { Sync = BackupSync.None, OnCopyBeforeWriteError = policy, CopyBeforeWriteTimeout = TimeSpan.FromSeconds(5) });
+            await OverwriteAsync(unit: 4); // in time
+            steps.Hold(OverlayStep.Store);
+            Task<Exception?> write = Record.ExceptionAsync(() => OverwriteAsync(unit: 5)).AsTask();
+            await Task.Delay(TimeSpan.FromSeconds(4.9), _disk.Scheduler.Time);
+            Assert.False(write.IsCompleted);
+            await Task.Delay(TimeSpan.FromSeconds(0.2), _disk.Scheduler.Time);
+            Assert.True(write.IsCompleted);
+            bool breaksGuest = policy == CopyBeforeWritePolicy.BreakGuestWrite;
+            Assert.Equal(breaksGuest, await write is BlockLayerException { Kind: BlockErrorKind.Io });
+            job.TryCancel();
+            await Task.Delay(TimeSpan.FromHours(1), _disk.Scheduler.Time);
+            Assert.False(job.Completion.IsCompleted);
+            steps.Release(OverlayStep.Store);
+            JobResult result = await job.Completion;
+            Assert.Equal(breaksGuest ? JobOutcome.Cancelled : JobOutcome.Failed, result.Outcome);
+            Assert.Equal(
+                "The content at 327680 that job 'backup' (backup) has to save before it is overwritten could not be saved in time: it takes longer than 5 seconds.",
+                (await write ?? result.Error)?.Message);
+            Assert.Equal(breaksGuest ? 2 : 9, (await _disk.UnitsAsync())[5]);
+            Assert.Equal((2, 2), ((await _disk.UnitsAsync(_target))[4], (await _disk.UnitsAsync(_target))[5]));
+        });
+        _disk.AssertClean();
+    }
+
+    [Fact]
+    public void A_guest_that_gives_up_does_not_wait_for_its_old_content_where_there_is_a_limit()
+    {
+        var steps = new HeldSteps();
+        _target.Steps = steps;
+        _disk.Run(async () =>
+        {
+            BackupJob job = await StartAsync(new BackupOptions { Sync = BackupSync.None, CopyBeforeWriteTimeout = TimeSpan.FromSeconds(5) });
+            steps.Hold(OverlayStep.Store);
+            using var impatience = new CancellationTokenSource();
+            Task write = _disk.Root.WriteAsync(5L * Unit, SectorStamp.Of(5L * Unit, Unit, 9), WriteFlags.None, impatience.Token).AsTask();
+            impatience.Cancel();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => write);
+            steps.Release(OverlayStep.Store);
+            await OverwriteAsync(unit: 5);
+            Assert.Equal(2, (await _disk.UnitsAsync(_target))[5]);
+            job.Cancel();
+            await job.Completion;
+        });
+        _disk.AssertClean();
+    }
+
     [Theory]
     [InlineData(JobErrorPolicy.Report, JobErrorAction.Report)]
     [InlineData(JobErrorPolicy.Ignore, JobErrorAction.Ignore)]
@@ -143,6 +200,11 @@ public class BackupJobTests
             await RefusedAsync(Target(_disk.Length, NodeAccess.ReadOnly), new BackupOptions(), BlockErrorKind.ReadOnly, "is open read-only and cannot take a backup.");
             await RefusedAsync(_target, new BackupOptions { Sync = BackupSync.Incremental, Bitmap = "dirty" }, BlockErrorKind.Unsupported, "stores no bitmaps; qcow2 does.");
             await Assert.ThrowsAsync<ArgumentException>(async () => await new BackupJob(_disk.Root, _target, new BackupOptions { Bitmap = "dirty" }).StartAsync());
+            foreach (int days in new[] { -1, 50 })
+            {
+                await Assert.ThrowsAsync<ArgumentException>(
+                    async () => await new BackupJob(_disk.Root, _target, new BackupOptions { CopyBeforeWriteTimeout = TimeSpan.FromDays(days) }).StartAsync());
+            }
 
             BackupJob running = await StartAsync(new BackupOptions { BytesPerSecond = 1 });
             await RefusedAsync(Target(_disk.Length), new BackupOptions(), BlockErrorKind.Conflict, "which job 'backup' (backup) is working on.");
