@@ -1,3 +1,4 @@
+using BlockLayer.Jobs;
 using Xunit;
 using static BlockLayer.Libvirt.Tests.BlockJobs.BlockJobWorld;
 
@@ -56,6 +57,13 @@ public class BlockCopyTests
         DiskJob job = await world.Api.CopyAsync(world.Domain, "vda", ToCopy, parameters);
         Assert.Equal((1UL << 20) + 1, world.Api.GetInfo(world.Domain, "vda", BlockJobInfoFlags.BandwidthBytes)!.Value.Bandwidth);
         Assert.Equal(2UL, world.Api.GetInfo(world.Domain, "vda")!.Value.Bandwidth);
+        Assert.True(await job.WaitForReadyAsync());
+        long before = ((MirrorJob)job.Job!).CopiedBytes;
+        byte[] sector = new byte[512];
+        await world.Disk.Open!.ReadAsync(0, sector);
+        await world.Disk.Open!.WriteAsync(0, sector);
+        await world.Machine.PassAsync(TimeSpan.FromSeconds(1));
+        Assert.Equal(4096, ((MirrorJob)job.Job!).CopiedBytes - before); // the finest there is
         Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(job));
         await world.AssertContentAsync();
     });

@@ -20,7 +20,7 @@ internal sealed class MirrorFixture
 
     internal static readonly int[] Content = [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0];
 
-    internal MirrorFixture(long targetLength = Length, bool targetOnBase = false, NodeAccess targetAccess = NodeAccess.ReadWrite)
+    internal MirrorFixture(long targetLength = Length, bool targetOnBase = false, NodeAccess targetAccess = NodeAccess.ReadWrite, int targetCluster = 4096)
     {
         Scheduler = new SimulationScheduler(1);
         Environment = TestEnvironment.Of(Scheduler);
@@ -34,7 +34,7 @@ internal sealed class MirrorFixture
             Base.AddReference();
         }
 
-        Target = new MemoryOverlayNode("target", targetLength, 4096, Environment, targetOnBase ? Base : null, targetAccess) { Steps = TargetSteps };
+        Target = new MemoryOverlayNode("target", targetLength, targetCluster, Environment, targetOnBase ? Base : null, targetAccess) { Steps = TargetSteps };
     }
 
     internal SimulationScheduler Scheduler { get; }

@@ -183,6 +183,26 @@ public class MirrorJobTests
         disk.AssertClean(disk.Top);
     }
 
+    [Theory]
+    [InlineData(4096, null, 64 * 1024)]
+    [InlineData(128 * 1024, null, 128 * 1024)]
+    [InlineData(128 * 1024, 4096, 4096)]
+    [InlineData(4096, 256 * 1024, 256 * 1024)]
+    public void A_change_is_copied_again_with_the_whole_unit_around_it(int targetCluster, int? granularity, int unit)
+    {
+        var disk = new MirrorFixture(targetCluster: targetCluster);
+        disk.Run(async () =>
+        {
+            MirrorJob job = await disk.StartReadyAsync(new MirrorJobOptions { Granularity = granularity });
+            long before = job.CopiedBytes;
+            await disk.Root.WriteAsync(512, SectorStamp.Of(512, 512, 7));
+            await disk.UntilAsync(() => job.CopiedBytes > before && job.Progress.Current == job.Progress.End);
+            Assert.Equal(unit, job.CopiedBytes - before);
+            job.Cancel(force: true);
+            await job.Completion;
+        });
+    }
+
     [Fact]
     public void A_disk_is_not_resized_nor_copied_twice_meanwhile()
     {
