@@ -58,16 +58,16 @@ public sealed partial class CopyOnReadNode
         }
     }
 
-    /// <summary>Who decides the run at <paramref name="offset"/>, down to <see cref="Bottom"/>: how a job finds what is next.</summary>
+    /// <summary>Who decides the run at the start of <paramref name="range"/>, down to <see cref="Bottom"/>: how a job finds what is next.</summary>
     /// <param name="origin">As for <see cref="CopyUpAsync"/>.</param>
-    /// <param name="offset">Guest offset in bytes.</param>
+    /// <param name="range">Guest bytes. The answer looks at no more of them than the run has, so nobody asks about more than he is going to use.</param>
     /// <param name="cancellationToken">Honoured while a drain holds the question back.</param>
-    internal async ValueTask<BlockStatus> GetCopyStatusAsync(Origin origin, long offset, CancellationToken cancellationToken)
+    internal async ValueTask<BlockStatus> GetCopyStatusAsync(Origin origin, ByteRange range, CancellationToken cancellationToken)
     {
         int slot = await EnterAsync(origin, cancellationToken).ConfigureAwait(false);
         try
         {
-            return await BackingChain.GetStatusAsync(Origin.Edge, Filtered.Child, Bottom, offset, Length - offset, cancellationToken).ConfigureAwait(false);
+            return await BackingChain.GetStatusAsync(Origin.Edge, Filtered.Child, Bottom, range.Offset, range.Length, cancellationToken).ConfigureAwait(false);
         }
         finally
         {

@@ -69,7 +69,9 @@ public sealed partial class StreamJob
         BlockStatus status;
         try
         {
-            status = await filter.GetCopyStatusAsync(origin, at, cancellationToken).ConfigureAwait(false);
+            // Asked to the end of the disk, each step would look at everything that the steps after it look at.
+            ByteRange ahead = new ByteRange(at, ZeroStep).ClampTo(Length);
+            status = await filter.GetCopyStatusAsync(origin, ahead, cancellationToken).ConfigureAwait(false);
         }
         catch (BlockLayerException error)
         {

@@ -164,12 +164,14 @@ internal sealed partial class L2Slice
             return true;
         }
 
-        long expectedHost = first.HostOffset.Value;
-        for (GuestCluster next = cluster.Plus(1); covered < length && next.Index < End.Index; next = next.Plus(1))
+        // Runs are long, and most entries of one differ from the first by where they lead alone: only others are decoded.
+        ulong distance = hasHost ? (ulong)_geometry.ClusterSize : 0;
+        ulong expected = first.Raw;
+        for (int next = IndexOf(cluster) + 1; covered < length && next < _entries.Length; next++)
         {
-            L2Entry entry = this[next];
-            expectedHost += _geometry.ClusterSize;
-            if (entry.Kind != kind || (hasHost && entry.HostOffset.Value != expectedHost) || FaultOf(next) != EntryFault.None)
+            expected += distance;
+            ulong raw = Volatile.Read(ref _entries[next]);
+            if ((raw != expected && !IsSameMapping(new L2Entry(raw), new L2Entry(expected))) || (_faults is not null && _faults.ContainsKey(next)))
             {
                 break;
             }
@@ -225,6 +227,9 @@ internal sealed partial class L2Slice
 
     private bool IsWritable(GuestCluster cluster, L2Entry entry, long generation)
         => entry.Kind == ClusterKind.Data && entry.IsCopied && IsTrusted(cluster, generation);
+
+    // The copied flag is no part of it: clusters that snapshots share and those that they do not may lie side by side.
+    private static bool IsSameMapping(L2Entry one, L2Entry other) => one.Kind == other.Kind && one.HostOffset == other.HostOffset;
 
     private int IndexOf(GuestCluster cluster)
     {
