@@ -22,6 +22,14 @@ public sealed class L2SliceTests
     }
 
     [Fact]
+    public void A_run_goes_on_over_clusters_that_a_snapshot_shares()
+    {
+        L2Slice slice = Make(Data(10), Data(11).WithCopied(false), Data(12), Data(13).WithCopied(false), Data(15).WithCopied(false));
+        Assert.True(slice.TryLookup(new GuestOffset(0), 5 * ClusterSize, out ClusterMapping run));
+        Assert.Equal(4 * ClusterSize, run.Length);
+    }
+
+    [Fact]
     public void A_run_is_never_longer_than_asked_for()
     {
         L2Slice slice = Make(Data(10), Data(11));
