@@ -85,7 +85,8 @@ public sealed class SnapshotKillTests
         AssertNoOtherFiles(folder, domain);
         if (!isDone)
         {
-            await (isThere ? snapshots.DeleteAsync(domain, SnapshotRun.Snapshot).AsTask() : snapshots.CreateAsync(domain, SnapshotRun.Xml(seed)).AsTask());
+            Task change = isThere ? snapshots.DeleteAsync(domain, SnapshotRun.Snapshot).AsTask() : snapshots.CreateAsync(domain, SnapshotRun.Xml(seed)).AsTask();
+            await change;
             await CheckAsync(domain, lines);
             AssertNoOtherFiles(folder, domain);
         }
