@@ -1,4 +1,6 @@
+using BlockLayer.Images;
 using BlockLayer.Jobs;
+using BlockLayer.TestKit;
 using Xunit;
 using static BlockLayer.Libvirt.Tests.BlockJobs.BlockJobWorld;
 
@@ -65,6 +67,26 @@ public class BlockCopyTests
         await world.Machine.PassAsync(TimeSpan.FromSeconds(1));
         Assert.Equal(4096, ((MirrorJob)job.Job!).CopiedBytes - before); // the finest there is
         Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(job));
+        await world.AssertContentAsync();
+    });
+
+    [Theory]
+    [InlineData(BlockCopyFlags.ReuseExternal, "")]
+    [InlineData(BlockCopyFlags.ReuseExternal | BlockCopyFlags.Shallow, "mid.img")]
+    public void A_file_that_is_reused_shows_nothing_of_what_it_held(BlockCopyFlags flags, string backing) => Run(async world =>
+    {
+        await world.CreateAsync("/vm/copy.img", backing.Length == 0 ? null : backing);
+        int[] held = backing.Length == 0 ? [0, 20, 30] : [20]; // a shallow copy's has to show what the backing file does where the disk's newest image holds nothing
+        await using (Disk before = await Disk.OpenAsync("/vm/copy.img", world.Machine.As("qcow2")))
+        {
+            foreach (int unit in held)
+            {
+                await before.WriteAsync(unit * (long)Unit, SectorStamp.Of(unit * (long)Unit, Unit, writer: 9));
+            }
+        }
+
+        Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(await world.Api.CopyAsync(world.Domain, "vda", ToCopy, flags: flags)));
+        Assert.StartsWith("copy.img", world.Describe(), StringComparison.Ordinal);
         await world.AssertContentAsync();
     });
 
