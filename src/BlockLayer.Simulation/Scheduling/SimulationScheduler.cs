@@ -189,7 +189,7 @@ public sealed class SimulationScheduler
 
         SynchronizationContext? context = SynchronizationContext.Current;
         SynchronizationContext.SetSynchronizationContext(null);
-        ReadyList.Install(_order);
+        ReadyOrder? outer = ReadyList.Install(_order); // of the simulation whose step runs this one, if there is one
         _thread = Environment.CurrentManagedThreadId;
         try
         {
@@ -211,7 +211,7 @@ public sealed class SimulationScheduler
         finally
         {
             _thread = 0;
-            ReadyList.Install(null);
+            ReadyList.Install(outer);
             SynchronizationContext.SetSynchronizationContext(context);
         }
 
@@ -280,7 +280,8 @@ public sealed class SimulationScheduler
         return new SimulationDeadlockException(
             Seed,
             waiting,
-            $"Nothing can run and no timer is set, but these have not finished: {names}; {_options}, after {Steps} steps, virtual time {Elapsed}. {Describe()}");
+            $"Nothing can run and no timer is set, but these have not finished: {names}; {_options}, after {Steps} steps, virtual time {Elapsed}. "
+            + $"They wait for each other, for a breakpoint that nothing reaches, or for what the simulation does not drive: Task.Run, the system's clock, a call outside this run. {Describe()}");
     }
 
     private string Describe()

@@ -42,8 +42,14 @@ internal static class ReadyList
         return new Scope(++t_queue.Depth);
     }
 
-    /// <summary>Routes all items of this thread to <paramref name="order"/> until it is replaced by null.</summary>
-    public static void Install(ReadyOrder? order) => t_order = order;
+    /// <summary>Routes all items of this thread to <paramref name="order"/> until it is replaced; null runs them as ever.</summary>
+    /// <returns>What it replaces, to be installed again.</returns>
+    public static ReadyOrder? Install(ReadyOrder? order)
+    {
+        ReadyOrder? before = t_order;
+        t_order = order;
+        return before;
+    }
 
     /// <summary>Ends what <see cref="Enter"/> began.</summary>
     public readonly ref struct Scope

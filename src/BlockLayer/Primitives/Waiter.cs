@@ -104,6 +104,9 @@ internal class Waiter<T> : ReadyItem, IValueTaskSource<T>, IValueTaskSource
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
         => _core.OnCompleted(continuation, state, token, flags);
 
+    /// <inheritdoc/>
+    public override string ToString() => "completion"; // in what a simulation tells of its steps
+
     private void OnTokenCancelled()
     {
         if (Interlocked.CompareExchange(ref _state, Cancelled, Waiting) == Waiting)

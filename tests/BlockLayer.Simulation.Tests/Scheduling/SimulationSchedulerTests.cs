@@ -105,6 +105,9 @@ public class SimulationSchedulerTests
         Assert.Equal(77UL, error.Seed);
         Assert.Equal(["left", "right"], error.Waiting);
         Assert.StartsWith("Nothing can run and no timer is set, but these have not finished: left, right; seed=77 order=Random,", error.Message, StringComparison.Ordinal);
+        Assert.Contains("or for what the simulation does not drive: Task.Run, the system's clock, a call outside this run. Last steps: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains("timer, ", error.Message, StringComparison.Ordinal);
+        Assert.Contains("completion, ", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
