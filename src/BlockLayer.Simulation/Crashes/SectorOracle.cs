@@ -34,7 +34,12 @@ public sealed class SectorOracle
 
     private SectorOracle(long length, ReadOnlyMemory<byte> initial, Dictionary<long, OracleWrite[]> sectors)
     {
-        RequireSectors(length, initial.Length);
+        if (length < 0 || length % SectorPattern.SectorSize != 0)
+        {
+            throw new ArgumentException($"A disk of {length} bytes is not one of whole sectors of {SectorPattern.SectorSize} bytes.", nameof(length));
+        }
+
+        RequireSectors(0, initial.Length);
         Length = _durableLength = _longest = length;
         _initial = initial;
         _sectors = sectors;

@@ -7,11 +7,18 @@ public sealed class FaultPlan
     private readonly List<StorageBreakpoint> _breakpoints = [];
 
     /// <summary>Adds a rule behind those that are there; its counts begin now.</summary>
-    public void Add(FaultRule rule) => _entries.Add(new Entry(rule));
+    /// <exception cref="ArgumentException">The rule has no operations, or a number that means nothing.</exception>
+    public void Add(FaultRule rule)
+    {
+        rule.Check();
+        _entries.Add(new Entry(rule));
+    }
 
     /// <summary>Stops the first call that a rule hits; its effect, count and probability are of no meaning.</summary>
+    /// <exception cref="ArgumentException"><inheritdoc cref="Add" path="/exception"/></exception>
     public StorageBreakpoint Break(FaultRule rule)
     {
+        rule.Check();
         var breakpoint = new StorageBreakpoint(rule);
         _breakpoints.Add(breakpoint);
         return breakpoint;

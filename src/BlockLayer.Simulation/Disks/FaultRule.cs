@@ -33,6 +33,23 @@ public sealed record FaultRule
     /// <summary>Extra virtual time for <see cref="FaultEffect.Slow"/>.</summary>
     public TimeSpan Delay { get; init; }
 
+    // A rule that can hit nothing would let a test pass that has tested nothing.
+    internal void Check()
+    {
+        if ((Operations & StorageOperations.Any) == 0)
+        {
+            throw new ArgumentException("The rule matches no call: Operations is None.");
+        }
+
+        ArgumentOutOfRangeException.ThrowIfNegative(Skip);
+        ArgumentOutOfRangeException.ThrowIfNegative(Count);
+        ArgumentOutOfRangeException.ThrowIfLessThan(Delay, TimeSpan.Zero);
+        if (!(Probability is >= 0 and <= 1))
+        {
+            throw new ArgumentOutOfRangeException(nameof(Probability), Probability, "Probability is from 0 to 1.");
+        }
+    }
+
     internal bool Matches(StorageCall call)
         => (Operations & call.Kind) != 0
             && (Path is null || Path == call.Path)

@@ -25,4 +25,11 @@ public sealed record LatencyModel
 
     /// <summary>Up to this part of the fixed time is added, decided by the seed: 0.1 makes 100 microseconds 100 to 110.</summary>
     public double Jitter { get; init; }
+
+    /// <summary>Answers itself if time does not go back with it.</summary>
+    /// <exception cref="ArgumentException">A number is negative.</exception>
+    internal LatencyModel Checked()
+        => Fixed < TimeSpan.Zero || Flush < TimeSpan.Zero || BytesPerSecond < 0 || !(Jitter >= 0)
+            ? throw new ArgumentException($"Times, bandwidth and jitter are not negative; found is {this}.")
+            : this;
 }

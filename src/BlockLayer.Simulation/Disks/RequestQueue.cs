@@ -22,14 +22,14 @@ internal sealed class RequestQueue
         _scheduler = scheduler;
         _faults = options.Faults;
         _random = scheduler?.CreateRandom(options.Seed) ?? new SeededRandom(options.Seed);
-        _shared = new ServiceClock(options.Latency, _random.Fork(1));
+        _shared = new ServiceClock(options.Latency.Checked(), _random.Fork(1));
     }
 
     /// <summary>Decides what is left of a request that failed half way.</summary>
     internal SeededRandom Random => _random;
 
     /// <summary>Gives a file a device of its own.</summary>
-    internal void SetLatency(string path, LatencyModel model) => _ownByPath[path] = new ServiceClock(model, _random.Fork(2));
+    internal void SetLatency(string path, LatencyModel model) => _ownByPath[path] = new ServiceClock(model.Checked(), _random.Fork(2));
 
     /// <summary>Does <paramref name="issue"/> at once, or when the breakpoint that the request hits lets it go on.</summary>
     internal ValueTask AfterBreakpoint(StorageCall call, Func<ValueTask> issue)

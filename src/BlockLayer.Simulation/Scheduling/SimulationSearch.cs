@@ -6,16 +6,18 @@ public static class SimulationSearch
     /// <summary>
     /// Runs <paramref name="scenario"/> once in each order that needs no seed, and with each seed in the others.
     /// </summary>
-    /// <param name="seeds">How many seeds.</param>
+    /// <param name="seeds">How many seeds; not negative.</param>
     /// <param name="scenario">Builds everything anew around the scheduler it is given, runs it and throws if something is wrong.</param>
     /// <param name="firstSeed">The first of the seeds.</param>
     /// <exception cref="SimulationSearchException">A run failed.</exception>
     public static void Run(int seeds, Action<SimulationScheduler> scenario, ulong firstSeed = 0)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(seeds);
         Run(new SimulationOptions { Order = SimulationOrder.FirstInFirstOut }, scenario);
         Run(new SimulationOptions { Order = SimulationOrder.LastInFirstOut }, scenario);
-        for (ulong seed = firstSeed; seed < firstSeed + (ulong)seeds; seed++)
+        for (int i = 0; i < seeds; i++)
         {
+            ulong seed = unchecked(firstSeed + (ulong)i); // behind the last one comes 0
             Run(new SimulationOptions { Seed = seed, Order = SimulationOrder.Random }, scenario);
             Run(new SimulationOptions { Seed = seed, Order = SimulationOrder.Stragglers }, scenario);
         }

@@ -149,6 +149,30 @@ public class FaultTests
         Assert.Equal(16, _storage.ReadFile("/disk").Count(value => value == 1)); // reads go on seeing what the cache holds
     }
 
+    [Fact]
+    public void A_rule_that_could_hit_nothing_or_turn_time_back_is_refused()
+    {
+        var good = new FaultRule { Operations = StorageOperations.Write };
+        FaultRule[] bad =
+        [
+            good with { Operations = StorageOperations.None },
+            good with { Skip = -1 },
+            good with { Count = -1 },
+            good with { Probability = 1.5 },
+            good with { Probability = double.NaN },
+            good with { Delay = TimeSpan.FromTicks(-1) },
+        ];
+        foreach (FaultRule rule in bad)
+        {
+            Assert.ThrowsAny<ArgumentException>(() => _storage.Faults.Add(rule));
+            Assert.ThrowsAny<ArgumentException>(() => _storage.Faults.Break(rule));
+        }
+
+        _storage.Faults.Add(good);
+        var turned = new SimulatedStorageOptions { Latency = new LatencyModel { Fixed = TimeSpan.FromTicks(-1) } };
+        Assert.ThrowsAny<ArgumentException>(() => new SimulatedStorageProvider(_scheduler, turned));
+    }
+
     private int CountDurable()
     {
         using var recorder = new CrashRecorder(_storage);

@@ -5,6 +5,15 @@ namespace BlockLayer.Simulation.Tests.Scheduling;
 public class SimulationSearchTests
 {
     [Fact]
+    public void The_seeds_that_were_asked_for_run_wherever_they_begin()
+    {
+        var seeds = new SortedSet<ulong>();
+        SimulationSearch.Run(3, scheduler => seeds.Add(scheduler.Seed), firstSeed: ulong.MaxValue);
+        Assert.Equal([0, 1, ulong.MaxValue], seeds);
+        Assert.Throws<ArgumentOutOfRangeException>(() => SimulationSearch.Run(-1, static _ => { }));
+    }
+
+    [Fact]
     public void A_lost_update_is_found_and_its_line_repeats_it()
     {
         var error = Assert.Throws<SimulationSearchException>(() => SimulationSearch.Run(100, LoseAnUpdate));
