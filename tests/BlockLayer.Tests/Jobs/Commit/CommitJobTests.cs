@@ -152,6 +152,7 @@ public class CommitJobTests
             var late = new MemoryOverlayNode("late", disk.Length, Unit, disk.Environment);
             BlockLayerException refusal = Assert.Throws<BlockLayerException>(() => late.AttachBacking(disk.Images[0]));
             Assert.Equal(BlockErrorKind.Conflict, refusal.Kind);
+            Assert.All(disk.Images[1..3], image => Assert.NotNull(image.BackingEdge?.FrozenBy)); // nor puts another image below one that is committed
             job.Cancel();
             await job.Completion;
             await late.DisposeAsync();

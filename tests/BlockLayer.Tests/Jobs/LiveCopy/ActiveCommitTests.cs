@@ -83,6 +83,7 @@ public class ActiveCommitTests
         => Run(async disk =>
         {
             ActiveCommitJob job = await StartReadyAsync(disk);
+            Assert.All(disk.Chain.SkipLast(1), image => Assert.NotNull(image.BackingEdge?.FrozenBy));
             await RefusesAsync(() => disk.StartPullAsync().AsTask(), BlockErrorKind.Conflict);
             await RefusesAsync(() => disk.StartCommitAsync(new ActiveCommitOptions()).AsTask(), BlockErrorKind.Conflict);
             await RefusesAsync(() => disk.ResizeAsync(2 * Length).AsTask(), BlockErrorKind.Conflict);

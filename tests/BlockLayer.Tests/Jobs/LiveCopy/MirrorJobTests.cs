@@ -203,6 +203,30 @@ public class MirrorJobTests
         });
     }
 
+    // QEMU: block/mirror.c has 16 in flight, of 1 MiB.
+    [Fact]
+    public void While_no_guest_waits_16_copies_of_a_mebibyte_are_under_way()
+    {
+        const int MiB = 1 << 20;
+        var disk = new MirrorFixture();
+        var source = new MemoryOverlayNode("source", 24 * MiB, MiB, disk.Environment);
+        source.Fill(0, SectorStamp.Of(0, 24 * MiB, 1));
+        var target = new MemoryOverlayNode("target", 24 * MiB, MiB, disk.Environment) { Steps = disk.TargetSteps };
+        disk.Run(async () =>
+        {
+            disk.TargetSteps.Hold(OverlayStep.Store);
+            var job = new MirrorJob(new RootNode(source), target);
+            await job.StartAsync();
+            await disk.PassAsync(1);
+            Assert.Equal(16, disk.TargetSteps.Count(OverlayStep.Store));
+            Assert.All(disk.TargetSteps.Log.Where(step => step.Step == OverlayStep.Store), step => Assert.Equal(MiB, step.Range.Length));
+            disk.TargetSteps.Release(OverlayStep.Store);
+            await disk.UntilAsync(() => job.State == JobState.Ready);
+            job.Cancel(force: true);
+            await job.Completion;
+        });
+    }
+
     [Fact]
     public void A_disk_is_not_resized_nor_copied_twice_meanwhile()
     {
