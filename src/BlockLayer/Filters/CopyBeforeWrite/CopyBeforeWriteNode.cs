@@ -30,23 +30,21 @@ internal sealed class CopyBeforeWriteNode : FilterNode
     private readonly RangeClaims _claims = new();
     private readonly CopyBeforeWritePolicy _policy;
     private readonly string _job;
-    private readonly BlockEdge _target;
+    private BlockEdge _target = null!; // constant from the attachment
     private long _saved;        // interlocked; bytes
     private Exception? _broken; // interlocked; why the target no longer has what the disk had
 
-    /// <summary>Stands on an image, and takes over the caller's ownership of both nodes.</summary>
+    /// <summary>Stands on an image, and takes over the caller's ownership of it. Before it is used it gets its target (<see cref="AttachTarget"/>).</summary>
     /// <param name="image">The disk; drained, so that what it holds now is what is saved.</param>
-    /// <param name="target">Of the same length.</param>
     /// <param name="unsaved">What is to be saved; its granularity is no smaller than the target's cluster. The filter clears its bits.</param>
     /// <param name="policy">What happens when something cannot be saved in time.</param>
     /// <param name="job">Who inserts it, for messages.</param>
-    internal CopyBeforeWriteNode(BlockNode image, BlockNode target, DirtyBitmap unsaved, CopyBeforeWritePolicy policy, string job)
+    internal CopyBeforeWriteNode(BlockNode image, DirtyBitmap unsaved, CopyBeforeWritePolicy policy, string job)
         : base(image.NodeName, image, Reads, ImagePermissions.All)
     {
         Unsaved = unsaved;
         _policy = policy;
         _job = job;
-        _target = Attach(target, EdgeRole.Secondary, Reads | ImagePermissions.Write, Reads);
     }
 
     /// <inheritdoc/>
@@ -69,6 +67,11 @@ internal sealed class CopyBeforeWriteNode : FilterNode
 
     /// <summary>The edge to what holds the saved content.</summary>
     internal BlockEdge Target => _target;
+
+    /// <summary>Attaches the target and takes over the caller's ownership of it. No part of the construction: a filter that is refused its target is closed, and so lets the image go.</summary>
+    /// <param name="target">Of the image's length.</param>
+    /// <exception cref="BlockLayerException">Conflict: another user of the target does not share what is needed; ReadOnly.</exception>
+    internal void AttachTarget(BlockNode target) => _target = Attach(target, EdgeRole.Secondary, Reads | ImagePermissions.Write, Reads);
 
     /// <exception cref="BlockLayerException">A guest went on although what it overwrote could not be saved.</exception>
     internal void ThrowIfBroken()

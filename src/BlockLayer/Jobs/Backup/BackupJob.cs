@@ -205,11 +205,10 @@ public sealed partial class BackupJob : BlockJob
     private async ValueTask InsertFilterAsync(GraphChange change, DirtyBitmap unsaved)
     {
         _image.AddReference();
-        _target.AddReference();
         CopyBeforeWriteNode filter;
         try
         {
-            filter = new CopyBeforeWriteNode(_image, _target, unsaved, _options.OnCopyBeforeWriteError, ToString())
+            filter = new CopyBeforeWriteNode(_image, unsaved, _options.OnCopyBeforeWriteError, ToString())
             {
                 Guests = new GuestPriority(_image.Environment.Time, _options.GuestsFirst),
                 Timeout = _options.CopyBeforeWriteTimeout,
@@ -219,12 +218,22 @@ public sealed partial class BackupJob : BlockJob
         catch
         {
             await _image.DisposeAsync().ConfigureAwait(false);
-            await _target.DisposeAsync().ConfigureAwait(false);
             throw;
         }
 
         try
         {
+            _target.AddReference();
+            try
+            {
+                filter.AttachTarget(_target);
+            }
+            catch
+            {
+                await _target.DisposeAsync().ConfigureAwait(false);
+                throw;
+            }
+
             await FilterInsertion.InsertAsync(change, _image, filter, ImagePermissions.ConsistentRead, ImagePermissions.All & ~ImagePermissions.Resize).ConfigureAwait(false);
         }
         catch

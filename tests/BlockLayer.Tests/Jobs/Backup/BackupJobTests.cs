@@ -226,6 +226,25 @@ public class BackupJobTests
     }
 
     [Fact]
+    public void A_backup_that_is_refused_for_its_target_leaves_nothing_on_the_disk()
+    {
+        _disk.Run(async () =>
+        {
+            _target.AddReference();
+            await using (var other = new RootNode(_target))
+            {
+                BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(async () => await StartAsync(new BackupOptions()));
+                Assert.Equal(BlockErrorKind.Conflict, refusal.Kind);
+            }
+
+            Assert.Equal([_disk.Root], _disk.Top.Parents.Select(static edge => edge.Parent));
+            Assert.Equal(JobOutcome.Completed, (await (await StartAsync(new BackupOptions())).Completion).Outcome);
+            await OverwriteAsync(unit: 5); // the next job has not taken the image away with it
+        });
+        _disk.AssertClean();
+    }
+
+    [Fact]
     public void A_drain_of_the_disk_keeps_the_job_out_too()
     {
         _disk.Run(async () =>
