@@ -89,7 +89,12 @@ public sealed partial class BackupJob : BlockJob
         }
 
         _isWhole = true;
-        await RemoveFilterAsync().ConfigureAwait(false);
+        using (GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false))
+        {
+            await FilterInsertion.RemoveAsync(_filter!).ConfigureAwait(false);
+        }
+
+        await CloseFilterAsync(_filter!).ConfigureAwait(false);
     }
 
     private protected override async ValueTask CleanUpAsync()
@@ -98,13 +103,7 @@ public sealed partial class BackupJob : BlockJob
         {
             if (_filter is { } filter)
             {
-                DirtyBitmap unsaved = filter.Unsaved;
-                bool useful = _bitmap is { Update: BitmapUpdate.Always } && await TryFlushAsync(filter).ConfigureAwait(false);
-                await RemoveFilterAsync().ConfigureAwait(false);
-                if (useful)
-                {
-                    await _bitmap!.KeepAsync(unsaved).ConfigureAwait(false);
-                }
+                await EndEarlyAsync(filter).ConfigureAwait(false);
             }
         }
         finally
@@ -118,6 +117,23 @@ public sealed partial class BackupJob : BlockJob
     {
         var files = new JobFiles { Needed = JobFiles.NamesOf(BackingChain.Images(Disk)) };
         return _isWhole ? files with { Changed = _targetFiles } : files with { Invalid = _targetFiles };
+    }
+
+    // What was saved is taken out of the bitmap only if the target holds it durably and none of it is lacking, which guests may change until they are held back.
+    private async ValueTask EndEarlyAsync(CopyBeforeWriteNode filter)
+    {
+        bool isUseful = _bitmap is { Update: BitmapUpdate.Always } && await TryFlushAsync(filter).ConfigureAwait(false); // so that the flush with guests held back is short
+        using (GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false))
+        {
+            isUseful = isUseful && await TryFlushAsync(filter).ConfigureAwait(false);
+            await FilterInsertion.RemoveAsync(filter).ConfigureAwait(false);
+        }
+
+        await CloseFilterAsync(filter).ConfigureAwait(false);
+        if (isUseful)
+        {
+            await _bitmap!.KeepAsync(filter.Unsaved).ConfigureAwait(false);
+        }
     }
 
     private static async ValueTask<bool> TryFlushAsync(CopyBeforeWriteNode filter)
@@ -246,16 +262,11 @@ public sealed partial class BackupJob : BlockJob
         _filter = filter;
     }
 
-    private async ValueTask RemoveFilterAsync()
+    // It was taken out. The target is durable, or of no value.
+    private ValueTask CloseFilterAsync(CopyBeforeWriteNode filter)
     {
-        CopyBeforeWriteNode filter = _filter!;
-        using (GraphChange change = await GraphChange.BeginAsync(_image, CancellationToken.None).ConfigureAwait(false))
-        {
-            await FilterInsertion.RemoveAsync(filter).ConfigureAwait(false);
-        }
-
         _filter = null;
-        await CloseUnneededAsync(filter).ConfigureAwait(false); // the target is durable, or of no value
+        return CloseUnneededAsync(filter);
     }
 
     private static BlockLayerException Refusal(BlockNode node, BlockErrorKind kind, string message) => new(kind, message) { NodeName = node.NodeName, Path = node.Path };

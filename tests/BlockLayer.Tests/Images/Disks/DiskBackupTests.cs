@@ -1,4 +1,5 @@
 using BlockLayer.Errors;
+using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
@@ -50,6 +51,42 @@ public sealed class DiskBackupTests
             Assert.Equal((outcome, null), (result.Outcome, result.Error));
             string[] expected = [.. left.Split(' '), .. left == "7" || left == "3 7" ? new[] { "1" } : []]; // written again since
             Assert.Equal(expected.Order(StringComparer.Ordinal), await UnitsAsync(disk));
+        });
+    }
+
+    [Fact]
+    public void A_guest_whose_write_breaks_a_backup_that_is_being_cancelled_takes_nothing_out_of_its_bitmap()
+    {
+        var machine = new SimulatedMachine();
+        machine.Run(async () =>
+        {
+            await (await machine.CreateAsync("/backup", Length, format: "raw")).DisposeAsync();
+            await using Disk disk = await machine.CreateAsync("/disk", Length);
+            await disk.AddBitmapAsync("dirty", new NewBitmap { Granularity = Unit });
+            await WriteAsync(disk, 1, 3, 6);
+            BlockNode target = await new ImageOpener(BuiltInFormats.All, machine.Environment).OpenAsync("/backup", new ImageOpenOptions { Format = "raw", Access = NodeAccess.ReadWrite });
+            var options = new BackupOptions
+            {
+                Sync = BackupSync.Incremental,
+                Bitmap = "dirty",
+                BitmapUpdate = BitmapUpdate.Always,
+                OnCopyBeforeWriteError = CopyBeforeWritePolicy.BreakSnapshot,
+            };
+            var job = new BackupJob(disk.Root, target, options);
+            JobBreakpoint afterItsFirstStep = JobBreakpoint.After(job, Unit);
+            await job.StartAsync();
+            await afterItsFirstStep.ReachedAsync(); // unit 1 is saved
+            StorageBreakpoint flush = machine.Storage.Faults.Break(new FaultRule { Operations = StorageOperations.Flush, Path = "/backup" });
+            job.Cancel();
+            afterItsFirstStep.Continue();
+            await flush.ReachedAsync();
+            machine.Storage.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = "/backup" });
+            Task write = WriteAsync(disk, 3);
+            await machine.PassAsync(TimeSpan.FromSeconds(1));
+            flush.Continue();
+            await write;
+            Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
+            Assert.Equal(["1", "3", "6"], await UnitsAsync(disk)); // the target is void
         });
     }
 
