@@ -23,6 +23,7 @@ public sealed partial class BackupJob : BlockJob
     private CopyBeforeWriteNode? _filter; // from set-up until the backup is over
     private BackupBitmap? _bitmap;        // of an incremental backup
     private long _end;                    // bytes to save
+    private long _saved;                  // bytes, once the filter is gone
     private Exception? _ignored;          // the first error that was ignored
     private IReadOnlyList<string> _targetFiles = []; // from set-up on
     private bool _isWhole;                // the target holds, durably, all that it is to hold
@@ -43,7 +44,7 @@ public sealed partial class BackupJob : BlockJob
     public override string Kind => "backup";
 
     /// <summary>Bytes saved so far, zeroes included: by the job, and before guests' writes.</summary>
-    public long SavedBytes => _filter?.SavedBytes ?? 0;
+    public long SavedBytes => _filter?.SavedBytes ?? Volatile.Read(ref _saved);
 
     /// <summary>What saves before guests write; null when the job is over.</summary>
     internal CopyBeforeWriteNode? Filter => _filter;
@@ -265,6 +266,7 @@ public sealed partial class BackupJob : BlockJob
     // It was taken out. The target is durable, or of no value.
     private ValueTask CloseFilterAsync(CopyBeforeWriteNode filter)
     {
+        Volatile.Write(ref _saved, filter.SavedBytes);
         _filter = null;
         return CloseUnneededAsync(filter);
     }

@@ -245,6 +245,17 @@ public class BackupJobTests
     }
 
     [Fact]
+    public void What_was_saved_is_told_when_the_job_is_over_too()
+    {
+        _disk.Run(async () =>
+        {
+            BackupJob job = await StartAsync(new BackupOptions { Sync = BackupSync.Top });
+            await job.Completion;
+            Assert.Equal(4 * Unit, job.SavedBytes);
+        });
+    }
+
+    [Fact]
     public void A_drain_of_the_disk_keeps_the_job_out_too()
     {
         _disk.Run(async () =>
