@@ -97,6 +97,7 @@ internal sealed class MirrorRegions
     /// <exception cref="Errors.BlockLayerException">The log could not be written or flushed; the writer may not begin.</exception>
     internal ValueTask EnterAsync(ByteRange range)
     {
+        bool isDurable;
         lock (_gate)
         {
             (int first, int last) = _sets.Geometry.Touched(range);
@@ -108,13 +109,10 @@ internal sealed class MirrorRegions
                 _sets.Cleaning.Remove(region);
             }
 
-            if (_log is null)
-            {
-                return ValueTask.CompletedTask;
-            }
-
-            return _sets.Durable.ContainsAll(first, last) ? ValueTask.CompletedTask : NoteAsync(range);
+            isDurable = _log is null || _sets.Durable.ContainsAll(first, last);
         }
+
+        return isDurable ? ValueTask.CompletedTask : NoteAsync(range);
     }
 
     /// <summary>A writer leaves a range.</summary>
