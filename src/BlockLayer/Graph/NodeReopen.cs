@@ -35,9 +35,10 @@ namespace BlockLayer.Graph;
 internal sealed class NodeReopen
 {
     private readonly BlockNode _image;
+    private readonly Uses? _uses; // it is one of these; null for an image that was writable already
     private bool _isRestored; // changes within a graph change
 
-    private NodeReopen(BlockNode image) => _image = image;
+    private NodeReopen(BlockNode image, Uses? uses) => (_image, _uses) = (image, uses);
 
     /// <summary>Makes an image writable; one that is writable already stays so.</summary>
     /// <param name="change">A change that has drained the image.</param>
@@ -64,12 +65,12 @@ internal sealed class NodeReopen
             image.WritableFor = new Uses(parts);
         }
 
-        return new NodeReopen(image);
+        return new NodeReopen(image, image.WritableFor);
     }
 
     /// <summary>
     /// Makes the image what it was before, unless another job still needs it writable. Everything is on disk then, as after a clean close. Later calls do nothing, nor
-    /// does a call for an image that was opened writable, or is closed by now.
+    /// does a call for an image that was opened writable, has become read-only for good, or is closed by now.
     /// </summary>
     /// <param name="change">A change that has drained the image.</param>
     /// <exception cref="BlockLayerException">
@@ -77,7 +78,7 @@ internal sealed class NodeReopen
     /// </exception>
     internal async ValueTask RestoreAsync(GraphChange change)
     {
-        if (_isRestored || _image.IsDisposed || _image.WritableFor is not { } uses)
+        if (_isRestored || _image.IsDisposed || _uses is not { } uses || uses != _image.WritableFor)
         {
             return;
         }
