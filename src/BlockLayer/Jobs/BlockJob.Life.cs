@@ -248,19 +248,26 @@ public abstract partial class BlockJob
     /// <summary>Ends the job, and with it its transaction, as a failure; in whatever it waits. What goes wrong once it is known how the job ends is told beside that.</summary>
     private protected void Fail(Exception error)
     {
+        bool ends;
         lock (_gate)
         {
-            if (_isCancelled || _isCommitted)
+            ends = !_isCancelled && !_isCommitted;
+            if (ends)
             {
-                _lateError ??= error;
+                _failure ??= error;
             }
             else
             {
-                _failure ??= error;
+                _lateError ??= error;
             }
         }
 
         _transaction?.OnFailed();
+        if (ends)
+        {
+            _cancellation.Cancel(); // nobody can cancel a job that has failed: it has to leave by itself what it waits in
+            ReleasePause();
+        }
     }
 
     private bool TryDismiss()

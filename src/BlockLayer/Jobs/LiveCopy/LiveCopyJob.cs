@@ -261,17 +261,20 @@ public abstract partial class LiveCopyJob : BlockJob
     // What fails the job does not fail the guest under whose write it was found.
     private void OnTargetFailed(Exception error)
     {
+        Exception? failure;
         try
         {
-            if (DecideAbout(CopyStep.Write, error) == JobErrorAction.Report)
-            {
-                _targetFailure ??= error;
-                Fail(error); // at once: it may be waiting for others, or for its user
-            }
+            failure = DecideAbout(CopyStep.Write, error) == JobErrorAction.Report ? error : null;
         }
         catch (Exception refusal)
         {
-            _targetFailure ??= refusal; // a handler's, which ends the job
+            failure = refusal; // a handler's, which ends the job
+        }
+
+        if (failure is not null)
+        {
+            _targetFailure ??= failure;
+            Fail(failure); // at once: it may be waiting for others, or for its user
         }
 
         if (_node is { } node)
