@@ -73,14 +73,33 @@ public abstract partial class BlockJob
         }
         catch
         {
-            lock (_gate)
+            await RefuseAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    // Nothing was taken. A job that was cancelled meanwhile has an end all the same: it was promised.
+    private async ValueTask RefuseAsync()
+    {
+        bool isCancelled;
+        lock (_gate)
+        {
+            isCancelled = _isCancelled;
+            if (!isCancelled)
             {
                 SetState(JobState.Null);
             }
-
-            LeaveRoots();
-            throw;
         }
+
+        if (isCancelled)
+        {
+            await ConcludeAsync(committed: false).ConfigureAwait(false);
+            return;
+        }
+
+        _ = TryRaise(new JobStateChanged(JobState.Null)); // what a handler throws is nothing beside why the job is refused
+        TellReady(isReady: false);
+        LeaveRoots();
     }
 
     /// <inheritdoc/>

@@ -63,6 +63,30 @@ public class JobFailureTests
         disk.AssertClean(disk.Top);
     }
 
+    [Fact]
+    public void A_job_that_is_cancelled_and_then_refused_has_ended_cancelled()
+        => _scheduler.Run(async () =>
+        {
+            var job = new ScriptedJob("tested", _environment, new ScriptedJobOptions { FailsAt = "set up" });
+            job.OnHook = _ => Assert.True(job.TryCancel());
+            await Assert.ThrowsAsync<BlockLayerException>(() => job.StartAsync().AsTask());
+            Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
+            Assert.Equal(["set up"], job.Hooks); // and nothing is given back that was not taken
+        });
+
+    [Fact]
+    public void Whoever_waits_for_a_job_that_is_refused_learns_that_nothing_comes()
+        => _scheduler.Run(async () =>
+        {
+            var job = new ScriptedJob("tested", _environment, new ScriptedJobOptions { FailsAt = "set up" });
+            IAsyncEnumerable<JobEvent> events = job.ReadEventsAsync();
+            ValueTask<bool> ready = job.WaitUntilReadyAsync();
+            await Assert.ThrowsAsync<BlockLayerException>(() => job.StartAsync().AsTask());
+            Assert.False(await ready);
+            Assert.Equal([new JobStateChanged(JobState.Null)], await events.ToListAsync());
+            Assert.False(job.Completion.IsCompleted);
+        });
+
     private static Action<BlockJob, JobEvent> ThrowAt(JobState state) => (_, what) =>
     {
         if (what is JobStateChanged { State: var now } && now == state)
