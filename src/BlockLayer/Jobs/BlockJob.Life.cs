@@ -15,6 +15,7 @@ public abstract partial class BlockJob
     private bool _isStarted;                    // guarded by _gate; a member of a transaction, or cancelled before it was
     private bool _isFinalizing;                 // guarded by _gate; nothing cancels it any more
     private bool _isCommitted;                  // guarded by _gate; its result is durable and visible
+    private bool _isConclusionTold;             // guarded by _gate; a dismissal before that is told behind it
     private Exception? _lateError;              // guarded by _gate; the first that does not change how it ends
     private bool _isSetUp;                      // of the transaction
     private IReadOnlyList<RootNode> _roots = []; // of the transaction; told when the job is over
@@ -189,7 +190,7 @@ public abstract partial class BlockJob
         // What a handler of the conclusion throws cannot change it any more; whoever awaits the result is told.
         Exception? late = TryRaise(new JobEnded(result, BytesPerSecond));
         Exception? later = TryRaise(Enter(JobState.Concluded));
-        Exception? last = _options.AutoDismiss && TryDismiss() ? TryRaise(new JobStateChanged(JobState.Null)) : null; // else a handler of the conclusion was quicker
+        Exception? last = EndConclusion() ? TryRaise(new JobStateChanged(JobState.Null)) : null;
         TellReady(isReady: false);
         _completion.SetResult(result with { Error = result.Error ?? late ?? later ?? last });
         LeaveRoots();
@@ -289,17 +290,18 @@ public abstract partial class BlockJob
         }
     }
 
-    private bool TryDismiss()
+    // The conclusion is told to all. True: the job is dismissed, by itself or by one of those, and the others are to hear of that now.
+    private bool EndConclusion()
     {
         lock (_gate)
         {
-            if (_state != JobState.Concluded)
+            _isConclusionTold = true;
+            if (_options.AutoDismiss && _state == JobState.Concluded)
             {
-                return false;
+                SetState(JobState.Null);
             }
 
-            SetState(JobState.Null);
-            return true;
+            return _state == JobState.Null;
         }
     }
 

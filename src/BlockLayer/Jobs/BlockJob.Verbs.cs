@@ -132,13 +132,18 @@ public abstract partial class BlockJob
     /// <exception cref="JobVerbException">It is not over, or was dismissed.</exception>
     public void Dismiss()
     {
+        bool isTellingConclusion;
         lock (_gate)
         {
             ThrowUnlessTaken(JobVerb.Dismiss);
             SetState(JobState.Null);
+            isTellingConclusion = !_isConclusionTold;
         }
 
-        Raise(new JobStateChanged(JobState.Null));
+        if (!isTellingConclusion)
+        {
+            Raise(new JobStateChanged(JobState.Null));
+        }
     }
 
     /// <summary>What <see cref="Complete"/> does to a job of this kind. Called under the lock of the state: it only notes it. The job is kicked afterwards.</summary>

@@ -68,6 +68,27 @@ public class JobReentryTests
             Assert.Empty(await ReadAsync(job.ReadEventsAsync())); // nothing comes any more, and nobody waits for it
         });
 
+    [Fact]
+    public void A_handler_that_dismisses_a_job_at_its_conclusion_does_not_bring_the_events_of_others_out_of_order()
+        => _scheduler.Run(async () =>
+        {
+            var job = new ScriptedJob("tested", _environment, new ScriptedJobOptions { AutoDismiss = false, Notify = DismissAtTheEnd });
+            IAsyncEnumerable<JobEvent> events = job.ReadEventsAsync();
+            await job.StartAsync();
+            job.LetGo();
+            await job.Completion;
+            Assert.Equal(job.Events, await ReadAsync(events));
+            AssertLegal(job);
+
+            static void DismissAtTheEnd(BlockJob job, JobEvent what)
+            {
+                if (what is JobStateChanged { State: JobState.Concluded })
+                {
+                    job.Dismiss();
+                }
+            }
+        });
+
     private static async Task<List<JobEvent>> ReadAsync(IAsyncEnumerable<JobEvent> events)
     {
         var read = new List<JobEvent>();
