@@ -24,10 +24,11 @@ internal sealed partial class CowOverlayNode : IEmptiableImage
     /// A crash leaves any part of the bits, each with its data: room is given back only when no bit on disk leads there. What was not given back lies under clear bits, where
     /// nobody looks.
     /// </remarks>
-    public async ValueTask MakeEmptyAsync(CancellationToken cancellationToken)
+    public async ValueTask MakeEmptyAsync(Action throwIfChanged, CancellationToken cancellationToken)
     {
         ThrowIfCannotMakeEmpty();
         using GraphChange change = await BeginUnclaimedChangeAsync("it can be emptied", cancellationToken).ConfigureAwait(false);
+        throwIfChanged();
         await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);
         _bitmap!.Clear();
         await FlushCoreAsync(CancellationToken.None).ConfigureAwait(false);

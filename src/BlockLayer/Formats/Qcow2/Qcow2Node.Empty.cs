@@ -22,10 +22,11 @@ internal sealed partial class Qcow2Node : IEmptiableImage
 
     /// <inheritdoc/>
     /// <remarks>Snapshots and bitmaps stay. What they share with the disk keeps its clusters.</remarks>
-    public async ValueTask MakeEmptyAsync(CancellationToken cancellationToken)
+    public async ValueTask MakeEmptyAsync(Action throwIfChanged, CancellationToken cancellationToken)
     {
         ThrowIfCannotMakeEmpty();
         using GraphChange change = await BeginTableChangeAsync("it can be emptied", cancellationToken).ConfigureAwait(false);
+        throwIfChanged();
         await ExchangeTablesAsync(
             async draft =>
             {

@@ -22,10 +22,11 @@ internal sealed partial class QedNode : IEmptiableImage
     /// </code>
     /// A crash leaves any part of the entries, and what the others led to as leaks, which is what NEED_CHECK is for. The file is cut only when no entry leads behind the cut.
     /// </remarks>
-    public async ValueTask MakeEmptyAsync(CancellationToken cancellationToken)
+    public async ValueTask MakeEmptyAsync(Action throwIfChanged, CancellationToken cancellationToken)
     {
         ThrowIfCannotMakeEmpty();
         using GraphChange change = await BeginUnclaimedChangeAsync("it can be emptied", cancellationToken).ConfigureAwait(false);
+        throwIfChanged();
         await FlushCoreAsync(cancellationToken).ConfigureAwait(false);
         await _header.ClearAutoclearAsync().ConfigureAwait(false);
         long tableEnd = (long)Header.L1TableOffset + _geometry.TableLength;

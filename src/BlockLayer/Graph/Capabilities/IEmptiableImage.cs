@@ -11,6 +11,8 @@ internal interface IEmptiableImage
     /// Drops every cluster of the disk, durably, and gives the room back. Runs drained. The caller has made sure that the backing file shows the same, durably: after a crash
     /// any part of the clusters may be dropped.
     /// </summary>
+    /// <param name="throwIfChanged">Called with everybody held back, before anything is dropped: throws if the backing file does not show the same any more.</param>
+    /// <param name="cancellationToken">Honoured until something is dropped.</param>
     /// <exception cref="Errors.BlockLayerException">ReadOnly, Unsupported, Conflict (a job uses the image), Corrupt, NoSpace, Io.</exception>
-    ValueTask MakeEmptyAsync(CancellationToken cancellationToken);
+    ValueTask MakeEmptyAsync(Action throwIfChanged, CancellationToken cancellationToken);
 }

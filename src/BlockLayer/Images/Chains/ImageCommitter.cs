@@ -1,6 +1,7 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Primitives;
+using BlockLayer.Requests;
 
 namespace BlockLayer.Images;
 
@@ -9,7 +10,7 @@ namespace BlockLayer.Images;
 /// </summary>
 /// <remarks>
 /// <para>The image reads the same at every moment: it hides what is written below it until the base is durable, and only then lets its own copy go. After a crash or a cancel
-/// the same commit is simply run again.</para>
+/// the same commit is simply run again. An image that is to be emptied and was written meanwhile keeps what it holds.</para>
 /// <para>Whatever else reads the base reads something else afterwards: other overlays of it, and images between it and the committed one. <see cref="ChainPlanner"/> names
 /// them before.</para>
 /// </remarks>
@@ -44,7 +45,8 @@ public sealed class ImageCommitter
     /// <param name="cancellationToken">Honoured between pieces. The base then holds part of what was committed, and the image shows what it did.</param>
     /// <exception cref="BlockLayerException">
     /// NotFound: there is no such base below the image; ReadOnly, Denied: image or base cannot be written; Unsupported: the base cannot grow, or the image cannot be emptied;
-    /// Conflict: a job works with the chain, or somebody else uses the base; NoSpace, Io, Corrupt. The image shows the same as before in any case.
+    /// Conflict: a job works with the chain, somebody else uses the base, or the image was written before it could be emptied; NoSpace, Io, Corrupt. The image shows the same as
+    /// before in any case.
     /// </exception>
     public static async ValueTask<ImageCommitResult> CommitAsync(
         BlockNode image,
@@ -61,8 +63,34 @@ public sealed class ImageCommitter
         }
 
         IEmptiableImage? emptied = ImageToEmpty(top, bottom, options);
-        emptied?.ThrowIfCannotMakeEmpty();
-        ImageCommitResult result;
+        if (emptied is null)
+        {
+            return await CopyAsync(top, bottom, target, options, progress, cancellationToken).ConfigureAwait(false);
+        }
+
+        emptied.ThrowIfCannotMakeEmpty();
+        var written = new DirtyBitmap(top.Length, DirtyBitmap.MaxGranularityBits); // it is only asked whether there is anything
+        using (await GraphChange.BeginAsync(top, cancellationToken).ConfigureAwait(false))
+        {
+            top.AttachBitmap(written);
+        }
+
+        try
+        {
+            ImageCommitResult result = await CopyAsync(top, bottom, target, options, progress, cancellationToken).ConfigureAwait(false);
+            await emptied.MakeEmptyAsync(() => ThrowIfWritten(top, written), cancellationToken).ConfigureAwait(false);
+            return result with { EmptiesImage = true };
+        }
+        finally
+        {
+            top.DetachBitmap(written);
+        }
+    }
+
+    // The base is durable on return.
+    private static async ValueTask<ImageCommitResult> CopyAsync(
+        BlockNode top, BlockNode bottom, BlockNode target, ImageCommitOptions options, IProgress<ByteProgress>? progress, CancellationToken cancellationToken)
+    {
         using (ChainClaim.Take(top, bottom, "A commit"))
         {
             BaseAccess access = await BaseAccess.TakeAsync(top, bottom, cancellationToken).ConfigureAwait(false);
@@ -77,16 +105,17 @@ public sealed class ImageCommitter
                 var committer = new ImageCommitter(top, bottom, target, progress);
                 await committer.RunAsync(options, cancellationToken).ConfigureAwait(false);
                 await target.FlushAsync(cancellationToken).ConfigureAwait(false);
-                result = new ImageCommitResult(committer._data, committer._zeroes, grown, emptied is not null);
+                return new ImageCommitResult(committer._data, committer._zeroes, grown, EmptiesImage: false);
             }
         }
+    }
 
-        if (emptied is not null)
+    private static void ThrowIfWritten(BlockNode top, DirtyBitmap written)
+    {
+        if (!written.IsEmpty)
         {
-            await emptied.MakeEmptyAsync(cancellationToken).ConfigureAwait(false);
+            throw Refusal(top, BlockErrorKind.Conflict, $"'{top.NodeName}' was written while it was committed, and is not emptied: what was written is in it alone. Commit it again.");
         }
-
-        return result;
     }
 
     /// <summary>What <see cref="CommitAsync"/> would do. Asks what is allocated, reads no data and changes nothing.</summary>

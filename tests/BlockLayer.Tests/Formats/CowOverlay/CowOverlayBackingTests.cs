@@ -135,7 +135,7 @@ public sealed class CowOverlayBackingTests
         await CreateAsync();
         await PullAsync(new StreamOptions());
         await using CowOverlayNode node = await _world.OpenAsync();
-        BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(async () => await node.MakeEmptyAsync(CancellationToken.None));
+        BlockLayerException refusal = await Assert.ThrowsAsync<BlockLayerException>(async () => await node.MakeEmptyAsync(static () => { }, CancellationToken.None));
         Assert.Equal(
             (BlockErrorKind.Unsupported, "All of '/vm/top.cow' is in its image file 'top.img', which is the disk: it cannot be emptied."), (refusal.Kind, refusal.Message));
         Assert.Equal(_content, await _world.ReadFileAsync(CowOverlayWorld.Image));
