@@ -69,7 +69,7 @@ internal sealed class NodeReopen
     }
 
     /// <summary>
-    /// Makes the image what it was before, unless another job still needs it writable. Everything is on disk then, as after a clean close. Later calls do nothing, nor
+    /// Makes the image read-only again, unless another job still needs it writable. Everything is on disk then, as after a clean close. Later calls do nothing, nor
     /// does a call for an image that was opened writable, has become read-only for good, or is closed by now.
     /// </summary>
     /// <param name="change">A change that has drained the image.</param>
@@ -103,8 +103,8 @@ internal sealed class NodeReopen
     }
 
     /// <summary>
-    /// Brings everything of an image to disk that is about to become read-only, as a clean close does. It can be written as before until
-    /// <see cref="MakeReadOnlyAsync"/>, which must follow before it is.
+    /// Brings everything to disk of an image that is about to become read-only (<see cref="MakeReadOnlyAsync"/>), as a clean close does. Should that not follow after all, the image
+    /// can be written as before.
     /// </summary>
     /// <param name="change">A change that has drained the image.</param>
     /// <param name="image">The image, not a filter.</param>

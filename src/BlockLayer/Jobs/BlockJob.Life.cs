@@ -26,8 +26,8 @@ public abstract partial class BlockJob
     internal bool NeedsFinalizing => !_options.AutoFinalize;
 
     /// <summary>
-    /// For a job that has to do with the disk as it is at one moment: where that is. Guests of all such nodes are held back while the jobs of a transaction are
-    /// set up, so it is the same moment for all.
+    /// The node that the job needs as it is at one moment, or null. Guests of all such nodes are held back while the jobs of a transaction are set up, so the moment is the same for
+    /// all of them.
     /// </summary>
     internal virtual BlockNode? StartsAt => null;
 
@@ -228,8 +228,8 @@ public abstract partial class BlockJob
     }
 
     /// <summary>
-    /// Notes that the work is over: nothing pauses the job any more, and an error fails it. A kind whose work ends at a moment that it holds fast calls it there; for the others the
-    /// end of <see cref="WorkAsync"/> is that moment.
+    /// Notes that the work is over: nothing pauses the job any more, and an error fails it. A kind of job calls this where its work has to end while guests are held back; for
+    /// all others <see cref="WorkAsync"/> returning is that moment.
     /// </summary>
     /// <exception cref="OperationCanceledException">The job was cancelled.</exception>
     private protected void EndWork()
@@ -265,7 +265,9 @@ public abstract partial class BlockJob
         }
     }
 
-    /// <summary>Ends the job, and with it its transaction, as a failure; in whatever it waits. What goes wrong once it is known how the job ends is told beside that.</summary>
+    /// <summary>
+    /// Ends the job, and its transaction with it, as a failure, whatever it is waiting for. Where it is known already how the job ends, the error is told beside that. The caller holds no lock.
+    /// </summary>
     private protected void Fail(Exception error)
     {
         bool ends;

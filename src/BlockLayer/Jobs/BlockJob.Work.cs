@@ -32,10 +32,10 @@ public abstract partial class BlockJob
     /// <summary>What the job leaves of the files of its chain; asked once, after <see cref="CleanUpAsync"/>, of a job that was set up.</summary>
     private protected virtual JobFiles DescribeFiles() => JobFiles.None;
 
-    /// <summary>Closes what the job's result does not stand on.</summary>
+    /// <summary>Closes a node on which the job's result does not depend.</summary>
     private protected ValueTask CloseUnneededAsync(BlockNode node) => FollowUpAsync(node.DisposeAsync);
 
-    /// <summary>Does what the job's result does not stand on, because that is durable and visible already, or will never be. A failure is told beside it (<see cref="JobResult.Error"/>).</summary>
+    /// <summary>Does something that cannot change the job's result, which is durable and visible already or never will be. A failure is told beside it (<see cref="JobResult.Error"/>).</summary>
     private protected async ValueTask FollowUpAsync(Func<ValueTask> part)
     {
         try

@@ -91,7 +91,7 @@ public sealed class JobTransaction
         }
     }
 
-    // Also once a member was cancelled: what they were given to own is then theirs to close, whichever of them it was.
+    // All of them, even if one was cancelled meanwhile: only a job that was set up closes the nodes that it was given to own.
     private async ValueTask SetUpAsync(CancellationToken cancellationToken)
     {
         for (int i = 0; i < _jobs.Length; i++)

@@ -105,7 +105,7 @@ internal sealed partial class DirtyBitmap
         return range.Length > 0 && Find(range.Offset >> GranularityBits, end, wanted: true) < end;
     }
 
-    /// <summary>The first run of dirty units that ends behind <paramref name="offset"/>, not before it: as bytes, cut at the end of the disk. Null when there is none.</summary>
+    /// <summary>The first run of dirty units at or after <paramref name="offset"/>, in bytes; one that contains the offset begins there. It is cut at the end of the disk. Null when there is none.</summary>
     internal ByteRange? NextDirty(long offset)
     {
         long count = BitCount;

@@ -80,7 +80,7 @@ internal partial class LiveCopyNode : FilterNode
         _copiesWholeUnits = copiesWholeUnits;
     }
 
-    /// <summary>From now on the next mark is told by <see cref="LiveCopySetup.Marked"/>. Look at <see cref="Dirty"/> afterwards: what was marked before is not told.</summary>
+    /// <summary>Has the next mark told, once, by <see cref="LiveCopySetup.Marked"/>. Earlier marks are not: look at <see cref="Dirty"/> after the call.</summary>
     internal void Watch() => Interlocked.Exchange(ref _isWatched, 1);
 
     /// <summary>Makes the target longer; the caller has drained it.</summary>
