@@ -45,6 +45,15 @@ public class CommitGuardTests
         },
         folder: "/vm");
 
+    [Fact]
+    public void A_top_on_which_nothing_stands_is_deleted() => Run(
+        async world =>
+        {
+            Assert.Equal(BlockJobStatus.Completed, await world.EndAsync(await world.Api.CommitAsync(world.Domain, "vda", null, "vda[1]", flags: Delete)));
+            Assert.Equal(("top.img base.img", "base.img top.img"), (world.Describe(), world.Files()));
+        },
+        folder: "/vm");
+
     [Theory]
     [InlineData(null)] // nobody said where to look
     [InlineData("/elsewhere")]
