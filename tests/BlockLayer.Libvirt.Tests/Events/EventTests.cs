@@ -134,12 +134,15 @@ public class EventTests
         Assert.Equal(expected, Assert.Throws<LibvirtException>(() => world.Connection.RegisterDomainEvent(null, (DomainEventId)id, callback)).Code);
     }
 
-    [Fact]
-    public async Task A_missing_callback_is_refused()
+    [Theory]
+    [InlineData(DomainEventId.BlockJob, "BlockJobCallback")]
+    [InlineData(DomainEventId.BlockJob2, "BlockJobCallback")]
+    [InlineData(DomainEventId.DiskChange, "DiskChangeCallback")]
+    public async Task A_missing_callback_is_refused(DomainEventId id, string expected)
     {
         await using var world = new LibvirtWorld();
-        var error = Assert.Throws<LibvirtException>(() => world.Connection.RegisterDomainEvent(null, DomainEventId.BlockJob, null!));
-        Assert.Equal("A callback for events of kind 8 is missing; expected is BlockJobCallback.", error.Message);
+        var error = Assert.Throws<LibvirtException>(() => world.Connection.RegisterDomainEvent(null, id, null!));
+        Assert.Equal($"A callback for events of kind {(int)id} is missing; expected is {expected}.", error.Message);
     }
 
     [Fact]

@@ -135,6 +135,14 @@ public class CallRulesTests
     }
 
     [Fact]
+    public void A_position_is_refused_from_where_it_would_be_negative()
+    {
+        CallRules.CheckCursor("offset", long.MaxValue);
+        var error = Assert.Throws<LibvirtException>(() => CallRules.CheckCursor("offset", long.MaxValue + 1UL));
+        Assert.Equal((Invalid, "offset is 9223372036854775808; allowed are positions in the disk."), (error.Code, error.Message));
+    }
+
+    [Fact]
     public void A_refusal_spells_flags_as_libvirt_does()
     {
         var error = Assert.Throws<LibvirtException>(() => CallRules.Check(BlockRebaseFlags.ReuseExternal | BlockRebaseFlags.CopyDevice, "/x"));
