@@ -65,6 +65,7 @@ public class BackupJobTests
             await _disk.Root.WriteZeroesAsync(6L * Unit, Unit);
             await _disk.Root.DiscardAsync(7L * Unit, 2 * Unit);
             Assert.Equal(new[] { 0, 0, 0, 0, 0, 2, 2, 2, 1, 0, 0, 0, 0, 0, 0, 0 }, await _disk.UnitsAsync(_target));
+            Assert.Equal(new[] { 1, 1, 1, 1, 2, 9, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1 }, await _disk.UnitsAsync());
             job.Cancel();
             Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
         });

@@ -94,6 +94,7 @@ public class MirrorJobTests
     public void What_the_caller_knows_to_be_zero_is_not_asked()
     {
         var disk = new MirrorFixture();
+        disk.Target.Fill(12 * MirrorFixture.Unit, SectorStamp.Of(12 * MirrorFixture.Unit, MirrorFixture.Unit, 9)); // who asks meets it
         disk.Run(async () =>
         {
             MirrorJob job = await disk.StartReadyAsync(new MirrorJobOptions { TargetIsZero = true });
