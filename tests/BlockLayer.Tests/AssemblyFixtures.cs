@@ -1,0 +1,4 @@
+using BlockLayer.TestKit;
+using Xunit;
+
+[assembly: AssemblyFixture(typeof(FailedAssertions))]
