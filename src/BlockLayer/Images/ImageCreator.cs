@@ -47,6 +47,11 @@ public sealed class ImageCreator
 
             long length = image.Length ?? backing?.Length
                 ?? throw new ArgumentException("The size of the virtual disk is needed: there is no backing file to take it from.", nameof(image));
+            if (length < 0)
+            {
+                throw new ArgumentException($"The virtual disk would have {length} bytes; it can have 0 or more.");
+            }
+
             var basic = new ImageCreateOptions { Length = length, Backing = image.Backing, BackingNode = backing, Passphrase = image.Secrets?.Find(_environment.Files, path) };
             ImageCreateOptions options = format.ParseCreateOptions(basic, image.Options);
             await format.ThrowIfCannotCreateAsync(path, options, _environment, cancellationToken).ConfigureAwait(false);

@@ -64,10 +64,17 @@ public sealed class Qcow2Format : ImageFormat
     internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
         => new Qcow2Inspector(file, findings).RunAsync(cancellationToken);
 
+    internal override ValueTask ThrowIfCannotCreateAsync(string path, ImageCreateOptions options, BlockEnvironment environment, CancellationToken cancellationToken)
+    {
+        Qcow2CreateOptions own = Judged(options);
+        byte[]? luksHeader = own.Encryption is null ? null : new byte[1]; // qcow2's header has room for where it is, however long it is
+        _ = new Qcow2Creator(own, luksHeader);
+        return ValueTask.CompletedTask;
+    }
+
     internal override async ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken)
     {
-        Qcow2CreateOptions own = options as Qcow2CreateOptions ?? new Qcow2CreateOptions(options);
-        own.ThrowIfContradictory();
+        Qcow2CreateOptions own = Judged(options);
         byte[]? luksHeader = own.Encryption is { } encryption
             ? await NewLuksHeader.CreateAsync(encryption, own.Passphrase!, file.Environment.Work).ConfigureAwait(false)
             : null;
@@ -80,6 +87,13 @@ public sealed class Qcow2Format : ImageFormat
 
     internal override NewDataFile? DataFileOf(ImageCreateOptions options)
         => options is Qcow2CreateOptions { DataFile: { } name } own ? new NewDataFile(name, own.Preallocation) : null;
+
+    private static Qcow2CreateOptions Judged(ImageCreateOptions options)
+    {
+        Qcow2CreateOptions own = options as Qcow2CreateOptions ?? new Qcow2CreateOptions(options);
+        own.ThrowIfContradictory();
+        return own;
+    }
 
     private async ValueTask PreallocateAsync(BlockNode file, Qcow2CreateOptions options, CancellationToken cancellationToken)
     {

@@ -39,10 +39,15 @@ public sealed class QedFormat : ImageFormat
     internal override ValueTask InspectAsync(InspectionReader file, InspectionFindings findings, CancellationToken cancellationToken)
         => new QedInspector(file, findings).RunAsync(cancellationToken);
 
+    internal override ValueTask ThrowIfCannotCreateAsync(string path, ImageCreateOptions options, BlockEnvironment environment, CancellationToken cancellationToken)
+    {
+        _ = MakeHeader(options);
+        return ValueTask.CompletedTask;
+    }
+
     internal override async ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken)
     {
-        QedCreateOptions qed = options as QedCreateOptions ?? new QedCreateOptions { Length = options.Length, Backing = options.Backing };
-        (QedHeader header, byte[] name) = MakeHeader(qed);
+        (QedHeader header, byte[] name) = MakeHeader(options);
         byte[] head = new byte[Alignment.RoundUp(QedHeader.Size + name.Length, QedLimits.SectorSize)];
         header.WriteTo(head);
         name.CopyTo(head, QedHeader.Size);
@@ -53,8 +58,9 @@ public sealed class QedFormat : ImageFormat
         await file.FlushAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    private static (QedHeader Header, byte[] BackingName) MakeHeader(QedCreateOptions options)
+    private static (QedHeader Header, byte[] BackingName) MakeHeader(ImageCreateOptions basic)
     {
+        QedCreateOptions options = basic as QedCreateOptions ?? new QedCreateOptions { Length = basic.Length, Backing = basic.Backing };
         ThrowIfNotPowerOfTwo("cluster_size", options.ClusterSize, QedLimits.MinClusterSize, QedLimits.MaxClusterSize);
         ThrowIfNotPowerOfTwo("table_size", options.TableSize, QedLimits.MinCreatedTableSize, QedLimits.MaxTableSize);
         long maximum = new QedGeometry(options.ClusterSize, options.TableSize).MaxImageSize;

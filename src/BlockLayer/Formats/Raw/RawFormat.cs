@@ -36,13 +36,15 @@ public sealed class RawFormat : ImageFormat
         return ValueTask.CompletedTask;
     }
 
+    internal override ValueTask ThrowIfCannotCreateAsync(string path, ImageCreateOptions options, BlockEnvironment environment, CancellationToken cancellationToken)
+    {
+        ThrowIfBacked(options);
+        return ValueTask.CompletedTask;
+    }
+
     internal override async ValueTask CreateAsync(BlockNode file, ImageCreateOptions options, CancellationToken cancellationToken)
     {
-        if (options.Backing is { } backing)
-        {
-            throw new ArgumentException($"A raw image cannot have a backing file; {backing} was asked for.");
-        }
-
+        ThrowIfBacked(options);
         Preallocation preallocation = (options as RawCreateOptions)?.Preallocation ?? Preallocation.Off;
         file.AddReference(); // the node lets its file go when it is closed; the caller's stays open
         var node = new RawNode(file.NodeName, file, NodeAccess.ReadWrite);
@@ -50,6 +52,14 @@ public sealed class RawFormat : ImageFormat
         {
             await node.ResizeAsync(options.Length, new ResizeOptions { Preallocation = preallocation }, cancellationToken).ConfigureAwait(false);
             await node.FlushAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private static void ThrowIfBacked(ImageCreateOptions options)
+    {
+        if (options.Backing is { } backing)
+        {
+            throw new ArgumentException($"A raw image cannot have a backing file; {backing} was asked for.");
         }
     }
 }
