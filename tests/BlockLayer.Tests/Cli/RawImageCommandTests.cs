@@ -127,9 +127,20 @@ public sealed class RawImageCommandTests : IDisposable
     public async Task A_failed_conversion_leaves_no_target()
     {
         await WriteAsync("a.raw", 0, 1000);
+        BlkRun.Outcome outcome = await _blk.RunAsync("convert", "-f", "raw", "blkdebug:read,error=io:@a.raw", "@b.raw");
+        Assert.Equal(new BlkRun.Outcome(1, "", "blk: @a.raw: A planned Io failure of Read on '@a.raw'.\n"), outcome);
+        Assert.False(File.Exists(_blk.Folder.File("b.raw")));
+    }
+
+    [Fact]
+    public async Task A_target_that_cannot_be_compressed_is_refused_before_it_is_touched()
+    {
+        await WriteAsync("a.raw", 0, 1000);
+        await WriteAsync("b.raw", 0, 2000);
+        byte[] before = File.ReadAllBytes(_blk.Folder.File("b.raw"));
         BlkRun.Outcome outcome = await _blk.RunAsync("convert", "-c", "-f", "raw", "@a.raw", "@b.raw");
         Assert.Equal(new BlkRun.Outcome(1, "", "blk: @b.raw: This raw image cannot store compressed data; qcow2 can, unless it is encrypted or has a data file.\n"), outcome);
-        Assert.False(File.Exists(_blk.Folder.File("b.raw")));
+        Assert.Equal(before, File.ReadAllBytes(_blk.Folder.File("b.raw")));
     }
 
     [Fact]

@@ -21,6 +21,8 @@ public sealed class Qcow2Format : ImageFormat
 
     internal override bool StoresBitmaps => true;
 
+    internal override bool StoresCompressed => true;
+
     /// <summary>True for the magic with version 2 or later; version 1 is the format qcow.</summary>
     public override bool Probe(ReadOnlySpan<byte> head)
         => head.Length >= 8 && BinaryPrimitives.ReadUInt32BigEndian(head) == Qcow2Header.Magic && BinaryPrimitives.ReadUInt32BigEndian(head[4..]) >= 2;

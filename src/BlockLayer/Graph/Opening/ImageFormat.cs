@@ -21,6 +21,9 @@ public abstract class ImageFormat
     /// <summary>True when its images can store dirty bitmaps: its nodes are then <see cref="IBitmapImage"/>s.</summary>
     internal virtual bool StoresBitmaps => false;
 
+    /// <summary>True when there are images of this format that can store compressed data; which ones, <see cref="BlockLimits.SupportsCompressedWrites"/> says.</summary>
+    internal virtual bool StoresCompressed => false;
+
     /// <summary>True when the file starts as one of this format does. Raw never claims a file.</summary>
     /// <param name="head">The first <see cref="ProbeLength"/> bytes, fewer if the file is shorter.</param>
     public abstract bool Probe(ReadOnlySpan<byte> head);

@@ -54,8 +54,7 @@ public sealed class ImageConverter
         options ??= new ConvertOptions();
         if (options.Encoding == ConvertEncoding.Compressed && !target.Limits.SupportsCompressedWrites)
         {
-            string format = target.SkipFilters().DriverName;
-            throw new BlockLayerException(BlockErrorKind.Unsupported, $"This {format} image cannot store compressed data; qcow2 can, unless it is encrypted or has a data file.") { Path = target.Path };
+            throw CannotCompress(target.SkipFilters().DriverName, target.Path);
         }
 
         if (target.Length < source.Length)
@@ -79,6 +78,9 @@ public sealed class ImageConverter
         progress?.Report(new ByteProgress(source.Length, source.Length));
         return new ConvertResult(converter._read, converter._written) { SkippedBitmaps = bitmaps.Skipped };
     }
+
+    internal static BlockLayerException CannotCompress(string format, string? path)
+        => new(BlockErrorKind.Unsupported, $"This {format} image cannot store compressed data; qcow2 can, unless it is encrypted or has a data file.") { Path = path };
 
     private async Task WorkAsync(CancellationToken cancellationToken)
     {

@@ -49,14 +49,20 @@ public sealed class ImageWriter
             Length = image.Length ?? source.Length,
             Secrets = image.Secrets ?? Secrets,
         };
+        // A file that exists is not replaced for nothing.
+        ImageFormat format = _formats.Get(image.Format, path);
         if (options is { Bitmaps: not ConvertBitmaps.None })
         {
-            // A file that exists is not replaced for nothing.
             _ = await BitmapCopy.PrepareAsync(source, options.Bitmaps, cancellationToken).ConfigureAwait(false);
-            if (!_formats.Get(image.Format).StoresBitmaps)
+            if (!format.StoresBitmaps)
             {
                 throw new BlockLayerException(BlockErrorKind.Unsupported, $"Format {image.Format} stores no bitmaps; qcow2 does.") { Path = path };
             }
+        }
+
+        if (options is { Encoding: ConvertEncoding.Compressed } && !format.StoresCompressed)
+        {
+            throw ImageConverter.CannotCompress(image.Format, path);
         }
 
         ImageCreateOptions created = await new ImageCreator(_formats, _environment).CreateAsync(path, sized, _policy, cancellationToken).ConfigureAwait(false);
@@ -66,7 +72,7 @@ public sealed class ImageWriter
         }
         catch (Exception reason)
         {
-            string[] begun = ImageCreator.FilesOf(path, _formats.Get(image.Format), created, _policy);
+            string[] begun = ImageCreator.FilesOf(path, format, created, _policy);
             await BegunFile.RemoveAfterAsync(reason, _environment.Files, begun).ConfigureAwait(false);
             throw;
         }
