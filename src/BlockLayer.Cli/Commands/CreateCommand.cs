@@ -61,7 +61,7 @@ internal sealed class CreateCommand : Command
         ImageCreateOptions created;
         try
         {
-            created = await new ImageCreator(CommandContext.Formats, context.Environment).CreateAsync(path, image, policy).ConfigureAwait(false);
+            created = await new ImageCreator(CommandContext.Formats, context.Environment).CreateAsync(path, image, policy, context.Console.Interrupted).ConfigureAwait(false);
         }
         catch (ArgumentException error)
         {

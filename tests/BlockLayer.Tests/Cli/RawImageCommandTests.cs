@@ -144,6 +144,16 @@ public sealed class RawImageCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task An_interrupted_creation_leaves_no_file_and_says_so()
+    {
+        using var console = new RecordingConsole();
+        console.Interrupt();
+        BlkRun.Outcome outcome = await _blk.RunAsync(console, "create", "-o", "preallocation=full", "@a.raw", "1M");
+        Assert.Equal(new BlkRun.Outcome(ExitCode.Interrupted, "", "blk create: interrupted.\n"), outcome);
+        Assert.False(File.Exists(_blk.Folder.File("a.raw")));
+    }
+
+    [Fact]
     public async Task An_interrupted_conversion_leaves_no_target_and_says_so()
     {
         await WriteAsync("a.raw", 0, Length);
