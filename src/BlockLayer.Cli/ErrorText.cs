@@ -1,6 +1,7 @@
 using BlockLayer.Cli.Commands;
 using BlockLayer.Cli.Terminal;
 using BlockLayer.Errors;
+using BlockLayer.Graph;
 
 namespace BlockLayer.Cli;
 
@@ -37,6 +38,7 @@ internal static class ErrorText
     private static string? AdviceFor(BlockLayerException error, Command command, string subject)
         => error switch
         {
+            OpenDeniedException denied when denied.Policy == OpenPolicy.QemuCompatible.Name => null, // --trust was given already
             OpenDeniedException => "Use --allow DIR for a directory you trust, or --trust for images you made yourself.",
             ImageFormatException { Field: "magic" } => "Say another format, or none to have it recognised.",
             { Kind: BlockErrorKind.Corrupt } when command is CheckCommand => "It is too damaged to be checked: get the file again from where it came.",

@@ -44,7 +44,7 @@ internal sealed class AmendCommand : Command
             }
             catch (ArgumentException error)
             {
-                throw new UsageException(error.Message);
+                throw new UsageException(error);
             }
 
             context.Say($"{path} has {string.Join(", ", changes.Select(static change => $"{change.Key}={change.Value}"))}.");

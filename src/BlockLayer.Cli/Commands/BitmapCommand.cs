@@ -54,7 +54,7 @@ internal sealed class BitmapCommand : Command
         };
         if (arguments.Operands.Count != wanted)
         {
-            throw new UsageException($"{verb} takes {wanted - 1} operands ({(wanted == 2 ? "FILE" : wanted == 3 ? "FILE NAME" : "FILE NAME SOURCE")}), not {arguments.Operands.Count - 1}.");
+            throw new UsageException($"{verb} takes {wanted - 1} {(wanted == 2 ? "operand" : "operands")} ({(wanted == 2 ? "FILE" : wanted == 3 ? "FILE NAME" : "FILE NAME SOURCE")}), not {arguments.Operands.Count - 1}.");
         }
 
         bool reads = verb is "list" or "show";
@@ -101,7 +101,7 @@ internal sealed class BitmapCommand : Command
                 }
                 catch (ArgumentException error)
                 {
-                    throw new UsageException(error.Message);
+                    throw new UsageException(error);
                 }
 
             case "remove":

@@ -40,7 +40,7 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
         }
         catch (ArgumentException error) when (FilterName.IsOne(name))
         {
-            throw new UsageException(error.Message);
+            throw new UsageException(error);
         }
     }
 
@@ -71,7 +71,7 @@ internal sealed class CommandContext(IConsole console, ParsedArguments arguments
         }
         catch (ArgumentException error)
         {
-            throw new UsageException(error.Message);
+            throw new UsageException(error);
         }
     }
 

@@ -97,7 +97,7 @@ internal sealed class CommitCommand : Command
         }
         else if (plan.Unjudged.Count > 0)
         {
-            context.Console.Error.WriteLine($"blk: {plan.Unjudged.Count} files beside the chain could not be judged; --dry-run names them.");
+            context.Console.Error.WriteLine($"blk: {plan.Unjudged.Count} {(plan.Unjudged.Count == 1 ? "file" : "files")} beside the chain could not be judged; --dry-run tells which and why.");
         }
 
         return plan.Destroyed.Count > 0;

@@ -75,7 +75,7 @@ internal sealed class ConvertCommand : Command
             }
             catch (ArgumentException error)
             {
-                throw new UsageException(error.Message);
+                throw new UsageException(error);
             }
         }
 

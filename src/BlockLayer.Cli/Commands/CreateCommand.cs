@@ -65,7 +65,7 @@ internal sealed class CreateCommand : Command
         }
         catch (ArgumentException error)
         {
-            throw new UsageException(error.Message);
+            throw new UsageException(error);
         }
 
         string over = backing is null ? "" : $", an overlay on {backing}";

@@ -24,7 +24,7 @@ internal static class FormatOption
         }
         catch (ArgumentException error)
         {
-            throw new UsageException(error.Message);
+            throw new UsageException(error);
         }
 
         return options with { Format = format, FormatOptions = formatOptions };

@@ -84,7 +84,7 @@ internal sealed class SnapshotCommand : Command
                 }
                 catch (ArgumentException error)
                 {
-                    throw new UsageException(error.Message);
+                    throw new UsageException(error);
                 }
 
                 break;

@@ -154,6 +154,15 @@ public sealed class RawImageCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_trusts_an_image_already_is_not_told_to()
+    {
+        await _blk.SucceedAsync("create", "-f", "qcow2", "-u", "-b", "nbd:host", "-F", "raw", "@a.qcow2", "1M");
+        string refusal = "blk: @a.qcow2: '@a.qcow2' names 'nbd:host' (raw) as its backing file, which was not opened. Only plain file names are opened, no 'nbd:' references.";
+        Assert.Equal(new BlkRun.Outcome(ExitCode.Refused, "", $"{refusal}\n"), await _blk.RunAsync("map", "--trust", "@a.qcow2"));
+        Assert.StartsWith($"{refusal} Use --allow DIR", (await _blk.RunAsync("map", "@a.qcow2")).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_interrupted_conversion_leaves_no_target_and_says_so()
     {
         await WriteAsync("a.raw", 0, Length);

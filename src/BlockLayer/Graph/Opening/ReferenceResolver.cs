@@ -97,7 +97,7 @@ internal sealed class ReferenceResolver
             string real = RealPathOf(path);
             if (!IsUnderRoots(real))
             {
-                throw Denied(reference, $"It lies in '{DirectoryOf(real)}', outside {string.Join(", ", _roots.Select(root => $"'{root}'"))}; allow that directory to open it.");
+                throw Denied(reference, $"It lies in '{DirectoryOf(real)}', outside {string.Join(", ", _roots.Distinct().Select(root => $"'{root}'"))}; allow that directory to open it.");
             }
         }
 
