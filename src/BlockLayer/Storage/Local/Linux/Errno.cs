@@ -21,7 +21,6 @@ internal static class Errno
     internal const int IsDirectory = 21;         // EISDIR
     internal const int Invalid = 22;             // EINVAL
     internal const int TextBusy = 26;            // ETXTBSY
-    internal const int FileTooBig = 27;          // EFBIG
     internal const int NoSpace = 28;             // ENOSPC
     internal const int ReadOnlyFileSystem = 30;  // EROFS
     internal const int NoLocks = 37;             // ENOLCK
@@ -33,7 +32,7 @@ internal static class Errno
     /// <summary>What a caller branches on.</summary>
     internal static BlockErrorKind KindOf(int errno) => errno switch
     {
-        NoSpace or QuotaExceeded or FileTooBig => BlockErrorKind.NoSpace,
+        NoSpace or QuotaExceeded => BlockErrorKind.NoSpace,
         NotPermitted or AccessDenied or IsDirectory or TooManyLinks or NoDevice => BlockErrorKind.Denied,
         NoEntry or NotDirectory => BlockErrorKind.NotFound,
         ReadOnlyFileSystem => BlockErrorKind.ReadOnly,
