@@ -6,12 +6,9 @@ using Xunit;
 
 namespace BlockLayer.Tests.Images;
 
-/// <summary>The code that README.md shows, compiled and run; and the proof that README.md shows this code.</summary>
+/// <summary>The code that README.md shows, compiled and run.</summary>
 public sealed class EmbeddingExampleTests : IDisposable
 {
-    private const string Begin = "// README begins";
-    private const string End = "// README ends";
-
     private readonly TemporaryFolder _folder = new();
 
     [Fact]
@@ -31,19 +28,7 @@ public sealed class EmbeddingExampleTests : IDisposable
         Assert.Equal(Pattern.Of(0, 512, writer: 1), copied);
     }
 
-    [Fact]
-    public void The_readme_shows_the_example()
-    {
-        string readme = Path.Combine(SourceTree.Root, "README.md");
-        Assert.SkipUnless(File.Exists(readme), "there is no README.md yet");
-        string[] source = File.ReadAllLines(Path.Combine(SourceTree.Root, "tests/BlockLayer.Tests/Images/Disks/EmbeddingExampleTests.cs"));
-        string example = string.Join('\n', source.SkipWhile(line => line.Trim() != Begin).Skip(1).TakeWhile(line => line.Trim() != End).Select(Unindented));
-        Assert.Contains(example, File.ReadAllText(readme).ReplaceLineEndings("\n"), StringComparison.Ordinal);
-    }
-
     public void Dispose() => _folder.Dispose();
-
-    private static string Unindented(string line) => line.Length > 8 ? line[8..] : line.Trim();
 
     private static async Task RunAsync(string current, string template, TextWriter output)
     {
