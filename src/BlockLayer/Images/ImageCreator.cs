@@ -42,7 +42,7 @@ public sealed class ImageCreator
         {
             if (image.Backing is { } reference && image.Verification == BackingVerification.Open)
             {
-                backing = await OpenBackingAsync(path, reference, policy, cancellationToken).ConfigureAwait(false);
+                backing = await OpenBackingAsync(path, reference, image.Secrets, policy, cancellationToken).ConfigureAwait(false);
             }
 
             long length = image.Length ?? backing?.Length
@@ -86,7 +86,8 @@ public sealed class ImageCreator
         }
     }
 
-    private async ValueTask<BlockNode> OpenBackingAsync(string path, BackingReference reference, OpenPolicy policy, CancellationToken cancellationToken)
+    // With what opens it: an add-cow overlay looks at the data that it is put on, both when it is made and when it is the backing file itself.
+    private async ValueTask<BlockNode> OpenBackingAsync(string path, BackingReference reference, ImageSecrets? secrets, OpenPolicy policy, CancellationToken cancellationToken)
     {
         string target = ReferenceResolver.PathOf(path, PlainName(path, reference.Name, policy));
         if (_environment.Files.GetInfo(path) is { } existing && _environment.Files.GetInfo(target)?.Identity == existing.Identity)
@@ -95,7 +96,7 @@ public sealed class ImageCreator
         }
 
         var opener = new ImageOpener(_formats, _environment);
-        return await opener.OpenAsync(target, new ImageOpenOptions { Format = reference.Format, Policy = policy }, cancellationToken).ConfigureAwait(false);
+        return await opener.OpenAsync(target, new ImageOpenOptions { Format = reference.Format, Policy = policy, Secrets = secrets }, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>The path of the second file that a new image at <paramref name="path"/> keeps its data in; null for none.</summary>

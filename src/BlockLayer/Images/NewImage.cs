@@ -17,7 +17,9 @@ public sealed record NewImage
     /// <summary>Create options of the format in qemu-img's spelling, such as <c>cluster_size</c> to <c>64k</c>.</summary>
     public IReadOnlyDictionary<string, string> Options { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>Has the passphrase of the image, if it is to be encrypted (<c>encrypt.format=luks</c> among the options); null for none.</summary>
+    /// <summary>
+    /// Has the passphrase of the image, if it is to be encrypted (<c>encrypt.format=luks</c> among the options), and those of its backing files, if they are; null for none.
+    /// </summary>
     public ImageSecrets? Secrets { get; init; }
 
     /// <summary>Whether the backing file is opened before it is recorded.</summary>
