@@ -104,6 +104,7 @@ internal sealed class SimulateCommand : Command
         context.Say(string.Create(
             CultureInfo.InvariantCulture,
             $"{done} seeds from {first} on kept every promise in {seconds:0.0} s ({total.Operations / seconds:0} operations/s, {total.VirtualTime.TotalMinutes:0.0} simulated minutes): {total}."));
+        context.Say($"They came to {total.Corners}.");
         return done < seeds ? ExitCode.Interrupted : ExitCode.Success;
     }
 

@@ -18,6 +18,9 @@ internal sealed class BackupSeries(SystemRun run, SystemDisk disk, SeededRandom 
     private string? _bitmap;
     private bool _isBusy;
 
+    /// <summary>The file of the last one that was started; null: there was none.</summary>
+    internal string? Target { get; private set; }
+
     /// <summary>Starts the next one; null while one is running.</summary>
     internal async ValueTask<OperatorTask?> StartAsync(BackupOptions options)
     {
@@ -88,7 +91,7 @@ internal sealed class BackupSeries(SystemRun run, SystemDisk disk, SeededRandom 
 
     // One that ends early leaves the bitmap as it was, and some of what it saved in the file.
     private ValueTask<OperatorTask> StartIncrementalAsync(BackupOptions options)
-        => RunAsync(_target!, options with { Sync = BackupSync.Incremental, Bitmap = _bitmap, BitmapUpdate = random.Next(4) == 0 ? BitmapUpdate.Never : BitmapUpdate.OnSuccess }, _ => { });
+        => RunAsync(_target!, options with { Sync = BackupSync.Incremental, Bitmap = _bitmap, BitmapUpdate = (BitmapUpdate)random.Next(3) }, _ => { });
 
     private async ValueTask<OperatorTask> RunAsync(string target, BackupOptions options, Action<bool> ended)
     {
@@ -97,6 +100,7 @@ internal sealed class BackupSeries(SystemRun run, SystemDisk disk, SeededRandom 
         try
         {
             BackupJob job = await disk.Disk.StartBackupAsync(target, options, disk.As("raw")).ConfigureAwait(false);
+            Target = target;
             return new OperatorTask(job)
             {
                 Verify = () => VerifyAsync(target, moment, length),

@@ -14,7 +14,7 @@ internal sealed record DiskPromise(string Path, string Format, SectorOracle Orac
     /// <summary>Opens the disk from what a crash left, as a program does that starts again, reads all of it, and lets every image be checked.</summary>
     internal async Task CheckAsync(SimulatedStorageProvider files, FormatRegistry formats)
     {
-        var options = new DiskOptions { Format = Format, Formats = formats, Environment = SimulatedEnvironment.Inline(files) };
+        var options = new DiskOptions { Format = Format, Formats = formats, Environment = SimulatedEnvironment.Inline(files), Secrets = ImageMaker.Secrets };
         Disk disk = await Disk.OpenAsync(Path, options).ConfigureAwait(false);
         await using (disk.ConfigureAwait(false))
         {

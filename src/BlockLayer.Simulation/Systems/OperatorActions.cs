@@ -1,16 +1,18 @@
+using BlockLayer.Filters;
 using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 
 namespace BlockLayer.Simulation;
 
-/// <summary>What operators start, on which part of the chain, and how: all of it picked by the seed.</summary>
+/// <summary>What operators of a disk start: picked by the seed.</summary>
 internal sealed class OperatorActions
 {
     private readonly SystemRun _run;
     private readonly SystemDisk _disk;
     private readonly SystemOptions _options;
     private readonly SeededRandom _random;
+    private readonly JobMaker _jobs;
     private readonly (int Weight, Func<ValueTask<OperatorTask?>> Start)[] _actions;
 
     internal OperatorActions(SystemRun run, SystemDisk disk, SystemOptions options, SeededRandom random)
@@ -19,17 +21,18 @@ internal sealed class OperatorActions
         _disk = disk;
         _options = options;
         _random = random;
+        _jobs = new JobMaker(disk, options.CopiedCheck, random);
         _actions =
         [
-            (4, () => PullAsync(top: 0)),
-            (3, () => PullAsync(_random.Next(Disk.Chain.Count))),
+            (4, () => BeginAsync(_jobs.NewPull(top: 0))),
+            (3, () => BeginAsync(_jobs.NewPull(_random.Next(Disk.Chain.Count)))),
             (4, CommitAsync),
             (4, CommitActiveAsync),
             (4, MirrorAsync),
             (4, SnapshotAsync),
             (2, RebaseAsync),
-            (3, () => _disk.Backups.StartAsync(NewBackup())),
-            (2, TransactAsync),
+            (3, BackupAsync),
+            (2, async () => await new TransactionMaker(_run, _options, _random).StartAsync().ConfigureAwait(false)),
             (2, GrowAsync),
             (4, KeepAsync),
         ];
@@ -43,70 +46,68 @@ internal sealed class OperatorActions
     {
         if (_disk.JobsAtWork > 0 && Disk.Chain.Count > 2 && _random.Next(4) > 0)
         {
-            return BesideAsync();
+            return BeginAsync(_jobs.NewBeside());
         }
 
         int choice = _random.Next(_actions.Sum(static action => action.Weight));
         return _actions.First(action => (choice -= action.Weight) < 0).Start();
     }
 
-    private async ValueTask<OperatorTask?> PullAsync(int top) => await BeginAsync(NewPull(top)).ConfigureAwait(false);
-
-    private static async ValueTask<OperatorTask> BeginAsync(BlockJob job)
+    private static async ValueTask<OperatorTask?> BeginAsync(BlockJob job)
     {
         await job.StartAsync().ConfigureAwait(false);
         return new OperatorTask(job);
     }
 
-    // On one link below the newest image, which is likely to be free while a job has another part of the chain.
-    private async ValueTask<OperatorTask?> BesideAsync()
-    {
-        IReadOnlyList<BlockNode> chain = Disk.Chain;
-        int top = 1 + _random.Next(chain.Count - 2);
-        return await BeginAsync(_random.Next(2) == 0
-            ? new StreamJob(Disk.Root, Pick(new StreamOptions { Top = chain[top], Base = top + 2 < chain.Count ? chain[top + 2] : null })) { CopiedCheck = _options.CopiedCheck }
-            : new CommitJob(Disk.Root, Pick(new CommitOptions { Top = chain[top], Base = chain[top + 1] }))).ConfigureAwait(false);
-    }
-
-    private StreamJob NewPull(int top)
-    {
-        IReadOnlyList<BlockNode> chain = Disk.Chain;
-        int below = top + 1 + _random.Next(chain.Count - top); // the one past the last: everything
-        var pull = new StreamOptions { Top = chain[top], Base = below < chain.Count ? chain[below] : null };
-        return new StreamJob(Disk.Root, Pick(pull)) { CopiedCheck = _options.CopiedCheck };
-    }
-
     private async ValueTask<OperatorTask?> CommitAsync()
-        => Disk.Chain.Count > 2 ? await BeginAsync(NewCommit()).ConfigureAwait(false) : null;
-
-    private CommitJob NewCommit()
     {
-        IReadOnlyList<BlockNode> chain = Disk.Chain;
-        int top = 1 + _random.Next(chain.Count - 2);
-        return new CommitJob(Disk.Root, Pick(new CommitOptions { Top = chain[top], Base = chain[top + 1 + _random.Next(chain.Count - top - 1)] }));
+        if (Disk.Chain.Count < 3)
+        {
+            return null;
+        }
+
+        CommitOptions commit = _jobs.PickCommit();
+        bool isShorter = commit.Base!.Length < commit.Top!.Length;
+        return new OperatorTask(await Disk.StartCommitAsync(commit).ConfigureAwait(false)) { Remark = isShorter ? Corner.CommitsIntoShorter : null };
     }
 
     private async ValueTask<OperatorTask?> CommitActiveAsync()
-    {
-        IReadOnlyList<BlockNode> chain = Disk.Chain;
-        return chain.Count > 1
-            ? new OperatorTask(await Disk.StartCommitAsync(PickCopy(new ActiveCommitOptions { Base = chain[1 + _random.Next(chain.Count - 1)] })).ConfigureAwait(false))
-            : null;
-    }
+        => Disk.Chain.Count > 1 ? new OperatorTask(await Disk.StartCommitAsync(_jobs.PickActiveCommit()).ConfigureAwait(false)) : null;
 
     private async ValueTask<OperatorTask?> MirrorAsync()
     {
-        MirrorScope scope = Disk.Chain.Count > 1 && _random.Next(2) == 0 ? MirrorScope.Top : MirrorScope.Full;
-        string format = _disk.Images.PickFormat(bottom: scope == MirrorScope.Full);
+        MirrorScope scope = _random.Next(4) == 0 ? MirrorScope.None : Disk.Chain.Count > 1 && _random.Next(2) == 0 ? MirrorScope.Top : MirrorScope.Full;
+        string format = scope == MirrorScope.None ? _disk.Images.PickOverlayFormat(Disk.Chain[0].DriverName) : _disk.Images.PickFormat(bottom: scope == MirrorScope.Full);
         string path = _disk.NewPath();
-        MirrorJobOptions mirror = PickCopy(new MirrorJobOptions { Scope = scope });
-        return new OperatorTask(await Disk.StartMirrorAsync(path, mirror, _disk.Images.New(format, path, length: null), _disk.As(format)).ConfigureAwait(false));
+        TargetTrouble? trouble = null;
+        MirrorJobOptions mirror = _jobs.PickCopy(new MirrorJobOptions
+        {
+            Scope = scope,
+            BeforeSwitch = () =>
+            {
+                trouble?.End(); // from here on it is the disk
+                return ValueTask.CompletedTask;
+            },
+        });
+        MirrorJob job = await Disk.StartMirrorAsync(path, mirror, _disk.Images.New(format, path, length: null), _disk.As(format)).ConfigureAwait(false);
+        trouble = _random.Next(4) == 0 ? new TargetTrouble(_run, path, _random) : null;
+        return new OperatorTask(job) { Trouble = trouble, Remark = scope == MirrorScope.None ? Corner.OverlayMirrors : null };
+    }
+
+    private async ValueTask<OperatorTask?> BackupAsync()
+    {
+        BackupOptions backup = _jobs.PickBackup();
+        OperatorTask? task = await _disk.Backups.StartAsync(backup).ConfigureAwait(false);
+        return task is not null && backup.OnCopyBeforeWriteError == CopyBeforeWritePolicy.BreakSnapshot && _random.Next(2) == 0
+            ? task with { Trouble = new TargetTrouble(_run, _disk.Backups.Target!, _random) }
+            : task;
     }
 
     // Of this disk, or of all at one moment.
     private async ValueTask<OperatorTask?> SnapshotAsync()
     {
-        IEnumerable<SystemDisk> disks = _random.Next(2) == 0 ? [_disk] : _run.Disks;
+        IReadOnlyList<SystemDisk> disks = _random.Next(2) == 0 ? [_disk] : _run.Disks;
+        bool isBeside = disks.Any(static each => each.JobsAtWork > 0);
         DiskSnapshotResult taken = await DiskSnapshot.TakeAsync([.. disks.Select(static each => each.NewOverlay())]).ConfigureAwait(false);
         if (taken.Error is { } error && !_run.HasFaults)
         {
@@ -114,13 +115,15 @@ internal sealed class OperatorActions
         }
 
         _run.Report.Snapshots++;
+        Note(Corner.SharedSnapshots, disks.Count > 1);
+        Note(Corner.SnapshotsBesideJobs, isBeside);
         return null;
     }
 
     // To nothing, or to an image that holds something else; to that only while nobody is at the snapshots, which would show it.
     private async ValueTask<OperatorTask?> RebaseAsync()
     {
-        RebaseOptions rebase = Pick(new RebaseOptions());
+        RebaseOptions rebase = _jobs.Pick(new RebaseOptions());
         if (_random.Next(2) == 0)
         {
             return new OperatorTask(await Disk.StartRebaseAsync(backing: null, rebase).ConfigureAwait(false));
@@ -156,9 +159,11 @@ internal sealed class OperatorActions
 
     private async ValueTask<OperatorTask?> GrowAsync()
     {
+        bool isBeside = _disk.JobsAtWork > 0;
         if (await _disk.TryGrowAsync(Disk.Length + ((1 + _random.Next(48)) * (long)SectorPattern.SectorSize)).ConfigureAwait(false))
         {
             _run.Report.Resizes++;
+            Note(Corner.ResizesBesideJobs, isBeside);
         }
 
         return null;
@@ -180,81 +185,11 @@ internal sealed class OperatorActions
         return null;
     }
 
-    // A job on every disk; all complete, or none.
-    private async ValueTask<OperatorTask?> TransactAsync()
+    private void Note(Corner corner, bool isThere)
     {
-        var jobs = new List<BlockJob>();
-        var targets = new List<(BlockJob Job, BlockNode Target)>();
-        var verify = new List<Func<ValueTask>>();
-        var moments = new List<(SystemDisk Disk, OracleRead Moment)>();
-        try
+        if (isThere)
         {
-            foreach (SystemDisk disk in _run.Disks)
-            {
-                switch (_random.Next(3))
-                {
-                    case 0:
-                        long length = disk.Oracle.Length;
-                        (BackupJob backup, BlockNode node, string target) = await disk.Backups.NewFullAsync(NewBackup()).ConfigureAwait(false);
-                        targets.Add((backup, node));
-                        OracleRead moment = disk.Oracle.BeginRead(0, length);
-                        moments.Add((disk, moment));
-                        verify.Add(() => disk.Backups.VerifyAsync(target, moment, length));
-                        jobs.Add(backup);
-                        break;
-                    case 1 when disk.Disk.Chain.Count > 2:
-                        jobs.Add(new OperatorActions(_run, disk, _options, _random).NewCommit());
-                        break;
-                    default:
-                        jobs.Add(new OperatorActions(_run, disk, _options, _random).NewPull(top: 0));
-                        break;
-                }
-            }
-
-            await JobTransaction.StartAsync(jobs).ConfigureAwait(false);
+            _run.Report.Corners.Visit(corner);
         }
-        catch
-        {
-            foreach ((BlockJob job, BlockNode target) in targets.Where(static one => !one.Job.Completion.IsCompleted))
-            {
-                await target.DisposeAsync().ConfigureAwait(false); // never its job's
-            }
-
-            throw;
-        }
-        finally
-        {
-            moments.ForEach(static one => one.Disk.Oracle.Close(one.Moment));
-        }
-
-        return new OperatorTask([.. jobs])
-        {
-            Verify = async () =>
-            {
-                foreach (Func<ValueTask> one in verify)
-                {
-                    await one().ConfigureAwait(false);
-                }
-            },
-        };
     }
-
-    private BackupOptions NewBackup() => Pick(new BackupOptions());
-
-    private T PickCopy<T>(T options)
-        where T : LiveCopyOptions
-        => Pick(options) with
-        {
-            CopyMode = _random.Next(2) == 0 ? MirrorCopyMode.Background : MirrorCopyMode.WriteBlocking,
-            Granularity = _random.Next(2) == 0 ? 4096 : null,
-        };
-
-    private T Pick<T>(T options)
-        where T : JobOptions
-        => options with
-        {
-            BytesPerSecond = _random.Next(3) == 0 ? 1 << 20 : 0,
-            OnError = (JobErrorPolicy)_random.Next(4),
-            AutoFinalize = _random.Next(8) > 0,
-        };
 }

@@ -11,4 +11,10 @@ internal sealed record OperatorTask(params BlockJob[] Jobs)
 
     /// <summary>Called in the end, with whether all have completed.</summary>
     internal Action<bool>? Ended { get; init; }
+
+    /// <summary>What the target of one of them meets; null: nothing.</summary>
+    internal TargetTrouble? Trouble { get; init; }
+
+    /// <summary>What is remarkable about it, once all have completed; null: nothing.</summary>
+    internal Corner? Remark { get; init; }
 }

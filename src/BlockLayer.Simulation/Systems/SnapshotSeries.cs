@@ -120,7 +120,7 @@ internal sealed class SnapshotSeries(SystemRun run, SystemDisk disk, SeededRando
 
         try
         {
-            var asItWas = new ImageOpenOptions { Format = "qcow2", Access = NodeAccess.ReadOnly, Locking = ImageLocking.Ignore, Snapshot = kept.Id };
+            var asItWas = new ImageOpenOptions { Format = "qcow2", Access = NodeAccess.ReadOnly, Locking = ImageLocking.Ignore, Snapshot = kept.Id, Secrets = ImageMaker.Secrets };
             BlockNode snapshot = await new ImageOpener(run.Formats, run.Machine.Environment).OpenAsync(kept.Image.Path!, asItWas).ConfigureAwait(false);
             await using ConfiguredAsyncDisposable closing = snapshot.ConfigureAwait(false);
             using PooledBuffer content = await OracleGuest.RentAllAsync(snapshot).ConfigureAwait(false);

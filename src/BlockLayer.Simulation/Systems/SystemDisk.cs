@@ -60,8 +60,10 @@ internal sealed class SystemDisk
         {
             string path = disk.NewPath();
             string format = below is null ? disk.Images.PickFormat(bottom: true) : disk.Images.PickOverlayFormat(below.Format!);
-            await disk.CreateImageAsync(disk.Images.New(format, path, length, below), path, writes).ConfigureAwait(false);
+            NewImage image = disk.Images.New(format, path, length, below);
+            await disk.CreateImageAsync(image, path, writes).ConfigureAwait(false);
             below = new BackingReference(path, format);
+            Note(run.Report.Corners, image);
             length += random.Next(4) == 0 ? random.NextInt64(1 + ((MaxLength - length) / Sector)) * Sector : 0;
         }
 
@@ -109,7 +111,7 @@ internal sealed class SystemDisk
         return new DiskPromise(image.Path!, image.DriverName, Oracle.Snapshot(), _files);
     }
 
-    internal DiskOptions As(string format) => new() { Format = format, Formats = _run.Formats, Environment = _run.Machine.Environment };
+    internal DiskOptions As(string format) => new() { Format = format, Formats = _run.Formats, Environment = _run.Machine.Environment, Secrets = ImageMaker.Secrets };
 
     /// <summary>A file that does not exist.</summary>
     internal string NewPath() => $"{_folder}/{_files++}";
@@ -119,7 +121,7 @@ internal sealed class SystemDisk
     {
         string path = NewPath();
         string format = Images.PickOverlayFormat(Disk.Chain[0].DriverName);
-        return new DiskOverlay(Disk, path, new OverlayOptions { Format = format, CreateOptions = Images.PickOptions(format, path), Formats = _run.Formats });
+        return new DiskOverlay(Disk, path, new OverlayOptions { Format = format, CreateOptions = Images.PickOptions(format, path), Secrets = ImageMaker.Secrets, Formats = _run.Formats });
     }
 
     /// <summary>A raw file as long as the disk, open to be written.</summary>
@@ -212,6 +214,22 @@ internal sealed class SystemDisk
             {
                 await Task.Delay(TimeSpan.FromMilliseconds(random.Next(20)), _run.Machine.Scheduler.Time).ConfigureAwait(false);
             }
+        }
+    }
+
+    private static void Note(CornerCounts corners, NewImage image)
+    {
+        Corner? corner = image.Format switch
+        {
+            "qed" => Corner.QedImages,
+            "add-cow" => Corner.AddCowImages,
+            _ when image.Options.ContainsKey("data_file") => Corner.DataFileImages,
+            _ when image.Options.ContainsKey("encryption") || image.Options.ContainsKey("encrypt.format") => Corner.EncryptedImages,
+            _ => null,
+        };
+        if (corner is { } there)
+        {
+            corners.Visit(there);
         }
     }
 

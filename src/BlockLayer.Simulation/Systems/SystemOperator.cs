@@ -1,14 +1,19 @@
 using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Jobs;
+using BlockLayer.Storage;
 
 namespace BlockLayer.Simulation;
 
-/// <summary>Starts jobs on a disk, one after the other, and does to them what users do: pauses, limits, cancels, completes.</summary>
+/// <summary>Starts jobs on a disk, one after the other, disturbs them, and judges how they end.</summary>
 internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptions options, SeededRandom random)
 {
+    private const int Patience = 12; // looks at a job, after which it is left in peace
+    private const int Despair = 100; // and after which it is ended, if a fault may keep it from its end: some errors stay, and some jobs try for ever
+
     private readonly TimeProvider _time = run.Machine.Scheduler.Time;
     private readonly OperatorActions _actions = new(run, disk, options, random.Fork(1));
+    private readonly JobUser _user = new(run, random.Fork(2));
 
     private long Lengths => run.Disks.Sum(static each => each.Disk.Length);
 
@@ -50,7 +55,7 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
             || (refusal.Kind == BlockErrorKind.OutOfRange && Lengths != lengths)
             || (refusal.Kind == BlockErrorKind.ReadOnly && disk.Disk.Root.SkipFilters() != newest);
 
-    // Until all have ended. A verb that a job does not take just now is no matter: users ask for whatever comes to their minds.
+    // Until all have ended.
     private async Task AttendAsync(OperatorTask task, bool isNested)
     {
         Trace($"{string.Join(", ", task.Jobs.AsEnumerable())} runs");
@@ -69,16 +74,25 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
             }
             else
             {
-                cancelled |= Ask(job, calm: asked > 12);
+                cancelled |= asked > Despair && run.HasFaults ? job.TryCancel(force: true) : _user.Ask(job, calm: asked > Patience);
             }
         }
 
         JobResult[] results = await all.ConfigureAwait(false);
         disk.JobsAtWork--;
+        task.Trouble?.End();
+        await JudgeAsync(task, results, cancelled).ConfigureAwait(false);
+    }
+
+    private async Task JudgeAsync(OperatorTask task, JobResult[] results, bool cancelled)
+    {
+        bool hasTrouble = task.Trouble is { HasHit: true };
+        bool mayFail = run.HasFaults || hasTrouble;
         for (int i = 0; i < results.Length; i++)
         {
             Trace($"{task.Jobs[i]} ended: {results[i].Outcome} {results[i].Error?.Message}");
-            Count(task.Jobs[i], results[i], cancelled || (run.HasFaults && results.Length > 1));
+            Count(task.Jobs[i], results[i], mayFail, mayBeCancelled: cancelled || (mayFail && results.Length > 1));
+            _user.TakeLeave(task.Jobs[i], results[i]);
         }
 
         bool completed = results.All(static result => result.Outcome == JobOutcome.Completed);
@@ -87,11 +101,20 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
             throw new InvalidOperationException($"Of one transaction {string.Join(", ", task.Jobs.Zip(results, static (job, result) => $"{job} ended as {result.Outcome}"))}.");
         }
 
+        Note(hasTrouble ? Corner.TargetFaults : null);
+        Note(completed ? task.Remark : null);
+        Note(results.Length == 1 ? null
+            : completed ? Corner.CompletedTransactions
+            : results.Any(static result => result.Outcome == JobOutcome.Failed) ? Corner.FailedTransactions : Corner.CancelledTransactions);
         await (completed && task.Verify is { } verify ? verify() : ValueTask.CompletedTask).ConfigureAwait(false);
         task.Ended?.Invoke(completed);
+        foreach (JobResult result in results.Where(static result => result.Outcome == JobOutcome.Completed))
+        {
+            await DeleteAsync(result.Files.Unneeded).ConfigureAwait(false);
+        }
     }
 
-    private void Count(BlockJob job, JobResult result, bool mayBeCancelled)
+    private void Count(BlockJob job, JobResult result, bool mayFail, bool mayBeCancelled)
     {
         switch (result.Outcome)
         {
@@ -101,62 +124,51 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
             case JobOutcome.Cancelled when mayBeCancelled:
                 run.Report.Cancelled++;
                 break;
-            case JobOutcome.Failed when run.HasFaults:
+            case JobOutcome.Failed when mayFail:
                 run.Report.Failed++;
+                break;
+            case JobOutcome.Failed when IsOvertaken(result):
+                run.Report.Refused++;
                 break;
             default:
                 throw new InvalidOperationException($"{job} ended as {result.Outcome}, and nobody gave it reason to: {result.Error?.Message}", result.Error);
         }
     }
 
-    // True when the job was cancelled.
-    private bool Ask(BlockJob job, bool calm)
-    {
-        try
-        {
-            switch (job.State)
-            {
-                case JobState.Ready when random.Next(3) == 0:
-                    if (random.Next(4) == 0)
-                    {
-                        return job.TryCancel(force: random.Next(2) == 0);
-                    }
+    // Another job has brought an image to where this one's has to name it, and of this format it cannot: QED knows no add-cow.
+    private bool IsOvertaken(JobResult result)
+        => result.Error is BlockLayerException { Kind: BlockErrorKind.Unsupported }
+            && disk.Disk.Chain.Select(static image => image.DriverName) is var formats && formats.SkipWhile(static format => format != "qed").Contains("add-cow");
 
-                    job.Complete();
-                    return false;
-                case JobState.Pending:
-                    job.FinalizeJob();
-                    return false;
-                default:
-                    return Disturb(job, calm);
-            }
-        }
-        catch (JobVerbException)
+    // What a job says is of no use any more: users delete it, and the disk has to do without. Two jobs at one time may both have seen it go.
+    private async Task DeleteAsync(IReadOnlyList<string> unneeded)
+    {
+        StorageProvider files = run.Machine.Environment.Files;
+        foreach (string file in unneeded.Where(file => random.Next(4) > 0 && files.GetInfo(file) is not null))
         {
-            return false;
+            if (run.Disks.Any(each => JobFiles.NamesOf(each.Disk.Chain).Contains(file)))
+            {
+                throw new InvalidOperationException($"'{file}' is in use, and a job said that it is not.");
+            }
+
+            try
+            {
+                await files.DeleteAsync(file, CancellationToken.None).ConfigureAwait(false);
+                run.Report.Corners.Visit(Corner.DeletedFiles);
+                Trace($"deleted {file}");
+            }
+            catch (BlockLayerException error) when (run.HasFaults)
+            {
+                Trace($"could not delete {file}: {error.Message}");
+            }
         }
     }
 
-    private bool Disturb(BlockJob job, bool calm)
+    private void Note(Corner? corner)
     {
-        if (job.GetInfo().IsPaused)
+        if (corner is { } there)
         {
-            job.Resume(); // whoever paused it
-            return false;
-        }
-
-        switch (calm ? 1 : random.Next(12))
-        {
-            case 0:
-                job.Pause();
-                return false;
-            case 1:
-                job.BytesPerSecond = calm ? 0 : 1 << 20;
-                return false;
-            case 2:
-                return job.TryCancel(force: random.Next(2) == 0);
-            default:
-                return false;
+            run.Report.Corners.Visit(there);
         }
     }
 

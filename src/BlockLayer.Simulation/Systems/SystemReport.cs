@@ -60,6 +60,9 @@ public sealed record SystemReport(ulong Seed)
     /// <summary>States that these could leave, each opened and held against what the guests were promised.</summary>
     public int CrashStates { get; internal set; }
 
+    /// <summary>What only some runs come to.</summary>
+    public CornerCounts Corners { get; private init; } = new();
+
     /// <summary>A digest of every choice of the scheduler; equal for equal runs.</summary>
     public ulong TraceHash { get; internal set; }
 
@@ -86,6 +89,7 @@ public sealed record SystemReport(ulong Seed)
         Faults = Faults + other.Faults,
         CrashPoints = CrashPoints + other.CrashPoints,
         CrashStates = CrashStates + other.CrashStates,
+        Corners = Corners.Plus(other.Corners),
         TraceHash = TraceHash ^ other.TraceHash,
         VirtualTime = VirtualTime + other.VirtualTime,
     };

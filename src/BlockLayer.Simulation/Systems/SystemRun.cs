@@ -147,7 +147,7 @@ public sealed class SystemRun
         FaultEffect effect = _random.Next(2) == 0 ? FaultEffect.Fail : FaultEffect.FailPartly;
         Machine.Storage.Faults.Add(new FaultRule
         {
-            Operations = StorageOperations.Read | StorageOperations.AnyChange,
+            Operations = _random.Next(2) == 0 ? StorageOperations.Read | StorageOperations.AnyChange : StorageOperations.Any,
             Probability = 0.002,
             Count = 1 + _random.Next(6),
             Effect = effect,

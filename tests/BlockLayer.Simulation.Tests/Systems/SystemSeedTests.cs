@@ -9,6 +9,8 @@ public abstract class SystemSeedTests(int part)
 {
     private const int Parts = 4;
 
+    private static readonly Corner[] s_rare = [Corner.SnapshotsBesideJobs, Corner.ResizesBesideJobs]; // a part may be without
+
     [Fact]
     public void Every_promise_is_kept_under_guests_jobs_faults_and_crashes()
     {
@@ -20,7 +22,7 @@ public abstract class SystemSeedTests(int part)
             total = total.Plus(SystemRun.Run(seed));
         }
 
-        CrashTable.Print($"whole systems, seeds {first} to {first + (ulong)seeds - 1}", total.CrashPoints, total.CrashStates, $"{total}");
+        CrashTable.Print($"whole systems, seeds {first} to {first + (ulong)seeds - 1}", total.CrashPoints, total.CrashStates, $"{total}; {total.Corners}");
         Assert.All(
             new Func<SystemReport, long>[]
             {
@@ -28,6 +30,7 @@ public abstract class SystemSeedTests(int part)
                 run => run.InternalSnapshots, run => run.KeptStates, run => run.Resizes, run => run.Backups, run => run.Faults, run => run.FailedRequests, run => run.Restarts,
             },
             count => Assert.True(count(total) > seeds / 100, "the seeds meet everything that there is"));
+        Assert.All(Enum.GetValues<Corner>().Except(s_rare), corner => Assert.True(total.Corners[corner] > 0, $"the seeds come to {corner}"));
     }
 }
 
