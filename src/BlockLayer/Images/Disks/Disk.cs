@@ -168,6 +168,7 @@ public sealed partial class Disk : IAsyncDisposable
     /// <param name="options">How it is made, or found; null: a new qcow2 image.</param>
     /// <param name="cancellationToken">Honoured until guests are held back.</param>
     /// <returns><inheritdoc cref="DiskSnapshot.TakeAsync" path="/returns"/></returns>
+    /// <exception cref="ObjectDisposedException">The disk is closed, or is being closed.</exception>
     /// <exception cref="BlockLayerException">As for <see cref="DiskSnapshot.TakeAsync"/>; the disk is as before.</exception>
     public ValueTask<DiskSnapshotResult> SwitchAsync(string path, OverlayOptions? options = null, CancellationToken cancellationToken = default)
         => DiskSnapshot.TakeAsync([new DiskOverlay(this, path, options)], cancellationToken: cancellationToken);

@@ -26,6 +26,7 @@ public static class DiskSnapshot
     /// <param name="cancellationToken">Honoured until guests are held back.</param>
     /// <returns>The disks have switched. What went wrong since is told here, never thrown: the overlays are in use.</returns>
     /// <exception cref="ArgumentException">There is no disk, or one twice, or disks of different environments.</exception>
+    /// <exception cref="ObjectDisposedException">A disk is closed, or is being closed. One that is closed later waits for the snapshot.</exception>
     /// <exception cref="BlockLayerException">
     /// Conflict: the file exists, or is another's overlay, or holds something else than the disk, or a job changes a disk's newest image; ReadOnly: a disk cannot be written;
     /// Unsupported: the format takes no such overlay; NoSpace, Io, and what opening and creating an image may say. No disk has changed, and overlays that were created are
@@ -36,7 +37,9 @@ public static class DiskSnapshot
         Func<CancellationToken, ValueTask>? record = null,
         CancellationToken cancellationToken = default)
     {
-        OverlaySwitch[] switches = [.. overlays.Select(static overlay => new OverlaySwitch(overlay))];
+        DiskOverlay[] asked = [.. overlays];
+        using GraphUse use = GraphUse.Begin(asked.Select(static overlay => overlay.Disk.Root)); // a disk that is closed meanwhile waits for it
+        OverlaySwitch[] switches = [.. asked.Select(static overlay => new OverlaySwitch(overlay))];
         ThrowIfUnfit(switches);
         var aftermath = new Aftermath();
         try

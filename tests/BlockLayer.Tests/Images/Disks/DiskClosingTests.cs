@@ -85,6 +85,46 @@ public class DiskClosingTests
         Assert.True(cancelled > 0 && refused > 0, $"{cancelled} cancelled, {refused} refused");
     }
 
+    // Whichever moment the close comes at: before the snapshot begins, while the overlay is made, and while the disk switches.
+    [Fact]
+    public void A_snapshot_is_taken_or_refused_when_its_disk_is_closed()
+    {
+        int taken = 0;
+        int refused = 0;
+        for (ulong seed = 1; seed <= 100; seed++)
+        {
+            var machine = new SimulatedMachine(seed);
+            machine.Run(async () =>
+            {
+                Disk disk = await machine.CreateAsync("/disk", Length);
+                await disk.WriteAsync(0, new byte[512]);
+                Task close = CloseAsync();
+                try
+                {
+                    await machine.PassAsync(TimeSpan.FromMicroseconds(100));
+                    Assert.Null((await disk.SwitchAsync("/overlay")).Error);
+                    taken++;
+                }
+                catch (ObjectDisposedException)
+                {
+                    refused++;
+                    Assert.Null(machine.Storage.GetInfo("/overlay"));
+                }
+
+                await close;
+                await OpenAloneAsync(machine, "/disk");
+
+                async Task CloseAsync()
+                {
+                    await machine.PassAsync(TimeSpan.FromMicroseconds(20 * seed));
+                    await disk.DisposeAsync();
+                }
+            });
+        }
+
+        Assert.True(taken > 0 && refused > 0, $"{taken} taken, {refused} refused");
+    }
+
     [Theory]
     [MemberData(nameof(Kinds))]
     public void A_job_that_comes_too_late_is_refused(string kind)
