@@ -32,6 +32,15 @@ public abstract partial class BlockNode
         return EndWritingCoreAsync();
     }
 
+    /// <summary>
+    /// For who is about to destroy something in order to put there what the node holds. Asks for what was not given when the node was opened, of this node alone
+    /// (<see cref="BackingChain.ThrowIfNotWithinReach"/> asks a chain); whether the storage can be read shows only then.
+    /// </summary>
+    /// <exception cref="Errors.BlockLayerException">Denied: the data lies in a file that was not opened, or is encrypted and was opened without its passphrase.</exception>
+    internal virtual void ThrowIfNotWithinReach()
+    {
+    }
+
     /// <summary>Makes sure that <see cref="EndWritingAsync"/> will not fail for a lock that cannot change. The node is not changed.</summary>
     /// <exception cref="Errors.BlockLayerException">Unsupported, Conflict: the storage holds no lock, or cannot change it.</exception>
     internal virtual ValueTask ThrowIfCannotEndWritingAsync() => ValueTask.CompletedTask;

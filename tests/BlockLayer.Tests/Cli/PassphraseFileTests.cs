@@ -50,6 +50,23 @@ public sealed class PassphraseFileTests : IDisposable
         Assert.DoesNotContain("staple", wrong.Error, StringComparison.Ordinal);
     }
 
+    // The overlay itself is not encrypted: it is what lies below that cannot be read.
+    [Theory]
+    [InlineData("@disk")]
+    [InlineData("@overlay")]
+    public async Task A_target_is_not_touched_for_a_source_that_cannot_be_read(string source)
+    {
+        await _blk.SucceedAsync("convert", "-f", "raw", "-O", "qcow2", "-o", "encrypt.format=luks,encrypt.iterations=1000", "--passphrase-file", "@secret", "@raw", "@disk");
+        await _blk.SucceedAsync("create", "-f", "qcow2", "-b", "disk", "-F", "qcow2", "@overlay");
+        byte[] precious = new byte[200_704];
+        precious.AsSpan().Fill(7);
+        await File.WriteAllBytesAsync(_blk.Folder.File("precious"), precious);
+        BlkRun.Outcome refused = await _blk.RunAsync("convert", "-f", "qcow2", "-O", "raw", source, "@precious");
+        Assert.Equal(ExitCode.Failure, refused.Code);
+        Assert.Contains("'@disk' is encrypted (LUKS) and was opened without its passphrase", refused.Error, StringComparison.Ordinal);
+        Assert.Equal(precious, await File.ReadAllBytesAsync(_blk.Folder.File("precious")));
+    }
+
     [Fact]
     public async Task A_passphrase_file_that_cannot_be_one_is_refused()
     {

@@ -5,6 +5,8 @@ namespace BlockLayer.Formats.Qcow2;
 // Reads: one run of one kind after the other.
 internal sealed partial class Qcow2Node
 {
+    internal override void ThrowIfNotWithinReach() => _data.ThrowIfNotWithinReach();
+
     private protected override ValueTask ReadCoreAsync(long offset, Memory<byte> buffer, ReadFlags flags, CancellationToken cancellationToken)
     {
         var at = new GuestOffset(offset);

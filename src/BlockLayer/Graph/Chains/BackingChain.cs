@@ -43,6 +43,22 @@ public static class BackingChain
         throw new BlockLayerException(BlockErrorKind.NotFound, $"'{path}' is not in the backing chain {chain}.") { NodeName = top.NodeName, Path = path };
     }
 
+    /// <summary>Makes sure, before something is destroyed to hold what a chain holds, that nothing was withheld when its images were opened.</summary>
+    /// <param name="top">The newest image that is read.</param>
+    /// <param name="bottom">The last one that is read; null: the whole chain is.</param>
+    /// <exception cref="BlockLayerException">Denied: the data of an image lies in a file that was not opened, or is encrypted and was opened without its passphrase.</exception>
+    internal static void ThrowIfNotWithinReach(BlockNode top, BlockNode? bottom = null)
+    {
+        foreach (BlockNode image in Images(top))
+        {
+            image.ThrowIfNotWithinReach();
+            if (image == bottom?.SkipFilters())
+            {
+                return;
+            }
+        }
+    }
+
     /// <summary>
     /// Who decides the run that starts at <paramref name="offset"/>, asking the images from <paramref name="top"/> down to <paramref name="bottom"/>, both included.
     /// Past the end of an image that is not the top, that image decides, and the run is zero.

@@ -62,6 +62,7 @@ public sealed class ImageCommitter
             throw Refusal(top, BlockErrorKind.ReadOnly, $"'{top.NodeName}' is open read-only; to commit it, open it for writing.");
         }
 
+        BackingChain.ThrowIfNotWithinReach(top, target); // what else reads the base is destroyed with the first step
         IEmptiableImage? emptied = ImageToEmpty(top, bottom, options);
         if (emptied is null)
         {

@@ -43,7 +43,7 @@ public sealed class ImageConverter
     /// <param name="options">How.</param>
     /// <param name="progress">Told how far the copy is.</param>
     /// <param name="cancellationToken">Honoured between pieces. The target is incomplete then, as after any failure.</param>
-    /// <exception cref="BlockLayerException">OutOfRange (the target is shorter), Unsupported (it cannot compress, or store bitmaps), ReadOnly, NoSpace, Io, Corrupt.</exception>
+    /// <exception cref="BlockLayerException">OutOfRange (the target is shorter), Unsupported (it cannot compress, or store bitmaps), Denied (an image was opened without its passphrase or its data file; nothing was written), ReadOnly, NoSpace, Io, Corrupt.</exception>
     public static async ValueTask<ConvertResult> CopyAsync(
         BlockNode source,
         BlockNode target,
@@ -52,6 +52,8 @@ public sealed class ImageConverter
         CancellationToken cancellationToken = default)
     {
         options ??= new ConvertOptions();
+        ThrowIfNotWithinReach(source, options);
+        target.SkipFilters().ThrowIfNotWithinReach();
         if (options.Encoding == ConvertEncoding.Compressed && !target.Limits.SupportsCompressedWrites)
         {
             throw CannotCompress(target.SkipFilters().DriverName, target.Path);
@@ -78,6 +80,10 @@ public sealed class ImageConverter
         progress?.Report(new ByteProgress(source.Length, source.Length));
         return new ConvertResult(converter._read, converter._written) { SkippedBitmaps = bitmaps.Skipped };
     }
+
+    /// <summary>Asks the part of a source that is copied whether all was given that it takes to read it.</summary>
+    internal static void ThrowIfNotWithinReach(BlockNode source, ConvertOptions? options)
+        => BackingChain.ThrowIfNotWithinReach(source, options is { Depth: ConvertDepth.TopImage } ? source : null);
 
     internal static BlockLayerException CannotCompress(string format, string? path)
         => new(BlockErrorKind.Unsupported, $"This {format} image cannot store compressed data; qcow2 can, unless it is encrypted or has a data file.") { Path = path };

@@ -50,6 +50,7 @@ public sealed class ImageWriter
             Secrets = image.Secrets ?? Secrets,
         };
         // A file that exists is not replaced for nothing.
+        ImageConverter.ThrowIfNotWithinReach(source, options);
         ImageFormat format = _formats.Get(image.Format, path);
         if (options is { Bitmaps: not ConvertBitmaps.None })
         {

@@ -94,6 +94,7 @@ public sealed partial class Disk
     private async ValueTask<string[]> CreateTargetAsync(string path, NewImage create, MirrorScope scope, DiskOptions how, CancellationToken cancellationToken)
     {
         BlockNode image = _root.SkipFilters();
+        MirrorJob.ThrowIfNotWithinReach(image, scope); // a file that exists is not replaced for nothing
         create = create with { Length = create.Length ?? Length };
         BlockNode? below = scope switch
         {

@@ -173,6 +173,9 @@ public sealed partial class BackupJob : BlockJob
         {
             throw Refusal(_target, BlockErrorKind.Conflict, $"'{_target.NodeName}' is part of the disk and cannot take its backup.");
         }
+
+        BackingChain.ThrowIfNotWithinReach(_image, _options.Sync == BackupSync.Top ? _image : null);
+        _target.SkipFilters().ThrowIfNotWithinReach();
     }
 
     // The image is drained, so that nobody makes it longer meanwhile.

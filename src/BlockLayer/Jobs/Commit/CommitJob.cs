@@ -161,6 +161,7 @@ public sealed partial class CommitJob : BlockJob
             throw Refusal(BlockErrorKind.Conflict, _base, $"'{_base.NodeName}' records the backing file {unopened}, which is not open: what is read of the base is not what it holds.");
         }
 
+        BackingChain.ThrowIfNotWithinReach(_top, _base);
         BlockNode above = _top;
         foreach (BlockNode image in _images.Skip(1).Append(_base))
         {

@@ -171,6 +171,7 @@ public sealed class ActiveCommitJob : LiveCopyJob
             throw Refusal(BlockErrorKind.Conflict, _base, $"'{_base.NodeName}' records the backing file {unopened}, which is not open: what is read of the base is not what it holds.");
         }
 
+        BackingChain.ThrowIfNotWithinReach(Image, _base);
         BlockNode above = Image;
         foreach (BlockNode image in BackingChain.Images(Image).Skip(1))
         {

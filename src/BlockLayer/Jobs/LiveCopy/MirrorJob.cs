@@ -139,6 +139,19 @@ public sealed class MirrorJob : LiveCopyJob
             throw Refusal(
                 BlockErrorKind.OutOfRange, Target, $"'{Target.NodeName}' is {Target.Length} bytes long and cannot hold the {Image.Length} bytes of '{Image.NodeName}'; grow it first.");
         }
+
+        ThrowIfNotWithinReach(Image, _options.Scope);
+        Target.ThrowIfNotWithinReach();
+    }
+
+    /// <summary>Asks the part of a disk that is copied whether all was given that it takes to read it.</summary>
+    /// <exception cref="BlockLayerException">Denied, as for <see cref="BackingChain.ThrowIfNotWithinReach"/>.</exception>
+    internal static void ThrowIfNotWithinReach(BlockNode image, MirrorScope scope)
+    {
+        if (scope != MirrorScope.None)
+        {
+            BackingChain.ThrowIfNotWithinReach(image, scope == MirrorScope.Top ? image : null);
+        }
     }
 
     // What the target stands on. Returns the link to the source's backing node if it was made.
