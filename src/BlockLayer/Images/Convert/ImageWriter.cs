@@ -34,7 +34,7 @@ public sealed class ImageWriter
     /// <param name="cancellationToken">Honoured between pieces.</param>
     /// <exception cref="ArgumentException">The format does not take what was asked for.</exception>
     /// <exception cref="BlockLayerException">
-    /// As for <see cref="ImageCreator"/> and <see cref="ImageConverter"/>. The file that was begun is removed; where that fails too, the message names it.
+    /// As for <see cref="ImageCreator"/> and <see cref="ImageConverter"/>; InvalidFormat: the file is one that the source is read from. The file that was begun is removed; where that fails too, the message names it.
     /// </exception>
     public async Task<ConvertResult> WriteNewAsync(
         BlockNode source,
@@ -50,6 +50,7 @@ public sealed class ImageWriter
             Secrets = image.Secrets ?? Secrets,
         };
         // A file that exists is not replaced for nothing.
+        SourceFiles.ThrowIfAmong(source, path);
         ImageConverter.ThrowIfNotWithinReach(source, options);
         ImageFormat format = _formats.Get(image.Format, path);
         if (options is { Bitmaps: not ConvertBitmaps.None })
@@ -87,7 +88,7 @@ public sealed class ImageWriter
     /// <param name="progress">Told how far the copy is.</param>
     /// <param name="cancellationToken">Honoured between pieces.</param>
     /// <exception cref="BlockLayerException">
-    /// As for <see cref="ImageOpener"/> and <see cref="ImageConverter"/>. The image is incomplete then.
+    /// As for <see cref="ImageOpener"/> and <see cref="ImageConverter"/>; InvalidFormat: the file is one that the source is read from. The image is incomplete then.
     /// </exception>
     public async Task<ConvertResult> WriteExistingAsync(
         BlockNode source,
@@ -97,6 +98,7 @@ public sealed class ImageWriter
         IProgress<ByteProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        SourceFiles.ThrowIfAmong(source, path);
         var open = new ImageOpenOptions { Format = format, Access = NodeAccess.ReadWrite, Policy = _policy, Secrets = Secrets };
         BlockNode target = await new ImageOpener(_formats, _environment).OpenAsync(path, open, cancellationToken).ConfigureAwait(false);
         await using (target.ConfigureAwait(false))

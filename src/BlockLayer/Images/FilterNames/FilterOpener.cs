@@ -73,10 +73,11 @@ public sealed class FilterOpener
     /// <param name="cancellationToken">Honoured until the mirror is in place, and between the pieces that it copies; then it stays, and its repair can be called again.</param>
     /// <returns>The mirror, owned by its users; <see cref="MirrorNode.RemoveAsync"/> takes it out again.</returns>
     /// <exception cref="ArgumentException">The target cannot be read.</exception>
-    /// <exception cref="BlockLayerException">As for opening an image; Conflict: the target is shorter, or a job needs the graph as it is.</exception>
+    /// <exception cref="BlockLayerException">As for opening an image; InvalidFormat: the target is a file of the image's own chain; Conflict: the target is shorter, or a job needs the graph as it is.</exception>
     public async ValueTask<MirrorNode> AddMirrorAsync(BlockNode node, string target, ImageOpenOptions options, CancellationToken cancellationToken = default)
     {
         (string? format, string path) = FilterName.ParseMirrorTarget(target);
+        SourceFiles.ThrowIfAmong(node, path);
         ImageOpenOptions how = Beside(options, format ?? options.Format) with { Access = node.IsReadOnly ? NodeAccess.ReadOnly : NodeAccess.ReadWrite };
         BlockNode destination = await _opener.OpenAsync(path, how, cancellationToken).ConfigureAwait(false);
         BlockNode? log = null;
@@ -122,6 +123,7 @@ public sealed class FilterOpener
     private async ValueTask<BlockNode> OpenMirrorAsync(BlockNode source, FilterName name, ImageOpenOptions options, CancellationToken cancellationToken)
     {
         string path = name.OtherFile!;
+        SourceFiles.ThrowIfAmong(source, path);
         BlockNode destination = await _opener.OpenAsync(path, Beside(options, name.Format ?? options.Format), cancellationToken).ConfigureAwait(false);
         BlockNode? log = null;
         try

@@ -78,7 +78,7 @@ public sealed class ImageWriterTests
         await source.WriteAsync(0, Pattern.Of(0, 1000, writer: 1));
         BlockLayerException error = await Assert.ThrowsAsync<BlockLayerException>(
             async () => await Writer().WriteNewAsync(source.Root, "/source", new NewImage { Format = "qcow2" }));
-        Assert.Equal(BlockErrorKind.Conflict, error.Kind);
+        Assert.Equal(BlockErrorKind.InvalidFormat, error.Kind);
         byte[] read = new byte[1000];
         await source.ReadAsync(0, read);
         Assert.Equal(Pattern.Of(0, 1000, writer: 1), read);

@@ -91,7 +91,7 @@ public class FilterOpenerTests
     [Theory]
     [InlineData("blkmirror:disk:nowhere", BlockErrorKind.NotFound)]
     [InlineData("blkmirror:disk:short", BlockErrorKind.OutOfRange)]
-    [InlineData("blkmirror:disk:disk", BlockErrorKind.Conflict)]
+    [InlineData("blkmirror:disk:disk", BlockErrorKind.InvalidFormat)]
     [InlineData("blkverify:short:disk", BlockErrorKind.OutOfRange)]
     [InlineData("blkverify:nowhere:disk", BlockErrorKind.NotFound)]
     [InlineData("blkstream:nowhere", BlockErrorKind.NotFound)]
