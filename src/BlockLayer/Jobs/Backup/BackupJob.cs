@@ -153,9 +153,14 @@ public sealed partial class BackupJob : BlockJob
 
     private void ThrowIfUnfit()
     {
-        if ((_options.Sync == BackupSync.Incremental) != (_options.Bitmap is not null))
+        if (_options is { Sync: BackupSync.Incremental, Bitmap: null })
         {
-            throw new ArgumentException($"A {nameof(BackupSync.Incremental)} backup needs a {nameof(BackupOptions.Bitmap)}, and no other takes one.");
+            throw new ArgumentException("An incremental backup needs a bitmap, which says what is to be saved; none is named.");
+        }
+
+        if (_options is { Sync: not BackupSync.Incremental, Bitmap: { } unused })
+        {
+            throw new ArgumentException($"The bitmap '{unused}' is named, but only an incremental backup takes one, and this one is {_options.Sync}.");
         }
 
         if (_options.CopyBeforeWriteTimeout < TimeSpan.Zero || _options.CopyBeforeWriteTimeout > CopyBeforeWriteNode.LongestTimeout)

@@ -200,7 +200,10 @@ public class BackupJobTests
             await RefusedAsync(Target(_disk.Length + 512), new BackupOptions(), BlockErrorKind.OutOfRange, "they have to be of the same length.");
             await RefusedAsync(Target(_disk.Length, NodeAccess.ReadOnly), new BackupOptions(), BlockErrorKind.ReadOnly, "is open read-only and cannot take a backup.");
             await RefusedAsync(_target, new BackupOptions { Sync = BackupSync.Incremental, Bitmap = "dirty" }, BlockErrorKind.Unsupported, "stores no bitmaps; qcow2 does.");
-            await Assert.ThrowsAsync<ArgumentException>(async () => await new BackupJob(_disk.Root, _target, new BackupOptions { Bitmap = "dirty" }).StartAsync());
+            await MisusedAsync(
+                new BackupOptions { Bitmap = "dirty" }, "The bitmap 'dirty' is named, but only an incremental backup takes one, and this one is Full.");
+            await MisusedAsync(
+                new BackupOptions { Sync = BackupSync.Incremental }, "An incremental backup needs a bitmap, which says what is to be saved; none is named.");
             foreach (int days in new[] { -1, 50 })
             {
                 await Assert.ThrowsAsync<ArgumentException>(
@@ -217,6 +220,9 @@ public class BackupJobTests
         _disk.AssertClean();
 
         MemoryOverlayNode Target(long length, NodeAccess access = NodeAccess.ReadWrite) => new("other", length, Unit, _disk.Environment, access: access);
+
+        async Task MisusedAsync(BackupOptions options, string message)
+            => Assert.Equal(message, (await Assert.ThrowsAsync<ArgumentException>(async () => await new BackupJob(_disk.Root, _target, options).StartAsync())).Message);
 
         async Task RefusedAsync(BlockNode target, BackupOptions options, BlockErrorKind kind, string end)
         {
