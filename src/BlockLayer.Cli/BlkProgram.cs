@@ -51,7 +51,7 @@ internal static class BlkProgram
                 return Write(console, HelpText.WriteOverview);
             case ["-V" or "--version"]:
                 return Write(console, static writer => writer.WriteLine($"blk {Version}"));
-            case ["help", var name, ..]:
+            case ["-h" or "--help" or "help", var name, ..]:
                 return await RunCommandAsync(name, ["--help"], console, environment).ConfigureAwait(false);
             default:
                 return await RunCommandAsync(arguments[0], arguments[1..], console, environment).ConfigureAwait(false);

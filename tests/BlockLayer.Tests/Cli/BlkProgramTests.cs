@@ -39,6 +39,7 @@ public sealed class BlkProgramTests : IDisposable
         Command command = BlkProgram.Commands.Single(candidate => candidate.Name == name);
         string help = await _blk.SucceedAsync(name, "--help");
         Assert.Equal(help, await _blk.SucceedAsync("help", name));
+        Assert.Equal(help, await _blk.SucceedAsync("--help", name));
         Assert.Contains($"Example: blk {name}", help, StringComparison.Ordinal);
         string[] example = command.Example.Split(' ')[2..];
         ParsedArguments parsed = ArgumentParser.Parse(example, [.. command.Options, .. CommonOptions.Everywhere]);
