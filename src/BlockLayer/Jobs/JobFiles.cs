@@ -1,3 +1,4 @@
+using System.Text;
 using BlockLayer.Graph;
 using BlockLayer.Storage;
 
@@ -42,5 +43,14 @@ public sealed record JobFiles
         {
             yield return (data.Storage.Name, data.Storage.Identity);
         }
+    }
+
+    // A record shows of a list its type, of which nobody learns what became of a file.
+    private bool PrintMembers(StringBuilder builder)
+    {
+        builder.AppendJoin(", ", [Line(nameof(Needed), Needed), Line(nameof(Unneeded), Unneeded), Line(nameof(Changed), Changed), Line(nameof(Invalid), Invalid)]);
+        return true;
+
+        static string Line(string name, IReadOnlyList<string> files) => $"{name} = [{string.Join(", ", files)}]";
     }
 }

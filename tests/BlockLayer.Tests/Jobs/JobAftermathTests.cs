@@ -25,6 +25,8 @@ public class JobAftermathTests
             Assert.Equal(JobOutcome.Completed, result.Outcome);
             Assert.Equal(["/disk", "/disk.data"], result.Files.Needed);
             Assert.Equal(["/base", "/base.data"], result.Files.Unneeded);
+            Assert.EndsWith(
+                "Files = JobFiles { Needed = [/disk, /disk.data], Unneeded = [/base, /base.data], Changed = [], Invalid = [] } }", result.ToString(), StringComparison.Ordinal);
         });
 
     [Fact]
