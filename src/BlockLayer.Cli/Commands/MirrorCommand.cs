@@ -26,6 +26,7 @@ internal sealed class MirrorCommand : Command
         $$"""
         DEST exists and is at least as long as SOURCE. DEST{{FilterOpener.MirrorLogSuffix}} says in which regions the two may differ; without it, or when it belongs to others,
         everything is copied. Interrupted, the same command goes on. Write a colon or backslash in the name of DEST with a backslash before it.
+        SOURCE is opened for writing as DEST is, so that nobody changes it meanwhile: the disk of a running guest is refused as in use.
 
         Where a command reads an image (info, map, compare, convert, pull) it also takes blkmirror:SOURCE:[FMT:]DEST, blkstream:FILE, blkverify:REFERENCE:FILE,
         throttle:LIMITS:FILE (bps-total=10M,iops-read=100) and blkdebug:RULES:FILE (read,first=3,once,error=io), which may be nested.

@@ -1,4 +1,6 @@
 using BlockLayer.Cli;
+using BlockLayer.Graph;
+using BlockLayer.Images;
 using BlockLayer.TestKit;
 using Xunit;
 
@@ -70,6 +72,18 @@ public sealed class MirrorCommandTests : IDisposable
         Assert.Equal(ExitCode.Failure, outcome.Code);
         Assert.Contains(message, outcome.Error, StringComparison.Ordinal);
         Assert.EndsWith("See blk help info.\n", outcome.Error, StringComparison.Ordinal);
+    }
+
+    // What the help says of the source.
+    [Fact]
+    public async Task A_source_that_somebody_has_open_is_refused_as_in_use()
+    {
+        Write("source", writer: 1);
+        Write("copy", writer: 2);
+        await using Disk reader = await Disk.OpenAsync(_blk.Folder.File("source"), new DiskOptions { Format = "raw", Access = NodeAccess.ReadOnly });
+        BlkRun.Outcome refused = await _blk.RunAsync("mirror", "-f", "raw", "@source", "@copy");
+        Assert.Equal(ExitCode.InUse, refused.Code);
+        Assert.Contains("SOURCE is opened for writing as DEST is", await _blk.SucceedAsync("mirror", "--help"), StringComparison.Ordinal);
     }
 
     [Fact]
