@@ -103,7 +103,7 @@ internal sealed class InfoCommand : Command
 
         if (image.Backing is { } backing)
         {
-            writer.WriteLine(PrintableText.Of($"backing file: {backing.Name}{(image.BackingPath == backing.Name ? "" : $" (actual path: {image.BackingPath})")}"));
+            writer.WriteLine(PrintableText.Of($"backing file: {backing.Name}{Meaning(backing.Name, image.BackingPath)}"));
             if (backing.Format is { } format)
             {
                 writer.WriteLine(PrintableText.Of($"backing file format: {format}"));
@@ -122,4 +122,8 @@ internal sealed class InfoCommand : Command
             writer.WriteLine(PrintableText.Of($"damaged: {damage}"));
         }
     }
+    private static string Meaning(string name, string? path)
+        => path is null ? " (a protocol name, which is not opened)"
+            : path == name ? ""
+            : $" (actual path: {path})";
 }

@@ -63,7 +63,7 @@ internal static class InfoJson
         if (image.Backing is { } backing)
         {
             json.WriteString("backing-filename", backing.Name);
-            json.WriteString("full-backing-filename", image.BackingPath);
+            json.WriteString("full-backing-filename", image.BackingPath ?? backing.Name);
             if (backing.Format is { } format)
             {
                 json.WriteString("backing-filename-format", format);

@@ -24,7 +24,9 @@ public sealed record ImageInfo
     /// <summary>The backing file that the image records; null for none.</summary>
     public BackingReference? Backing { get; init; }
 
-    /// <summary>The path that <see cref="Backing"/> means, seen from the image's own directory.</summary>
+    /// <summary>
+    /// The path that <see cref="Backing"/> means, seen from the image's own directory; null for none, and for a name that is no file's (<c>nbd:</c>, <c>json:</c>), which is never opened.
+    /// </summary>
     public string? BackingPath { get; init; }
 
     /// <summary>What the format tells about itself; empty for formats without a header.</summary>
@@ -70,7 +72,7 @@ public sealed record ImageInfo
             DiskSize = image.Children.Select(edge => edge.Child).OfType<StorageNode>().FirstOrDefault()?.Storage.AllocatedLength,
             ClusterSize = image.Limits.ClusterSize,
             Backing = backing,
-            BackingPath = backing is null ? null : ReferenceResolver.PathOf(path, backing.Name),
+            BackingPath = backing is not null && ReferenceResolver.PlainName(backing.Name, ReferencePolicy.Anywhere) is { } name ? ReferenceResolver.PathOf(path, name) : null,
             Details = (image as IImageDetails)?.GetDetails() ?? new ImageDetails(),
         };
     }

@@ -51,6 +51,20 @@ public sealed class ChainCommandTests : IDisposable
         Assert.Equal(Chain, System.Text.RegularExpressions.Regex.Replace(info, "disk size: .*", "disk size: SIZE"));
     }
 
+    [Theory]
+    [InlineData("nbd:host:10809", " (a protocol name, which is not opened)", "nbd:host:10809")]
+    [InlineData("json:{}", " (a protocol name, which is not opened)", "json:{}")]
+    [InlineData("file:base", " (actual path: @base)", "@base")]
+    [InlineData("./a:b", " (actual path: @./a:b)", "@./a:b")]
+    [InlineData("/a", "", "/a")]
+    public async Task What_a_backing_name_means_is_told_beside_it(string name, string meaning, string full)
+    {
+        await _blk.SucceedAsync("create", "-f", "qcow2", "@disk", "1M");
+        await _blk.SucceedAsync("rebase", "-u", "-b", name, "-F", "raw", "@disk");
+        Assert.Contains($"\nbacking file: {name}{meaning}\n", await _blk.SucceedAsync("info", "@disk"), StringComparison.Ordinal);
+        Assert.Contains($"\"full-backing-filename\": \"{full}\"", await _blk.SucceedAsync("info", "--output=json", "@disk"), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Create_options_reach_the_format_and_wrong_ones_are_named()
     {
