@@ -26,7 +26,16 @@ public sealed class IncrementalCopyTests
 
     [Fact]
     public void A_copy_that_follows_the_bitmaps_misses_no_write_that_failed_half_way()
-        => SimulationSearch.Run(seeds: Effort.Times(40), scheduler => new Run(scheduler, clusterSize: 1024, granularity: 512).Execute(probabilityOfFaults: 0.05));
+    {
+        long hits = 0;
+        SimulationSearch.Run(seeds: Effort.Times(40), scheduler =>
+        {
+            var run = new Run(scheduler, clusterSize: 1024, granularity: 512);
+            run.Execute(probabilityOfFaults: 0.05);
+            hits += run.FaultHits;
+        });
+        Assert.True(hits > 0, "no write failed");
+    }
 
     private sealed class Run(SimulationScheduler scheduler, int clusterSize, int granularity)
     {
@@ -35,13 +44,16 @@ public sealed class IncrementalCopyTests
         private readonly byte[] _copy = new byte[Length];
         private int _generation;
 
+        /// <summary>How many writes were made to fail half way.</summary>
+        internal long FaultHits { get; private set; }
+
         internal void Execute(double probabilityOfFaults)
         {
             Qcow2Node node = scheduler.Run(CreateAsync);
             for (int session = 0; session < 2; session++)
             {
-                // Faults hit guest data only: a bitmap that could not be stored says so, and a copy starts anew.
-                var fault = new FaultRule { Operations = StorageOperations.Write, Path = "disk", Probability = probabilityOfFaults, Effect = FaultEffect.FailPartly };
+                // Faults end before the bitmaps are stored: one that could not be stored says so, and a copy starts anew.
+                var fault = new FaultRule { Operations = StorageOperations.Write, Path = "/disk", Probability = probabilityOfFaults, Effect = FaultEffect.FailPartly };
                 if (probabilityOfFaults > 0)
                 {
                     _storage.Faults.Add(fault);
@@ -65,6 +77,7 @@ public sealed class IncrementalCopyTests
                 }
 
                 scheduler.Run();
+                FaultHits += _storage.Faults.Hits;
                 _storage.Faults.Clear();
                 node = scheduler.Run(async () =>
                 {

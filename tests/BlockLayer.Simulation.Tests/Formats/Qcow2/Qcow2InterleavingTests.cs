@@ -39,12 +39,17 @@ public sealed class Qcow2InterleavingTests
     [Theory]
     [MemberData(nameof(Geometries))]
     public void Guests_whose_requests_fail_now_and_then_lose_nothing_that_was_acknowledged(int geometry)
-        => SimulationSearch.Run(seeds: Effort.Times(40), scheduler =>
+    {
+        long hits = 0;
+        SimulationSearch.Run(seeds: Effort.Times(40), scheduler =>
         {
             using var world = new Qcow2World(scheduler, s_geometries[geometry]);
             world.AddFaults(probability: 0.03);
             world.Run(requestsPerGuest: 40);
+            hits += world.FaultHits;
         });
+        Assert.True(hits > 0, "no request failed");
+    }
 
     [Theory]
     [MemberData(nameof(Geometries))]
@@ -60,13 +65,17 @@ public sealed class Qcow2InterleavingTests
     [MemberData(nameof(Geometries))]
     public async Task After_any_crash_of_a_disk_with_faults_it_holds_what_was_promised(int geometry)
     {
+        long hits = 0;
         for (ulong seed = 100; seed < 104; seed++)
         {
             using var world = new Qcow2World(new SimulationScheduler(seed), s_geometries[geometry]);
             world.AddFaults(probability: 0.05);
             world.Run(requestsPerGuest: 7);
+            hits += world.FaultHits;
             await world.CheckCrashesAsync(new CrashEnumeration { ExhaustiveLimit = 6, RandomSubsets = 24, TornWrites = false });
         }
+
+        Assert.True(hits > 0, "no request failed");
     }
 
     [Theory]

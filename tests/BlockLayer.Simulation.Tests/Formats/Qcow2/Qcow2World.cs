@@ -28,6 +28,7 @@ internal sealed class Qcow2World : IDisposable
     private readonly BufferPool _buffers = new();
     private CancellationTokenSource _impatience = new();
     private bool _isImpatient;
+    private double _faults;
 
     internal Qcow2World(SimulationScheduler scheduler, ImageGeometry geometry, ClusterReusePolicy? policy = null)
     {
@@ -53,16 +54,14 @@ internal sealed class Qcow2World : IDisposable
     /// <summary>Makes guests give up now and then on requests that are under way.</summary>
     internal void AddImpatience() => _isImpatient = true;
 
-    /// <summary>Makes requests to the file fail now and then until the guests are done; requests of guests may then fail too.</summary>
-    internal void AddFaults(double probability)
-    {
-        foreach (FaultEffect effect in new[] { FaultEffect.Fail, FaultEffect.FailPartly, FaultEffect.FailAfterwards })
-        {
-            _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = "disk", Probability = probability, Effect = effect, Kind = BlockErrorKind.NoSpace });
-        }
+    /// <summary>
+    /// Makes requests to the file, and to the data file if there is one, fail now and then from when the image is open until the guests are done; requests of
+    /// guests may then fail too.
+    /// </summary>
+    internal void AddFaults(double probability) => _faults = probability;
 
-        _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Read, Path = "disk", Probability = probability });
-    }
+    /// <summary>How many requests were made to fail.</summary>
+    internal long FaultHits { get; private set; }
 
     public void Dispose() => Recorder.Dispose();
 
@@ -81,7 +80,9 @@ internal sealed class Qcow2World : IDisposable
             });
         }
 
+        ArmFaults();
         _scheduler.Run();
+        FaultHits = _storage.Faults.Hits;
         _storage.Faults.Clear();
         _scheduler.Run(async () =>
         {
@@ -119,6 +120,24 @@ internal sealed class Qcow2World : IDisposable
             Assert.True(report.Corruptions == 0, string.Join('\n', report.Findings));
             await WriteAfterwardsAsync(node, found);
         }, enumeration);
+
+    private void ArmFaults()
+    {
+        if (_faults == 0)
+        {
+            return;
+        }
+
+        foreach (string path in _geometry.DataFile is null ? new[] { "/disk" } : ["/disk", "/data"])
+        {
+            foreach (FaultEffect effect in new[] { FaultEffect.Fail, FaultEffect.FailPartly, FaultEffect.FailAfterwards })
+            {
+                _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = path, Probability = _faults, Effect = effect, Kind = BlockErrorKind.NoSpace });
+            }
+
+            _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Read, Path = path, Probability = _faults });
+        }
+    }
 
     private static byte[] CreateImage(ImageGeometry geometry)
     {
