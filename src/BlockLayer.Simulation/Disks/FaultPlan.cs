@@ -7,7 +7,7 @@ public sealed class FaultPlan
     private readonly List<StorageBreakpoint> _breakpoints = [];
 
     /// <summary>Adds a rule behind those that are there; its counts begin now.</summary>
-    /// <exception cref="ArgumentException">The rule has no operations, or a number that means nothing.</exception>
+    /// <exception cref="ArgumentException">The rule has no operations, a path that is no real path, or a number that means nothing.</exception>
     public void Add(FaultRule rule)
     {
         rule.Check();

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using BlockLayer.Errors;
 using BlockLayer.Primitives;
 
@@ -39,6 +40,11 @@ public sealed record FaultRule
         if ((Operations & StorageOperations.Any) == 0)
         {
             throw new ArgumentException("The rule matches no call: Operations is None.");
+        }
+
+        if (Path is { } path && SimulatedPath.Resolve(path, ImmutableDictionary<string, string>.Empty) is var real && real != path)
+        {
+            throw new ArgumentException($"The rule matches no call: its path '{path}' is not a real path; '{real}' is, if no link is on the way.");
         }
 
         ArgumentOutOfRangeException.ThrowIfNegative(Skip);

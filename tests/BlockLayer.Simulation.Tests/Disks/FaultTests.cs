@@ -156,6 +156,8 @@ public class FaultTests
         FaultRule[] bad =
         [
             good with { Operations = StorageOperations.None },
+            good with { Path = "disk" },
+            good with { Path = "/vm/../disk" },
             good with { Skip = -1 },
             good with { Count = -1 },
             good with { Probability = 1.5 },
