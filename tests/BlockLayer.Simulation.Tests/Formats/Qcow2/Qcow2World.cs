@@ -132,7 +132,7 @@ internal sealed class Qcow2World : IDisposable
         {
             foreach (FaultEffect effect in new[] { FaultEffect.Fail, FaultEffect.FailPartly, FaultEffect.FailAfterwards })
             {
-                _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = path, Probability = _faults, Effect = effect, Kind = BlockErrorKind.NoSpace });
+                _storage.Faults.Add(new FaultRule { Operations = StorageOperations.AnyChange, Path = path, Probability = _faults, Effect = effect, Kind = BlockErrorKind.NoSpace });
             }
 
             _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Read, Path = path, Probability = _faults });
