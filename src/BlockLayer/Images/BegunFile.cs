@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Storage;
 
 namespace BlockLayer.Images;

@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Graph;
 using BlockLayer.Storage;
 
@@ -24,7 +25,7 @@ internal sealed class BaseAccess : IAsyncDisposable
     /// <param name="top">The newest image that is committed.</param>
     /// <param name="overlay">The last one above the base; the same or one below.</param>
     /// <param name="cancellationToken">Honoured until the base is writable.</param>
-    /// <exception cref="Errors.BlockLayerException">As for <see cref="NodeReopen.MakeWritableAsync"/>; NoSpace, Io.</exception>
+    /// <exception cref="BlockLayerException">As for <see cref="NodeReopen.MakeWritableAsync"/>; NoSpace, Io.</exception>
     internal static async ValueTask<BaseAccess> TakeAsync(BlockNode top, BlockNode overlay, CancellationToken cancellationToken)
     {
         var access = new BaseAccess(overlay);
@@ -35,9 +36,9 @@ internal sealed class BaseAccess : IAsyncDisposable
             await BackingKnowledge.ForgetAsync(change, BackingChain.Images(top).TakeWhile(image => image != basis), access._writable, cancellationToken).ConfigureAwait(false);
             access._writable.Add(await NodeReopen.MakeWritableAsync(change, basis, cancellationToken).ConfigureAwait(false));
         }
-        catch
+        catch (Exception reason)
         {
-            await access.RestoreAsync(change).ConfigureAwait(false);
+            await Aftermath.UndoAsync(reason, () => access.RestoreAsync(change)).ConfigureAwait(false);
             throw;
         }
 

@@ -90,9 +90,9 @@ public sealed partial class CommitJob : BlockJob
 
             _claim.Freeze();
         }
-        catch
+        catch (Exception reason)
         {
-            await GiveBackAsync(change).ConfigureAwait(false);
+            await Aftermath.UndoAsync(reason, () => GiveBackAsync(change)).ConfigureAwait(false);
             throw;
         }
 

@@ -88,9 +88,9 @@ public sealed class ActiveCommitJob : LiveCopyJob
 
             _claim.Freeze();
         }
-        catch
+        catch (Exception reason)
         {
-            await GiveBackAsync(change).ConfigureAwait(false);
+            await Aftermath.UndoAsync(reason, () => GiveBackAsync(change)).ConfigureAwait(false);
             throw;
         }
     }

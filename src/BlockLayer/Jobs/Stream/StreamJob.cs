@@ -103,9 +103,9 @@ public sealed partial class StreamJob : BlockJob
             ThrowIfUnfit();
             await InsertFilterAsync(change).ConfigureAwait(false);
         }
-        catch
+        catch (Exception reason)
         {
-            await GiveBackAsync(change).ConfigureAwait(false);
+            await Aftermath.UndoAsync(reason, () => GiveBackAsync(change)).ConfigureAwait(false);
             throw;
         }
     }

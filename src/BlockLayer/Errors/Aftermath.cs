@@ -1,6 +1,4 @@
-using BlockLayer.Errors;
-
-namespace BlockLayer.Images;
+namespace BlockLayer.Errors;
 
 /// <summary>What is done when an outcome stands already. What fails of it changes nothing of the outcome and keeps nothing else from being done; it is told beside the outcome.</summary>
 internal sealed class Aftermath
@@ -9,6 +7,16 @@ internal sealed class Aftermath
 
     /// <summary>The first failure; null for none.</summary>
     internal Exception? Error => _failures.FirstOrDefault();
+
+    /// <summary>
+    /// Undoes what was begun, after a failure. If that fails too, throws the failure with what is left told beside it (<see cref="ThrowIfLeft"/>). Else returns, and the caller throws the failure on.
+    /// </summary>
+    internal static async ValueTask UndoAsync(Exception reason, Func<ValueTask> undo)
+    {
+        var aftermath = new Aftermath();
+        await aftermath.DoAsync(undo).ConfigureAwait(false);
+        aftermath.ThrowIfLeft(reason);
+    }
 
     /// <summary>Does one part of it.</summary>
     internal async ValueTask DoAsync(Func<ValueTask> part)
