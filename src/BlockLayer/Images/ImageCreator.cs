@@ -27,8 +27,8 @@ public sealed class ImageCreator
     /// <exception cref="OpenDeniedException">The backing file is not allowed by the policy. Nothing was touched.</exception>
     /// <exception cref="BlockLayerException">
     /// Conflict (a file is in use), NotFound, Denied (also: the image file of an add-cow overlay exists and holds something), NoSpace, Io,
-    /// Unsupported (no such format), InvalidFormat (its backing or data file would be a file of its own). A file that was begun is removed again;
-    /// where that fails too, the message names it.
+    /// Unsupported (no such format), InvalidFormat (its backing or data file would be a file of its own). A file that was begun is removed again, also when the image
+    /// was whole and its backing file cannot be closed; where that fails too, the message names it.
     /// </exception>
     public async ValueTask<ImageCreateOptions> CreateAsync(
         string path,
@@ -37,53 +37,70 @@ public sealed class ImageCreator
         CancellationToken cancellationToken = default)
     {
         ImageFormat format = _formats.Get(image.Format, path);
-        BlockNode? backing = null;
+        if (image is not { Backing: { } reference, Verification: BackingVerification.Open })
+        {
+            return await CreateAsync(path, format, image, backing: null, policy, cancellationToken).ConfigureAwait(false);
+        }
+
+        BlockNode backing = await OpenBackingAsync(path, reference, image.Secrets, policy, cancellationToken).ConfigureAwait(false);
+        ImageCreateOptions options;
         try
         {
-            if (image.Backing is { } reference && image.Verification == BackingVerification.Open)
-            {
-                backing = await OpenBackingAsync(path, reference, image.Secrets, policy, cancellationToken).ConfigureAwait(false);
-            }
+            options = await CreateAsync(path, format, image, backing, policy, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception reason)
+        {
+            await Aftermath.UndoAsync(reason, backing.DisposeAsync).ConfigureAwait(false);
+            throw;
+        }
 
-            long length = image.Length ?? backing?.Length
-                ?? throw new ArgumentException("The size of the virtual disk is needed: there is no backing file to take it from.", nameof(image));
-            if (length < 0)
-            {
-                throw new ArgumentException($"The virtual disk would have {length} bytes; it can have 0 or more.");
-            }
+        try
+        {
+            await backing.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (Exception reason)
+        {
+            await BegunFile.RemoveAfterAsync(reason, _environment.Files, FilesOf(path, format, options, policy)).ConfigureAwait(false);
+            throw;
+        }
 
-            var basic = new ImageCreateOptions { Length = length, Backing = image.Backing, BackingNode = backing, Passphrase = image.Secrets?.Find(_environment.Files, path) };
-            ImageCreateOptions options = format.ParseCreateOptions(basic, image.Options);
-            await format.ThrowIfCannotCreateAsync(path, options, _environment, cancellationToken).ConfigureAwait(false);
-            if (DataFilePath(path, format, options, policy) is { } dataFile)
-            {
-                IEnumerable<string?> chain = backing is null ? [] : BackingChain.Images(backing).Select(static node => node.Path);
-                ThrowIfTaken(path, dataFile, [path, .. chain, image.Backing is { } named ? ReferenceResolver.PathOf(path, named.Name) : null]);
-                await WriteDataFileAsync(dataFile, options.Length, format.DataFileOf(options)!.Preallocation, cancellationToken).ConfigureAwait(false);
-                try
-                {
-                    await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
-                }
-                catch (Exception reason)
-                {
-                    await BegunFile.RemoveAfterAsync(reason, _environment.Files, dataFile).ConfigureAwait(false);
-                    throw;
-                }
-            }
-            else
+        return options with { BackingNode = null };
+    }
+
+    private async ValueTask<ImageCreateOptions> CreateAsync(
+        string path, ImageFormat format, NewImage image, BlockNode? backing, OpenPolicy policy, CancellationToken cancellationToken)
+    {
+        long length = image.Length ?? backing?.Length
+            ?? throw new ArgumentException("The size of the virtual disk is needed: there is no backing file to take it from.", nameof(image));
+        if (length < 0)
+        {
+            throw new ArgumentException($"The virtual disk would have {length} bytes; it can have 0 or more.");
+        }
+
+        var basic = new ImageCreateOptions { Length = length, Backing = image.Backing, BackingNode = backing, Passphrase = image.Secrets?.Find(_environment.Files, path) };
+        ImageCreateOptions options = format.ParseCreateOptions(basic, image.Options);
+        await format.ThrowIfCannotCreateAsync(path, options, _environment, cancellationToken).ConfigureAwait(false);
+        if (DataFilePath(path, format, options, policy) is { } dataFile)
+        {
+            IEnumerable<string?> chain = backing is null ? [] : BackingChain.Images(backing).Select(static node => node.Path);
+            ThrowIfTaken(path, dataFile, [path, .. chain, image.Backing is { } named ? ReferenceResolver.PathOf(path, named.Name) : null]);
+            await WriteDataFileAsync(dataFile, options.Length, format.DataFileOf(options)!.Preallocation, cancellationToken).ConfigureAwait(false);
+            try
             {
                 await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
             }
-
-            return options with { BackingNode = null }; // it is closed by now
-        }
-        finally
-        {
-            if (backing is not null)
+            catch (Exception reason)
             {
-                await backing.DisposeAsync().ConfigureAwait(false);
+                await BegunFile.RemoveAfterAsync(reason, _environment.Files, dataFile).ConfigureAwait(false);
+                throw;
             }
         }
+        else
+        {
+            await WriteAsync(path, format, options, cancellationToken).ConfigureAwait(false);
+        }
+
+        return options;
     }
 
     // With what opens it: an add-cow overlay looks at the data that it is put on, both when it is made and when it is the backing file itself.

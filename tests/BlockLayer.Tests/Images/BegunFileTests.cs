@@ -73,6 +73,37 @@ public class BegunFileTests
         Assert.EndsWith("What was begun is not all undone: '/copy': Injected fault: Delete failed.", told.Message, StringComparison.Ordinal);
     }
 
+    // Who is told that nothing was made finds nothing, whenever the making failed.
+    [Theory]
+    [InlineData("qcow2", "data_file", "copy.data")]
+    [InlineData("add-cow", "image_file", "copy.data")]
+    public async Task An_image_whose_backing_file_cannot_be_closed_is_removed_as_any_that_failed(string format, string option, string data)
+    {
+        var files = new SimulatedStorageProvider();
+        BlockEnvironment environment = SimulatedEnvironment.Inline(files);
+        await (await Disk.CreateAsync("/base", new NewImage { Format = "qcow2", Length = Length }, new DiskOptions { Environment = environment })).DisposeAsync();
+        var creator = new ImageCreator(BuiltInFormats.All, environment with { Files = new HookedStorageProvider(files, "/base", new FailingClose()) });
+        var image = new NewImage { Format = format, Backing = new BackingReference("base", "qcow2"), Options = new Dictionary<string, string> { [option] = data } };
+        BlockLayerException told = await Assert.ThrowsAsync<BlockLayerException>(async () => await creator.CreateAsync("/copy", image, OpenPolicy.Default));
+        Assert.Equal(("/base", FailingClose.Message), (told.Path, told.Message));
+        Assert.Equal(["/base"], files.ListFiles("/"));
+    }
+
+    [Fact]
+    public async Task An_image_that_cannot_be_made_over_a_backing_file_that_cannot_be_closed_is_told_both()
+    {
+        var files = new SimulatedStorageProvider();
+        BlockEnvironment environment = SimulatedEnvironment.Inline(files);
+        await (await Disk.CreateAsync("/base", new NewImage { Format = "qcow2", Length = Length }, new DiskOptions { Environment = environment })).DisposeAsync();
+        files.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = "/copy", Kind = BlockErrorKind.NoSpace });
+        var creator = new ImageCreator(BuiltInFormats.All, environment with { Files = new HookedStorageProvider(files, "/base", new FailingClose()) });
+        var image = new NewImage { Format = "qcow2", Backing = new BackingReference("base", "qcow2") };
+        BlockLayerException told = await Assert.ThrowsAsync<BlockLayerException>(async () => await creator.CreateAsync("/copy", image, OpenPolicy.Default));
+        Assert.Equal(
+            (BlockErrorKind.NoSpace, $"Injected fault: Write failed. What was begun is not all undone: '/base': {FailingClose.Message}"), (told.Kind, told.Message));
+        Assert.Equal(["/base"], files.ListFiles("/"));
+    }
+
     private static void Cancel(string path, CancellationTokenSource stop)
     {
         if (path == "/copy")
