@@ -29,6 +29,7 @@ internal sealed class Qcow2World : IDisposable
     private CancellationTokenSource _impatience = new();
     private bool _isImpatient;
     private double _faults;
+    private bool _failsOneFlush;
 
     internal Qcow2World(SimulationScheduler scheduler, ImageGeometry geometry, ClusterReusePolicy? policy = null)
     {
@@ -60,6 +61,12 @@ internal sealed class Qcow2World : IDisposable
     /// </summary>
     internal void AddFaults(double probability) => _faults = probability;
 
+    /// <summary>
+    /// Makes one flush of the file, or of the data file if there is one, fail and drop what it had not written. Such a file takes no more writes, so requests of
+    /// guests fail from then on.
+    /// </summary>
+    internal void AddFlushFault() => _failsOneFlush = true;
+
     /// <summary>How many requests were made to fail.</summary>
     internal long FaultHits { get; private set; }
 
@@ -87,7 +94,7 @@ internal sealed class Qcow2World : IDisposable
         _scheduler.Run(async () =>
         {
             await ReadAsync(node, new ByteRange(0, _geometry.Length));
-            await node.DisposeAsync();
+            Assert.True(await SucceedsAsync(node.DisposeAsync) || _failsOneFlush, "the image could not be closed");
         });
         byte[] reopened = _scheduler.Run(async () =>
         {
@@ -95,7 +102,7 @@ internal sealed class Qcow2World : IDisposable
             byte[] content = new byte[again.Length];
             await again.ReadAsync(0, content);
             ImageCheckReport report = await again.CheckAsync(progress: null, CancellationToken.None);
-            Assert.True(report is { Corruptions: 0, Leaks: 0 }, string.Join('\n', report.Findings));
+            Assert.True(report.Corruptions == 0 && (report.Leaks == 0 || _failsOneFlush), string.Join('\n', report.Findings));
             return content;
         });
         _oracle.Check(reopened);
@@ -123,19 +130,25 @@ internal sealed class Qcow2World : IDisposable
 
     private void ArmFaults()
     {
+        if (_failsOneFlush)
+        {
+            string path = _geometry.DataFile is not null && _random.Next(2) == 0 ? "/data" : "/disk";
+            _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Flush, Path = path, Skip = _random.Next(6), Count = 1, Effect = FaultEffect.FailPartly });
+        }
+
         if (_faults == 0)
         {
             return;
         }
 
-        foreach (string path in _geometry.DataFile is null ? new[] { "/disk" } : ["/disk", "/data"])
+        foreach (string file in _geometry.DataFile is null ? new[] { "/disk" } : ["/disk", "/data"])
         {
             foreach (FaultEffect effect in new[] { FaultEffect.Fail, FaultEffect.FailPartly, FaultEffect.FailAfterwards })
             {
-                _storage.Faults.Add(new FaultRule { Operations = StorageOperations.AnyChange, Path = path, Probability = _faults, Effect = effect, Kind = BlockErrorKind.NoSpace });
+                _storage.Faults.Add(new FaultRule { Operations = StorageOperations.AnyChange, Path = file, Probability = _faults, Effect = effect, Kind = BlockErrorKind.NoSpace });
             }
 
-            _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Read, Path = path, Probability = _faults });
+            _storage.Faults.Add(new FaultRule { Operations = StorageOperations.Read, Path = file, Probability = _faults });
         }
     }
 
@@ -271,14 +284,14 @@ internal sealed class Qcow2World : IDisposable
         }
     }
 
-    private static async ValueTask<bool> SucceedsAsync(Func<ValueTask> request)
+    private async ValueTask<bool> SucceedsAsync(Func<ValueTask> request)
     {
         try
         {
             await request();
             return true;
         }
-        catch (BlockLayerException error) when (error.Message.StartsWith("Injected fault", StringComparison.Ordinal))
+        catch (BlockLayerException error) when (IsInjected(error) || (_failsOneFlush && error.InnerException is BlockLayerException flush && IsInjected(flush)))
         {
             return false;
         }
@@ -287,6 +300,8 @@ internal sealed class Qcow2World : IDisposable
             return false;
         }
     }
+
+    private static bool IsInjected(BlockLayerException error) => error.Message.StartsWith("Injected fault", StringComparison.Ordinal);
 
     private async ValueTask ReadAsync(Qcow2Node node, ByteRange range)
     {
