@@ -52,6 +52,12 @@ public abstract partial class BlockNode
         => throw Error(BlockErrorKind.Unsupported, $"'{NodeName}' ({DriverName}) records no backing file.");
 
     /// <summary>
+    /// True from a write of the header that failed until a flush, or another change of the header, has put back what was there: on disk the image may name another backing
+    /// file than <see cref="BackingReference"/> meanwhile.
+    /// </summary>
+    internal virtual bool IsHeaderUncertain => false;
+
+    /// <summary>
     /// Changes the backing file that the image records, so that a crash leaves the old reference or the new one: durable on return, unchanged on failure.
     /// What the node reads from is not touched.
     /// </summary>

@@ -34,5 +34,5 @@ internal sealed partial class CowOverlayNode
         ChangePermissions(_image, Needs, Shares);
     }
 
-    private void MakeWriter() => _writer = new WriteBack(_file, _image, _bitmap, _bitmapFile, MarkNotCleanAsync);
+    private void MakeWriter() => _writer = new WriteBack(_header, _file, _image, _bitmap, _bitmapFile, MarkNotCleanAsync);
 }

@@ -7,6 +7,8 @@ namespace BlockLayer.Formats.CowOverlay;
 // Which backing file is recorded, and the end of needing one.
 internal sealed partial class CowOverlayNode
 {
+    internal override bool IsHeaderUncertain => _header.IsUncertain;
+
     internal override void ThrowIfCannotRecordBacking(BackingReference? reference)
     {
         if (reference is not null && IsAllAllocated)

@@ -10,6 +10,8 @@ internal sealed partial class Qcow2Node
     public override Graph.BackingReference? BackingReference
         => Header.BackingName is { } name ? new Graph.BackingReference(name, Header.BackingFormat) : null;
 
+    internal override bool IsHeaderUncertain => _header.IsUncertain;
+
     internal override void ThrowIfCannotRecordBacking(Graph.BackingReference? reference) => _ = PlanBacking(reference);
 
     internal override async ValueTask RecordBackingAsync(Graph.BackingReference? reference, CancellationToken cancellationToken)

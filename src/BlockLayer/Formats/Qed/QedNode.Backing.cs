@@ -6,6 +6,8 @@ namespace BlockLayer.Formats.Qed;
 // What the header records about the backing file.
 internal sealed partial class QedNode
 {
+    internal override bool IsHeaderUncertain => _header.IsUncertain;
+
     internal override void ThrowIfCannotRecordBacking(BackingReference? reference)
     {
         if (reference is not null)

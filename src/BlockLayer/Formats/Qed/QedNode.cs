@@ -146,7 +146,7 @@ internal sealed partial class QedNode : BlockNode, IRepairableImage, IImageDetai
             return;
         }
 
-        _writer = new TableWriter(_file, _tables);
+        _writer = new TableWriter(_header, _file, _tables);
         _allocations = new ClusterAllocations(_file, _tables);
         _needCheck = new NeedCheck(_header, _writer, Environment.Time, () => _ = ClearNeedCheckAsync());
         _needCheck.StartIdleTime();

@@ -17,4 +17,22 @@ internal static class ChainUsers
         => link is { Role: EdgeRole.Filtered, Parent: FilterNode filter } && filter.Parents.Count > 0
             ? filter.Parents.SelectMany(static above => UsersBy(above))
             : [link.Parent];
+
+    /// <summary>
+    /// Puts back the headers, of all images that stand on an image, one on the other, that may name something else on disk (<see cref="BlockNode.IsHeaderUncertain"/>). Whoever takes
+    /// files out of a chain does this first, because what such a header names may be one of them.
+    /// </summary>
+    /// <param name="image">The image, drained by the caller, and so everything above it.</param>
+    internal static async ValueTask SettleAboveAsync(BlockNode image)
+    {
+        foreach (BlockNode user in Of(image).Where(static user => user is not FilterNode))
+        {
+            if (user.IsHeaderUncertain)
+            {
+                await user.FlushAsync(Origin.Edge, CancellationToken.None).ConfigureAwait(false);
+            }
+
+            await SettleAboveAsync(user).ConfigureAwait(false);
+        }
+    }
 }

@@ -13,8 +13,8 @@ internal static class BackingSwitch
     /// <param name="reference">What is recorded; null for none.</param>
     /// <returns>The ownership of the previous backing node, to be closed when the doors are open again; null if there was none.</returns>
     /// <exception cref="Errors.BlockLayerException">
-    /// Unsupported, NoSpace: the reference cannot be recorded; Conflict: somebody needs the chain as it is; Io. Nothing was switched; after Io at the header's write,
-    /// the next open tells which reference is there.
+    /// Unsupported, NoSpace: the reference cannot be recorded; Conflict: somebody needs the chain as it is; Io. Nothing was switched; after Io at the header's write
+    /// the disk has either reference until a flush of the image puts the old one back.
     /// </exception>
     internal static async ValueTask<BlockNode?> RunAsync(BlockNode image, BlockNode? next, BackingReference? reference)
     {

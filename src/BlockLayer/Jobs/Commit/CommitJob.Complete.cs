@@ -17,6 +17,7 @@ public sealed partial class CommitJob
             try
             {
                 await _filter!.FlushDrainedAsync().ConfigureAwait(false);
+                await ChainUsers.SettleAboveAsync(_top).ConfigureAwait(false);
                 await RemoveFilterAsync().ConfigureAwait(false); // nothing is written any more, and what stands on the top needs a base that nobody writes
                 foreach (BlockEdge link in ChainUsers.LinksTo(_top))
                 {

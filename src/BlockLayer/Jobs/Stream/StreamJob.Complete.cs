@@ -112,6 +112,7 @@ public sealed partial class StreamJob
         _claim!.Thaw();
         _image.ThrowIfCannotReplaceChild(edge, basis);
 
+        await ChainUsers.SettleAboveAsync(_image).ConfigureAwait(false);
         await _image.FlushAsync(Origin.Edge, CancellationToken.None).ConfigureAwait(false);
         await _image.RecordBackingAsync(reference, CancellationToken.None).ConfigureAwait(false);
 

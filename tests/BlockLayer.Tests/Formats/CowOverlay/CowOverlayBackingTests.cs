@@ -162,6 +162,7 @@ public sealed class CowOverlayBackingTests
             node.ThrowIfCannotRecordBacking(reference);
             await node.RecordBackingAsync(reference, CancellationToken.None);
             Assert.Equal(reference, node.BackingReference);
+            await node.FlushAsync();
             byte[] area = (await _world.ReadFileAsync(CowOverlayWorld.Top))[76..(4096 - 512)];
             Assert.Equal(length + "top.img".Length, area.Count(static value => value != 0));
         }

@@ -64,7 +64,7 @@ public sealed class QedBackingNameTests
         await CreateAsync(old);
         await using (QedNode node = await _world.OpenAsync("/disk.qed"))
         {
-            _files.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = "/disk.qed", Skip = skip });
+            _files.Faults.Add(new FaultRule { Operations = StorageOperations.Write, Path = "/disk.qed", Skip = skip, Count = 1 });
             var changed = new BackingReference("second.qcow2", "qcow2");
             await Assert.ThrowsAsync<BlockLayerException>(async () => await node.RecordBackingAsync(changed, CancellationToken.None));
             Assert.Equal(old, node.BackingReference);

@@ -8,8 +8,8 @@ namespace BlockLayer.Formats.CowOverlay;
 /// </summary>
 /// <remarks>
 /// <code>
-///   copy changed pages | sync image file | record says "not clean", sync | write pages, sync add-cow file
-///                      |   their data    |       the first time only     |
+///   header, if a write of it failed before | copy changed pages | sync image file | record says "not clean", sync | write pages, sync add-cow file
+///                                          |                    |   their data    |       the first time only     |
 /// </code>
 /// <para>A bit reaches the disk only after the data that it stands for. The pages need no order among themselves: any mix of old and new bits is a valid
 /// bitmap. What changes after the copy belongs to the next run: its data may not be durable yet.</para>
@@ -17,6 +17,7 @@ namespace BlockLayer.Formats.CowOverlay;
 /// </remarks>
 internal sealed class WriteBack
 {
+    private readonly HeaderArea _header;
     private readonly BlockEdge _file;
     private readonly BlockEdge _image;
     private readonly AllocationBitmap? _bitmap;
@@ -24,13 +25,15 @@ internal sealed class WriteBack
     private readonly Func<ValueTask> _beforeBits;
     private readonly SharedRun _runs;
 
+    /// <param name="header">Settled first: the disk may still say what a failed change wanted.</param>
     /// <param name="file">The add-cow file.</param>
     /// <param name="image">The image file.</param>
     /// <param name="bitmap">Null where there is none to keep.</param>
     /// <param name="bitmapFile">Where it lies.</param>
     /// <param name="beforeBits">Called before bits are written; makes durable that the bitmap on disk is changing.</param>
-    internal WriteBack(BlockEdge file, BlockEdge image, AllocationBitmap? bitmap, BitmapFile bitmapFile, Func<ValueTask> beforeBits)
+    internal WriteBack(HeaderArea header, BlockEdge file, BlockEdge image, AllocationBitmap? bitmap, BitmapFile bitmapFile, Func<ValueTask> beforeBits)
     {
+        _header = header;
         _file = file;
         _image = image;
         _bitmap = bitmap;
@@ -44,6 +47,7 @@ internal sealed class WriteBack
 
     private async ValueTask RunAsync()
     {
+        await _header.SettleAsync().ConfigureAwait(false);
         List<BitmapPage> pages = _bitmap?.TakeDirty() ?? [];
         bool written = false;
         try

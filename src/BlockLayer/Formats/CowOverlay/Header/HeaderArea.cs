@@ -13,13 +13,15 @@ namespace BlockLayer.Formats.CowOverlay;
 ///   0 fields 76                              HEADER_SIZE - 512       HEADER_SIZE
 ///   |--------|--- names, each in one piece, rest zero ---|-- record --|-- bitmap ...
 /// </code>
-/// Changes run one at a time under the turn. After a failed one, the fields and the record here are what was last known to be on disk; on disk may be the new ones.
+/// Changes run one at a time under the turn. After a failed one, the fields and the record here are what was last known to be on disk. On disk may be the new ones
+/// until <see cref="SettleAsync"/> or the next change puts back what is here.
 /// </remarks>
 internal sealed class HeaderArea
 {
     private readonly BlockEdge _file;
     private readonly AsyncLock _turn = new();
-    private readonly byte[] _bytes;      // guarded by _turn
+    private readonly byte[] _bytes;      // guarded by _turn; what the disk holds, or is to hold again
+    private ByteRange _unsettled;        // written under _turn; sectors that may be other ones on disk
     private CowOverlayHeader _header;    // written under _turn; read freely
     private OverlayRecord? _record;      // written under _turn; read freely
     private string? _backingName;        // written under _turn; read freely
@@ -45,6 +47,9 @@ internal sealed class HeaderArea
 
     /// <summary>The backing file, as it is named here; null for none.</summary>
     internal string? BackingName => Volatile.Read(ref _backingName);
+
+    /// <summary>True while the disk may hold other bytes than are here: a change failed, or an old name is still to be cleared. Asked while nobody changes anything.</summary>
+    internal bool IsUncertain => !_unsettled.IsEmpty;
 
     /// <summary>The base that the record knows under the present name; null where it knows none.</summary>
     internal BaseIdentity? KnownBase => Record is { } record && record.NamesHash == NamesHash ? record.Base : null;
@@ -76,9 +81,9 @@ internal sealed class HeaderArea
     internal async ValueTask WriteRecordAsync(OverlayRecord record)
     {
         using AsyncLock.Releaser turn = await _turn.EnterAsync().ConfigureAwait(false);
-        record.WriteTo(RecordBytes);
-        await WriteAsync(RecordRange).ConfigureAwait(false);
-        await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+        byte[] sector = new byte[CowOverlayLimits.SectorSize];
+        record.WriteTo(sector);
+        await WriteAsync((int)RecordRange.Offset, sector).ConfigureAwait(false);
         Volatile.Write(ref _record, record);
         if ((Header.CompatibleFeatures & CompatibleFeatures.HasRecord) == 0)
         {
@@ -105,7 +110,7 @@ internal sealed class HeaderArea
 
     /// <summary>
     /// Names another backing file, or none: the new name goes where neither fields, names nor record are and is made durable, then the sector of the fields
-    /// switches to it, then the room of the old name is cleared.
+    /// switches to it. Nothing fails behind that: the room of the old name is cleared by the next flush.
     /// </summary>
     /// <param name="reference">The backing file; null for none.</param>
     /// <param name="also">Compatible features to set by the same switch.</param>
@@ -123,9 +128,7 @@ internal sealed class HeaderArea
         if (reference is not null)
         {
             (byte[] name, string format, int offset) = Place(reference);
-            name.CopyTo(_bytes, offset);
-            await WriteAsync(new ByteRange(offset, name.Length)).ConfigureAwait(false);
-            await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            await WriteAsync(offset, name).ConfigureAwait(false);
             next = next with { BackingNameOffset = (uint)offset, BackingNameSize = (uint)name.Length, BackingFormat = format };
         }
 
@@ -134,7 +137,25 @@ internal sealed class HeaderArea
         if (old.HasBacking)
         {
             NameBytes(old.BackingNameRange).Clear();
-            await WriteAsync(old.BackingNameRange).ConfigureAwait(false); // tidiness, so nobody waits for it to be durable
+            _unsettled = old.BackingNameRange.RoundOut(CowOverlayLimits.SectorSize);
+        }
+    }
+
+    /// <summary>Makes the disk hold what is here, durably, after a change that failed and after one that left an old name to be cleared. Else does nothing.</summary>
+    internal async ValueTask SettleAsync()
+    {
+        using AsyncLock.Releaser turn = await _turn.EnterAsync().ConfigureAwait(false);
+        await SettleLockedAsync().ConfigureAwait(false);
+    }
+
+    // Under the turn.
+    private async ValueTask SettleLockedAsync()
+    {
+        if (!_unsettled.IsEmpty)
+        {
+            await _file.WriteAsync(_unsettled.Offset, BytesOf(_unsettled), CancellationToken.None).ConfigureAwait(false);
+            await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            _unsettled = default;
         }
     }
 
@@ -143,17 +164,25 @@ internal sealed class HeaderArea
     {
         byte[] sector = _bytes[..CowOverlayLimits.SectorSize];
         next.WriteTo(sector);
-        await _file.WriteAsync(0, sector, CancellationToken.None).ConfigureAwait(false);
-        await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
-        sector.CopyTo(_bytes, 0);
+        await WriteAsync(0, sector).ConfigureAwait(false);
         Volatile.Write(ref _header, next);
     }
 
-    private ValueTask WriteAsync(ByteRange range)
+    // Under the turn. Writes whole sectors, durably; the bytes here follow when that is done.
+    private async ValueTask WriteAsync(int offset, byte[] changed)
     {
-        ByteRange sectors = range.RoundOut(CowOverlayLimits.SectorSize);
-        return _file.WriteAsync(sectors.Offset, _bytes.AsMemory((int)sectors.Offset, (int)sectors.Length), CancellationToken.None);
+        await SettleLockedAsync().ConfigureAwait(false);
+        ByteRange sectors = new ByteRange(offset, changed.Length).RoundOut(CowOverlayLimits.SectorSize);
+        byte[] bytes = BytesOf(sectors).ToArray();
+        changed.CopyTo(bytes, offset - (int)sectors.Offset);
+        _unsettled = sectors;
+        await _file.WriteAsync(sectors.Offset, bytes, CancellationToken.None).ConfigureAwait(false);
+        await _file.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+        bytes.CopyTo(_bytes, (int)sectors.Offset);
+        _unsettled = default;
     }
+
+    private Memory<byte> BytesOf(ByteRange range) => _bytes.AsMemory((int)range.Offset, (int)range.Length);
 
     private (byte[] Name, string Format, int Offset) Place(BackingReference reference)
     {

@@ -19,6 +19,9 @@ internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] fir
     /// <summary>The first cluster as it is on disk, for planning a <see cref="HeaderChangePlan"/>.</summary>
     internal ReadOnlySpan<byte> FirstCluster => _firstCluster;
 
+    /// <summary>True from a write that failed until <see cref="SettleAsync"/> or the next write has put the old bytes back. Asked while nobody changes anything.</summary>
+    internal bool IsUncertain => _uncertain is not null;
+
     /// <summary>Changes fixed fields; durable on return.</summary>
     internal async ValueTask UpdateAsync(Func<Qcow2Header, Qcow2Header> change)
     {

@@ -135,6 +135,10 @@ internal sealed class NeedCheck : IAsyncDisposable
         {
             await ChangeAsync(State.Clear, State.Set, ClearAsync).ConfigureAwait(false);
         }
+        else
+        {
+            await _header.SettleAsync().ConfigureAwait(false);
+        }
     }
 
     /// <summary>Stops the timer and waits for its callback.</summary>

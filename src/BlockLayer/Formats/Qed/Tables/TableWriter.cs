@@ -8,7 +8,7 @@ namespace BlockLayer.Formats.Qed;
 /// </summary>
 /// <remarks>
 /// <code>
-///   copy dirty sectors | sync: data, new tables | write L2 and L1 sectors | sync: entries
+///   header, if a write of it failed before | copy dirty sectors | sync: data, new tables | write L2 and L1 sectors | sync: entries
 /// </code>
 /// <para>The entries need no order among themselves. An L2 entry without its L1 entry is a leak. An L1 entry without the L2 entries leads to a table of zeroes,
 /// which reads as before. What becomes dirty after the copy belongs to the next round: its data may not be durable yet.</para>
@@ -17,13 +17,15 @@ namespace BlockLayer.Formats.Qed;
 /// </remarks>
 internal sealed class TableWriter
 {
+    private readonly HeaderSector _header;
     private readonly BlockEdge _file;
     private readonly MappingTables _tables;
     private readonly SharedRun _rounds;
 
-    /// <summary>Writes back these tables.</summary>
-    internal TableWriter(BlockEdge file, MappingTables tables)
+    /// <summary>Writes back these tables, and before them what a failed change of the header may have left.</summary>
+    internal TableWriter(HeaderSector header, BlockEdge file, MappingTables tables)
     {
+        _header = header;
         _file = file;
         _tables = tables;
         _rounds = new SharedRun(RunRoundAsync);
@@ -48,6 +50,7 @@ internal sealed class TableWriter
 
     private async ValueTask RunRoundAsync()
     {
+        await _header.SettleAsync().ConfigureAwait(false);
         var writes = new List<TableWrite>();
         List<(L2Slice Slice, ulong Sectors)> slices;
         int[] l1Sectors;
