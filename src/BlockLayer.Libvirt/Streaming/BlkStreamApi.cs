@@ -97,7 +97,7 @@ public sealed class BlkStreamApi : IAsyncDisposable
 
         StreamJob end = await Disk.StartPullAsync(new StreamOptions { BaseName = _base }, cancellationToken).ConfigureAwait(false);
         JobResult result = await end.Completion.ConfigureAwait(false);
-        result.ThrowUnlessCompleted("The device was closed before its base was written.");
+        result.ThrowUnlessCompleted("The device was closed before its base was written.", CancellationToken.None);
         _isDone = true;
         return result.Error;
     }

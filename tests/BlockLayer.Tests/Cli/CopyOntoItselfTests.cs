@@ -1,5 +1,4 @@
 using BlockLayer.Cli;
-using BlockLayer.TestKit;
 using Xunit;
 
 namespace BlockLayer.Tests.Cli;

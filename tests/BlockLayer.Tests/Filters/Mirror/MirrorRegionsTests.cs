@@ -1,6 +1,4 @@
 using BlockLayer.Filters;
-using BlockLayer.Graph;
-using BlockLayer.Primitives;
 using BlockLayer.TestKit.Graph;
 using Xunit;
 

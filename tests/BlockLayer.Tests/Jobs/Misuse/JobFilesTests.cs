@@ -1,4 +1,3 @@
-using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Simulation;
 using Xunit;
