@@ -171,9 +171,11 @@ internal sealed class SystemDisk
         await new OracleGuest(Disk.Root, Oracle).ReadAsync(0, (int)Oracle.Length).ConfigureAwait(false);
         DiskPromise promise = Promise();
         string[] chain = [.. Disk.Chain.Select(image => image.Path!)];
+        bool isClosedWell = false;
         try
         {
             await Disk.DisposeAsync().ConfigureAwait(false);
+            isClosedWell = true;
         }
         catch (BlockLayerException) when (_run.HasFaults)
         {
@@ -185,8 +187,8 @@ internal sealed class SystemDisk
         using PooledBuffer content = await OracleGuest.RentAllAsync(reopened.Root).ConfigureAwait(false);
         promise.Oracle.Check(content.Span);
 
-        // A header whose write failed may name the old chain or the new one: both read right.
-        if (!_run.HasFaults && !reopened.Chain.Select(image => image.Path!).SequenceEqual(chain))
+        // A header whose write failed may name the old chain or the new one, which both read right, until a flush or the close has put it back.
+        if (isClosedWell && !reopened.Chain.Select(image => image.Path!).SequenceEqual(chain))
         {
             throw new InvalidOperationException($"The chain was {string.Join(" -> ", chain)} and is {string.Join(" -> ", reopened.Chain.Select(image => image.Path))} after a reopen.");
         }
