@@ -3,7 +3,6 @@ using BlockLayer.Graph;
 using BlockLayer.Images;
 using BlockLayer.Jobs;
 using BlockLayer.Simulation.Tests.Crashes;
-using BlockLayer.Storage;
 using Xunit;
 
 namespace BlockLayer.Simulation.Tests.Jobs;
