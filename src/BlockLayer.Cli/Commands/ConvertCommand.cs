@@ -18,7 +18,7 @@ internal sealed class ConvertCommand : Command
     private static readonly Option s_existing = Option.Flag('n', "no-create", "write into TARGET, which exists, instead of creating it");
     private static readonly Option s_sparse = Option.Value(
         'S', "sparse", "SIZE", "leave out zeroes of at least SIZE bytes in a row (default 4K); 0 stores everything");
-    private static readonly Option s_workers = Option.Value('m', "workers", "N", "copy N pieces at once (1 to 16; default: the number of processors)");
+    private static readonly Option s_workers = Option.Value('m', "workers", "N", "copy N pieces at once (1 to 16; default: twice the number of processors)");
     private static readonly Option s_snapshot = Option.Value('l', "snapshot", "NAME", "convert this internal snapshot (id or name) of SOURCE");
     private static readonly Option s_bitmaps = Option.Flag(null, "bitmaps", "copy the dirty bitmaps of SOURCE too (into qcow2)");
     private static readonly Option s_skipBroken = Option.Flag(null, "skip-broken-bitmaps", "with --bitmaps: leave out those that cannot be used, and say which");

@@ -1,70 +1,56 @@
-using System.Runtime.ExceptionServices;
 using BlockLayer.Graph;
-using BlockLayer.Primitives;
+using BlockLayer.Jobs;
 
 namespace BlockLayer.Images;
 
-/// <summary>Runs several workers on one task. The first failure stops the others and is the one that is thrown.</summary>
+/// <summary>Carries out the pieces of one task, several at a time, on the threads on which jobs copy: what has read a piece writes it, from its processor's cache, and wakes nobody for that.</summary>
 internal static class ParallelWalk
 {
-    /// <summary>Runs <paramref name="workers"/> copies of <paramref name="worker"/> until all have ended.</summary>
-    /// <param name="environment">Where they run.</param>
-    /// <param name="workers">How many; at least 1.</param>
-    /// <param name="worker">One worker, from its first piece to its last. Its token fires when another has failed.</param>
-    /// <param name="cancellationToken">Stops all of them.</param>
-    internal static async Task RunAsync(BlockEnvironment environment, int workers, Func<CancellationToken, Task> worker, CancellationToken cancellationToken)
+    /// <summary>Begins pieces in the order in which they are given, and returns when all are done. The failure of the oldest is thrown; none begins after it.</summary>
+    /// <typeparam name="TPiece">What a piece is.</typeparam>
+    /// <param name="environment">Where they are carried out.</param>
+    /// <param name="overlapping">How many are under way at once, at least 1; null for what suits the machine.</param>
+    /// <param name="next">Gives the next piece, and null at the end. It is not called again before it has answered.</param>
+    /// <param name="carryOut">Does one piece. It may run beside others.</param>
+    /// <param name="cancellationToken">Handed to both.</param>
+    internal static async ValueTask RunAsync<TPiece>(
+        BlockEnvironment environment,
+        int? overlapping,
+        Func<CancellationToken, ValueTask<TPiece?>> next,
+        Func<TPiece, CancellationToken, ValueTask> carryOut,
+        CancellationToken cancellationToken)
+        where TPiece : struct
     {
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var running = new Task[workers];
-        Exception? first = null;
-        for (int i = 0; i < workers; i++)
+        // Twice the processors, so that each has another piece to go on with while one waits, be it for a disk or for an allocation.
+        int most = overlapping ?? 2 * environment.Work.Degree;
+        var underWay = new CopySteps(environment);
+        try
         {
-            running[i] = environment.Work.StartAsync(GuardedAsync);
-        }
-
-        await Task.WhenAll(running).ConfigureAwait(false);
-        if (first is not null)
-        {
-            ExceptionDispatchInfo.Throw(first);
-        }
-
-        async Task GuardedAsync()
-        {
-            try
+            while (await next(cancellationToken).ConfigureAwait(false) is { } piece)
             {
-                await worker(stop.Token).ConfigureAwait(false);
+                if (underWay.Count == most)
+                {
+                    await underWay.EndFirstAsync().ConfigureAwait(false);
+                }
+
+                underWay.Start(default, () => CarryOutAsync(carryOut, piece, cancellationToken));
             }
-            catch (Exception error)
+
+            while (underWay.Count > 0)
             {
-                Interlocked.CompareExchange(ref first, error, null);
-                stop.Cancel();
+                await underWay.EndFirstAsync().ConfigureAwait(false);
             }
+        }
+        finally
+        {
+            await underWay.EndAllAsync().ConfigureAwait(false);
         }
     }
 
-    /// <summary>
-    /// Runs <paramref name="step"/> under a lock that the workers share, and lets the worker go on beside the others. One that had to wait was
-    /// resumed on the thread of whoever left the lock; where reads and writes complete at once, the two would take turns on that thread from then on.
-    /// </summary>
-    internal static async ValueTask<T> TakeTurnAsync<T>(
-        BlockEnvironment environment,
-        AsyncLock turn,
-        Func<CancellationToken, ValueTask<T>> step,
-        CancellationToken cancellationToken)
+    // What a piece has achieved is the caller's to count.
+    private static async ValueTask<Filters.CopyOutcome> CarryOutAsync<TPiece>(Func<TPiece, CancellationToken, ValueTask> carryOut, TPiece piece, CancellationToken cancellationToken)
     {
-        ValueTask<AsyncLock.Releaser> entering = turn.EnterAsync(cancellationToken);
-        bool waits = !entering.IsCompleted;
-        T result;
-        using (await entering.ConfigureAwait(false))
-        {
-            result = await step(cancellationToken).ConfigureAwait(false);
-        }
-
-        if (waits)
-        {
-            await environment.Work.RunAsync(static _ => { }, turn).ConfigureAwait(false);
-        }
-
-        return result;
+        await carryOut(piece, cancellationToken).ConfigureAwait(false);
+        return default;
     }
 }

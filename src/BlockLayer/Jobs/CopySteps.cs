@@ -7,15 +7,15 @@ using BlockLayer.Requests;
 
 namespace BlockLayer.Jobs;
 
-/// <summary>The steps that a job's copy loop has under way, oldest first: reads and stores overlap. Used by the loop alone.</summary>
+/// <summary>The steps that a copy loop has under way, a job's or an offline operation's, oldest first: reads and stores overlap. Used by the loop alone.</summary>
 /// <remarks>
 /// Steps are begun in order by strands of work, at most one a processor. A strand goes on with the next step as soon as one waits or is over, so where nothing waits for a disk
 /// each strand stays on its thread and nobody is woken, neither for a step nor for the loop, which goes on inside the strand that has ended the oldest step.
 /// </remarks>
 /// <param name="environment">Where they run.</param>
-/// <param name="limiter">What they stored is accounted here when they are over.</param>
-/// <param name="stored">Is told how many bytes each has stored.</param>
-internal sealed class CopySteps(BlockEnvironment environment, RateLimiter limiter, Action<long> stored)
+/// <param name="limiter">What they stored is accounted here when they are over; null where nothing limits them.</param>
+/// <param name="stored">Is told how many bytes each has stored; null where nobody counts them.</param>
+internal sealed class CopySteps(BlockEnvironment environment, RateLimiter? limiter = null, Action<long>? stored = null)
 {
     private readonly Queue<Step> _underWay = new();
     private readonly Lock _gate = new();
@@ -103,8 +103,8 @@ internal sealed class CopySteps(BlockEnvironment environment, RateLimiter limite
 
     private void Account(Step step)
     {
-        limiter.Account(step.Outcome.StoredBytes);
-        stored(step.Outcome.StoredBytes);
+        limiter?.Account(step.Outcome.StoredBytes);
+        stored?.Invoke(step.Outcome.StoredBytes);
     }
 
     private sealed class Step(ByteRange range, Func<ValueTask<CopyOutcome>> copy, bool isZero)

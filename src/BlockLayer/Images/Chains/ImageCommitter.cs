@@ -22,10 +22,9 @@ public sealed class ImageCommitter
     private readonly BlockNode _bottom;
     private readonly BlockNode? _base; // null: nothing is written
     private readonly IProgress<ByteProgress>? _progress;
-    private readonly AsyncLock _turn = new();
-    private BlockStatus _run; // guarded by _turn; the run that begins at _runStart
-    private long _runStart;   // guarded by _turn
-    private long _cursor;     // guarded by _turn
+    private BlockStatus _run; // used by NextAsync alone; the run that begins at _runStart
+    private long _runStart;   // used by NextAsync alone
+    private long _cursor;     // used by NextAsync alone
     private long _data;       // interlocked
     private long _zeroes;     // interlocked
 
@@ -164,37 +163,30 @@ public sealed class ImageCommitter
 
     private async ValueTask RunAsync(ImageCommitOptions options, CancellationToken cancellationToken)
     {
-        BlockEnvironment environment = _top.Environment;
-        int workers = _base is null ? 1 : options.Workers ?? Math.Max(2, environment.Work.Degree);
-        await ParallelWalk.RunAsync(environment, workers, WorkAsync, cancellationToken).ConfigureAwait(false);
+        await ParallelWalk.RunAsync<Piece>(_top.Environment, options.Workers, NextAsync, CommitPieceAsync, cancellationToken).ConfigureAwait(false);
         _progress?.Report(new ByteProgress(_top.Length, _top.Length));
     }
 
-    private async Task WorkAsync(CancellationToken cancellationToken)
+    private async ValueTask CommitPieceAsync(Piece piece, CancellationToken cancellationToken)
     {
-        Func<CancellationToken, ValueTask<Piece?>> next = NextAsync; // made once, not a piece
-        using PooledBuffer buffer = _top.Environment.Buffers.Rent(PieceLength);
-        while (await ParallelWalk.TakeTurnAsync(_top.Environment, _turn, next, cancellationToken).ConfigureAwait(false) is { } piece)
+        Interlocked.Add(ref piece.IsZero ? ref _zeroes : ref _data, piece.Length);
+        if (_base is null)
         {
-            Interlocked.Add(ref piece.IsZero ? ref _zeroes : ref _data, piece.Length);
-            if (_base is null)
-            {
-                continue;
-            }
-
-            if (piece.IsZero)
-            {
-                await _base.WriteZeroesAsync(piece.Start, piece.Length, ZeroFlags.MayUnmap, cancellationToken).ConfigureAwait(false);
-                continue;
-            }
-
-            Memory<byte> bytes = buffer.Memory[..(int)piece.Length];
-            await _top.ReadAsync(piece.Start, bytes, cancellationToken: cancellationToken).ConfigureAwait(false);
-            await _base.WriteAsync(piece.Start, bytes, cancellationToken: cancellationToken).ConfigureAwait(false);
+            return;
         }
+
+        if (piece.IsZero)
+        {
+            await _base.WriteZeroesAsync(piece.Start, piece.Length, ZeroFlags.MayUnmap, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        using PooledBuffer buffer = _top.Environment.Buffers.Rent((int)piece.Length);
+        await _top.ReadAsync(piece.Start, buffer.Memory, cancellationToken: cancellationToken).ConfigureAwait(false);
+        await _base.WriteAsync(piece.Start, buffer.Memory, cancellationToken: cancellationToken).ConfigureAwait(false);
     }
 
-    // Pieces of data end where a piece could start, so that two workers do not meet in a cluster of the base.
+    // Pieces of data end where a piece could start, so that two of them do not meet in a cluster of the base.
     private async ValueTask<Piece?> NextAsync(CancellationToken cancellationToken)
     {
         while (_cursor < _top.Length)

@@ -20,7 +20,6 @@ public sealed class ImageRebaser
     private readonly BackingDifference _difference;
     private readonly bool _stores;
     private readonly IProgress<ByteProgress>? _progress;
-    private readonly AsyncLock _turn = new();
     private long _compared; // interlocked
     private long _data;     // interlocked
     private long _zeroes;   // interlocked
@@ -185,28 +184,20 @@ public sealed class ImageRebaser
             ThrowIfReadOnly(_image);
         }
 
-        BlockEnvironment environment = _image.Environment;
-        await ParallelWalk.RunAsync(environment, options.Workers ?? environment.Work.Degree, WorkAsync, cancellationToken).ConfigureAwait(false);
+        await ParallelWalk.RunAsync<BackingDifference.Piece>(_image.Environment, options.Workers, NextAsync, StorePieceAsync, cancellationToken).ConfigureAwait(false);
         _progress?.Report(new ByteProgress(_image.Length, _image.Length));
         return new ImageRebaseResult(_compared, _data, _zeroes);
     }
 
-    private async Task WorkAsync(CancellationToken cancellationToken)
+    private async ValueTask StorePieceAsync(BackingDifference.Piece piece, CancellationToken cancellationToken)
     {
-        Func<CancellationToken, ValueTask<BackingDifference.Piece?>> next = NextAsync; // made once, not a piece
-        BlockEnvironment environment = _image.Environment;
-        using PooledBuffer old = environment.Buffers.Rent(_difference.BufferLength);
-        using PooledBuffer other = environment.Buffers.Rent(_difference.BufferLength);
-        while (await ParallelWalk.TakeTurnAsync(environment, _turn, next, cancellationToken).ConfigureAwait(false) is { } piece)
-        {
-            Memory<byte> shown = old.Memory[..piece.Length];
-            Memory<byte> then = other.Memory[..piece.Length];
-            await _difference.ReadAsync(piece, shown, then, cancellationToken).ConfigureAwait(false);
-            (long data, long zeroes) = await _difference.StoreAsync(piece, shown, then, _stores ? _image : null, cancellationToken).ConfigureAwait(false);
-            Interlocked.Add(ref _compared, piece.Length);
-            Interlocked.Add(ref _data, data);
-            Interlocked.Add(ref _zeroes, zeroes);
-        }
+        using PooledBuffer shown = _image.Environment.Buffers.Rent(piece.Length);
+        using PooledBuffer then = _image.Environment.Buffers.Rent(piece.Length);
+        await _difference.ReadAsync(piece, shown.Memory, then.Memory, cancellationToken).ConfigureAwait(false);
+        (long data, long zeroes) = await _difference.StoreAsync(piece, shown.Memory, then.Memory, _stores ? _image : null, cancellationToken).ConfigureAwait(false);
+        Interlocked.Add(ref _compared, piece.Length);
+        Interlocked.Add(ref _data, data);
+        Interlocked.Add(ref _zeroes, zeroes);
     }
 
     private ValueTask<BackingDifference.Piece?> NextAsync(CancellationToken cancellationToken)

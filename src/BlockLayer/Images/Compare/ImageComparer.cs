@@ -4,8 +4,8 @@ using BlockLayer.Primitives;
 namespace BlockLayer.Images;
 
 /// <summary>
-/// Compares what two images show a guest. Runs that both know to be zero are not read. Several workers take pieces in ascending order; the answer is
-/// the lowest difference, whichever worker finds it.
+/// Compares what two images show a guest. Runs that both know to be zero are not read. Several pieces are compared at a time, begun in ascending
+/// order; the answer is the lowest difference, whichever is found first.
 /// </summary>
 public sealed class ImageComparer
 {
@@ -15,12 +15,11 @@ public sealed class ImageComparer
     private readonly BlockNode _right;
     private readonly CompareMode _mode;
     private readonly IProgress<ByteProgress>? _progress;
-    private readonly StatusCursor _leftCursor;   // guarded by _turn
-    private readonly StatusCursor _rightCursor;  // guarded by _turn
-    private readonly AsyncLock _turn = new();
+    private readonly StatusCursor _leftCursor;   // used by NextAsync alone
+    private readonly StatusCursor _rightCursor;  // used by NextAsync alone
     private readonly Lock _gate = new();
     private readonly long _end;
-    private long _cursor;                        // guarded by _turn
+    private long _cursor;                        // used by NextAsync alone
     private long _firstDifference = long.MaxValue; // guarded by _gate
     private CompareOutcome _outcome;             // guarded by _gate
 
@@ -58,32 +57,24 @@ public sealed class ImageComparer
         }
 
         var comparer = new ImageComparer(left, right, mode, progress);
-        BlockEnvironment environment = left.Environment;
-        await ParallelWalk.RunAsync(environment, environment.Work.Degree, comparer.WorkAsync, cancellationToken).ConfigureAwait(false);
+        await ParallelWalk.RunAsync<Piece>(left.Environment, overlapping: null, comparer.NextAsync, comparer.ComparePieceAsync, cancellationToken).ConfigureAwait(false);
         progress?.Report(new ByteProgress(comparer._end, comparer._end));
         return comparer._outcome == CompareOutcome.Identical
             ? new CompareResult(CompareOutcome.Identical, Offset: null, sizesDiffer)
             : new CompareResult(comparer._outcome, comparer._firstDifference, sizesDiffer);
     }
 
-    private async Task WorkAsync(CancellationToken cancellationToken)
+    private async ValueTask ComparePieceAsync(Piece piece, CancellationToken cancellationToken)
     {
-        Func<CancellationToken, ValueTask<Piece?>> next = NextAsync; // made once, not a piece
-        BufferPool buffers = _left.Environment.Buffers;
-        using PooledBuffer left = buffers.Rent(PieceLength);
-        using PooledBuffer right = buffers.Rent(PieceLength);
-        while (await ParallelWalk.TakeTurnAsync(_left.Environment, _turn, next, cancellationToken).ConfigureAwait(false) is { } piece)
+        long? difference = piece.Reading switch
         {
-            long? difference = piece.Reading switch
-            {
-                Reading.LeftMustBeZero => await FindNonZeroAsync(_left, piece, left, cancellationToken).ConfigureAwait(false),
-                Reading.RightMustBeZero => await FindNonZeroAsync(_right, piece, right, cancellationToken).ConfigureAwait(false),
-                _ => await FindDifferenceAsync(piece, left, right, cancellationToken).ConfigureAwait(false),
-            };
-            if (difference is { } offset)
-            {
-                Record(offset, CompareOutcome.ContentDiffers);
-            }
+            Reading.LeftMustBeZero => await FindNonZeroAsync(_left, piece, cancellationToken).ConfigureAwait(false),
+            Reading.RightMustBeZero => await FindNonZeroAsync(_right, piece, cancellationToken).ConfigureAwait(false),
+            _ => await FindDifferenceAsync(piece, cancellationToken).ConfigureAwait(false),
+        };
+        if (difference is { } offset)
+        {
+            Record(offset, CompareOutcome.ContentDiffers);
         }
     }
 
@@ -117,18 +108,21 @@ public sealed class ImageComparer
         return null;
     }
 
-    private static async ValueTask<long?> FindNonZeroAsync(BlockNode node, Piece piece, PooledBuffer buffer, CancellationToken cancellationToken)
+    private static async ValueTask<long?> FindNonZeroAsync(BlockNode node, Piece piece, CancellationToken cancellationToken)
     {
-        await node.ReadAsync(piece.Start, buffer.Memory[..piece.Length], cancellationToken: cancellationToken).ConfigureAwait(false);
-        int at = buffer.Span[..piece.Length].IndexOfAnyExcept((byte)0);
+        using PooledBuffer buffer = node.Environment.Buffers.Rent(piece.Length);
+        await node.ReadAsync(piece.Start, buffer.Memory, cancellationToken: cancellationToken).ConfigureAwait(false);
+        int at = buffer.Span.IndexOfAnyExcept((byte)0);
         return at < 0 ? null : piece.Start + at;
     }
 
-    private async ValueTask<long?> FindDifferenceAsync(Piece piece, PooledBuffer left, PooledBuffer right, CancellationToken cancellationToken)
+    private async ValueTask<long?> FindDifferenceAsync(Piece piece, CancellationToken cancellationToken)
     {
-        await _left.ReadAsync(piece.Start, left.Memory[..piece.Length], cancellationToken: cancellationToken).ConfigureAwait(false);
-        await _right.ReadAsync(piece.Start, right.Memory[..piece.Length], cancellationToken: cancellationToken).ConfigureAwait(false);
-        int equal = left.Span[..piece.Length].CommonPrefixLength(right.Span[..piece.Length]);
+        using PooledBuffer left = _left.Environment.Buffers.Rent(piece.Length);
+        using PooledBuffer right = _left.Environment.Buffers.Rent(piece.Length);
+        await _left.ReadAsync(piece.Start, left.Memory, cancellationToken: cancellationToken).ConfigureAwait(false);
+        await _right.ReadAsync(piece.Start, right.Memory, cancellationToken: cancellationToken).ConfigureAwait(false);
+        int equal = left.Span.CommonPrefixLength(right.Span);
         return equal == piece.Length ? null : piece.Start + equal;
     }
 

@@ -5,8 +5,8 @@ using BlockLayer.Primitives;
 namespace BlockLayer.Images;
 
 /// <summary>
-/// Copies the content of one image into another. What the source knows to be zero is not read, zeroes within data are found and left out, and several workers
-/// copy pieces in ascending order of their start, each piece whole units of the target so that no cluster is written twice.
+/// Copies the content of one image into another. What the source knows to be zero is not read, and zeroes within data are found and left out. Several pieces are
+/// copied at a time, begun in ascending order, each of them whole units of the target so that no cluster is written twice.
 /// </summary>
 public sealed class ImageConverter
 {
@@ -19,9 +19,8 @@ public sealed class ImageConverter
     private readonly IProgress<ByteProgress>? _progress;
     private readonly int _unit;         // zeroes are left out, and pieces cut, in multiples of this
     private readonly int _pieceLength;
-    private readonly AsyncLock _turn = new();
-    private readonly StatusCursor _status; // guarded by _turn
-    private long _cursor;               // guarded by _turn
+    private readonly StatusCursor _status; // used by NextAsync alone
+    private long _cursor;               // used by NextAsync alone
     private long _read;                 // interlocked
     private long _written;              // interlocked
 
@@ -72,9 +71,7 @@ public sealed class ImageConverter
         BitmapCopy bitmaps = await BitmapCopy.PrepareAsync(source, options.Bitmaps, cancellationToken).ConfigureAwait(false);
         bitmaps.ThrowIfCannotGoTo(source, target);
         var converter = new ImageConverter(source, target, options, progress);
-        BlockEnvironment environment = source.Environment;
-        int workers = options.Workers ?? Math.Max(2, environment.Work.Degree);
-        await ParallelWalk.RunAsync(environment, workers, converter.WorkAsync, cancellationToken).ConfigureAwait(false);
+        await ParallelWalk.RunAsync<Piece>(source.Environment, options.Workers, converter.NextAsync, converter.CopyAsync, cancellationToken).ConfigureAwait(false);
         await target.FlushAsync(cancellationToken).ConfigureAwait(false);
         await bitmaps.CarryOutAsync(source, target, cancellationToken).ConfigureAwait(false);
         progress?.Report(new ByteProgress(source.Length, source.Length));
@@ -88,23 +85,18 @@ public sealed class ImageConverter
     internal static BlockLayerException CannotCompress(string format, string? path)
         => new(BlockErrorKind.Unsupported, $"This {format} image cannot store compressed data; qcow2 can, unless it is encrypted or has a data file.") { Path = path };
 
-    private async Task WorkAsync(CancellationToken cancellationToken)
+    private async ValueTask CopyAsync(Piece piece, CancellationToken cancellationToken)
     {
-        Func<CancellationToken, ValueTask<Piece?>> next = NextAsync; // made once, not a piece
-        using PooledBuffer buffer = _source.Environment.Buffers.Rent(_pieceLength);
-        while (await ParallelWalk.TakeTurnAsync(_source.Environment, _turn, next, cancellationToken).ConfigureAwait(false) is { } piece)
+        if (piece.IsZero)
         {
-            if (piece.IsZero)
-            {
-                await _target.WriteZeroesAsync(piece.Start, piece.Length, ZeroFlags.MayUnmap, cancellationToken).ConfigureAwait(false);
-                continue;
-            }
-
-            Memory<byte> bytes = buffer.Memory[..(int)piece.Length];
-            await _source.ReadAsync(piece.Start, bytes, cancellationToken: cancellationToken).ConfigureAwait(false);
-            Interlocked.Add(ref _read, bytes.Length);
-            await StoreAsync(piece.Start, bytes, cancellationToken).ConfigureAwait(false);
+            await _target.WriteZeroesAsync(piece.Start, piece.Length, ZeroFlags.MayUnmap, cancellationToken).ConfigureAwait(false);
+            return;
         }
+
+        using PooledBuffer buffer = _source.Environment.Buffers.Rent((int)piece.Length);
+        await _source.ReadAsync(piece.Start, buffer.Memory, cancellationToken: cancellationToken).ConfigureAwait(false);
+        Interlocked.Add(ref _read, piece.Length);
+        await StoreAsync(piece.Start, buffer.Memory, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>The next piece that needs work; null at the end. What the target shows already is passed over.</summary>
