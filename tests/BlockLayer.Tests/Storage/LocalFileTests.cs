@@ -58,6 +58,24 @@ public sealed class LocalFileTests : IDisposable
     [Theory]
     [InlineData(null)]
     [InlineData(LocalFlavours.MemoryFileSystem)]
+    public async Task A_full_file_is_data_up_to_its_end_until_a_page_is_given_back(string? parent)
+    {
+        const int Length = (1 << 20) + 5;
+        const int Page = 4096;
+        using var folder = new TemporaryFolder(parent);
+        await using BlockStorage file = await CreateAsync(folder.File("full"));
+        await file.WriteAsync(0, Pattern.Of(0, Length, 1), s_none);
+        await file.FlushAsync(s_none);
+        Assert.Equal(new StorageExtent(Length - Page, IsHole: false), await file.GetExtentAsync(Page, Length - Page, s_none));
+        Assert.Equal(new StorageExtent(Page, IsHole: false), await file.GetExtentAsync(Page, Page, s_none));
+
+        await file.DiscardAsync(16 * Page, Page, s_none);
+        Assert.Equal(new StorageExtent(15 * Page, IsHole: false), await file.GetExtentAsync(Page, Length - Page, s_none));
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData(LocalFlavours.MemoryFileSystem)]
     public async Task Discard_and_unmapping_zeroes_give_room_back(string? parent)
     {
         const int Mebi = 1 << 20;
