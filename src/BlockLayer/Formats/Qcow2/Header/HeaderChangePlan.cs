@@ -80,13 +80,8 @@ internal sealed class HeaderChangePlan
             after = null;
             int first = -1;
             int last = -1;
-            for (int at = Math.Min(Qcow2Limits.SectorLength, cluster.Length); at < cluster.Length; at++)
+            for (int at = NextChange(changed, Math.Min(Qcow2Limits.SectorLength, cluster.Length)); at < cluster.Length; at = NextChange(changed, at + 1))
             {
-                if (changed[at] == cluster[at])
-                {
-                    continue;
-                }
-
                 if (IsInUse(at))
                 {
                     return false;
@@ -106,6 +101,8 @@ internal sealed class HeaderChangePlan
             Debug.Assert(after.Header.AreaLength == next.AreaLength, "what was written reads back");
             return true;
         }
+
+        private int NextChange(byte[] changed, int from) => from + changed.AsSpan(from).CommonPrefixLength(cluster.AsSpan(from));
 
         private bool IsInUse(int at)
             => at < Header.AreaLength
