@@ -157,7 +157,7 @@ internal sealed class SystemOperator(SystemRun run, SystemDisk disk, SystemOptio
                 run.Report.Corners.Visit(Corner.DeletedFiles);
                 Trace($"deleted {file}");
             }
-            catch (BlockLayerException error) when (run.HasFaults)
+            catch (BlockLayerException error) when (run.HasFaults || error.Kind == BlockErrorKind.NotFound)
             {
                 Trace($"could not delete {file}: {error.Message}");
             }
