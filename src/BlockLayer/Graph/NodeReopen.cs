@@ -108,7 +108,9 @@ internal sealed class NodeReopen
     /// </summary>
     /// <param name="change">A change that has drained the image.</param>
     /// <param name="image">The image, not a filter.</param>
-    /// <exception cref="BlockLayerException">NoSpace, Io, Corrupt: something could not be written; Unsupported, Conflict: a file's lock cannot become a reader's.</exception>
+    /// <exception cref="BlockLayerException">
+    /// NoSpace, Io, Corrupt: something could not be written, or a sync has failed earlier; Unsupported, Conflict: a file's lock cannot become a reader's.
+    /// </exception>
     internal static async ValueTask SettleAsync(GraphChange change, BlockNode image)
     {
         Debug.Assert(change.Drain.Covers(image), "access changes while nobody is inside");
@@ -120,6 +122,10 @@ internal sealed class NodeReopen
         foreach (BlockNode part in PartsOf(image).Reverse())
         {
             await part.SettleToReadAsync().ConfigureAwait(false);
+
+            // Settling passes over a file whose sync has failed, because a close has to go on. But nobody flushes this image any more, and a later flush of what is put above it
+            // must not be taken for one of what was written here.
+            await part.FlushAsync(Origin.Edge, CancellationToken.None).ConfigureAwait(false);
         }
     }
 
