@@ -116,8 +116,9 @@ internal sealed partial class CowOverlayNode
         (_checksum, _isBaseForgotten) = (ChecksumState.Valid, false);
     }
 
-    // A job that recorded another backing file has put it below since. One that cannot be read stays unknown: it is below, so nothing is lost by not knowing it,
-    // and an overlay has to be closed whatever state its base is in.
+    // A job that recorded another backing file has put it below since, or has written into what is there: what that shows has to be durable before it is noted, else a crash,
+    // or a flush that fails, leaves a base that the overlay refuses. One that cannot be flushed or read stays unknown: it is below, so nothing is lost by not knowing
+    // it, and an overlay has to be closed whatever state its base is in.
     private async ValueTask<BaseIdentity?> SampleNewBackingAsync()
     {
         if (BackingEdge?.Child is not { } backing || backing.SkipFilters() == _formerBacking)
@@ -127,6 +128,11 @@ internal sealed partial class CowOverlayNode
 
         try
         {
+            foreach (BlockNode image in BackingChain.Images(backing))
+            {
+                await image.FlushAsync(Origin.Edge, CancellationToken.None).ConfigureAwait(false);
+            }
+
             return await BaseIdentity.OfAsync(backing, CancellationToken.None).ConfigureAwait(false);
         }
         catch (BlockLayerException)
