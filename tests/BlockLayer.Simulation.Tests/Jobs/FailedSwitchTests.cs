@@ -17,11 +17,14 @@ public sealed class FailedSwitchTests
     private const int Length = 96 * 1024;
     private const int Piece = 8 * 1024;
 
+    // What it says does not fit into the first sector with the feature names, so those go, and come back when the backing file has changed.
+    private const string LongHeader = "qcow2 with a data file";
+
     private static readonly CrashEnumeration s_states = new() { ExhaustiveLimit = 4, RandomSubsets = 4, RandomTornStates = 2 };
     private static readonly string[] s_files = ["/vm/base", "/vm/lower", "/vm/upper", "/vm/top"];
 
     public static MatrixTheoryData<string, FaultEffect, StorageOperations> Cases { get; } = new(
-        ["qcow2", "qed", "add-cow"],
+        ["qcow2", LongHeader, "qed", "add-cow"],
         [FaultEffect.Fail, FaultEffect.FailAfterwards],
         [StorageOperations.AnyChange, StorageOperations.Flush]);
 
@@ -55,6 +58,17 @@ public sealed class FailedSwitchTests
             async disk => await disk.StartCommitAsync(new CommitOptions { TopName = "/vm/lower", BaseName = "/vm/base" }),
             ["/vm/top", "/vm/upper", "/vm/base"]);
 
+    // Of a long header two steps are written, and the first of them says it already: seen by seed 3001565 with six operators.
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public Task A_chain_that_a_failed_pull_may_have_recorded_as_needed_no_more_can_be_pulled_and_removed(string format, FaultEffect effect, StorageOperations failing)
+        => FailEverywhereAsync(
+            new World(format, failing, effect),
+            failing,
+            async disk => await disk.StartPullAsync(),
+            async disk => await disk.StartPullAsync(new StreamOptions { TopName = "/vm/lower" }),
+            ["/vm/top", "/vm/upper", "/vm/lower"]);
+
     private static async Task FailEverywhereAsync(World world, StorageOperations failing, Func<Disk, Task<BlockJob>> first, Func<Disk, Task<BlockJob>> second, string[] expected)
     {
         (int failures, int points, long states) = (0, 0, 0);
@@ -75,6 +89,7 @@ public sealed class FailedSwitchTests
 
     private sealed class World(string format, StorageOperations failing, FaultEffect effect)
     {
+        private readonly string _driver = format.Split(' ')[0];
         private SimulatedMachine _machine = new();
         private byte[] _content = [];
         private string[]? _chain; // that every later open has to find; null where it may be either
@@ -109,7 +124,9 @@ public sealed class FailedSwitchTests
                 }
                 else
                 {
-                    await disk.DisposeAsync();
+                    _chain = [.. disk.Chain.Select(static image => image.Path!)];
+                    await CloseAsync(disk);
+                    await CheckAsync(_machine.Environment);
                 }
             });
             return outcome;
@@ -130,6 +147,17 @@ public sealed class FailedSwitchTests
                 Told.Capture("told");
             }
 
+            await CloseAsync(disk);
+            foreach (string dropped in isSettled ? s_files.Except(expected) : [])
+            {
+                await _machine.Storage.DeleteAsync(dropped, CancellationToken.None);
+            }
+
+            await CheckAsync(_machine.Environment);
+        }
+
+        private async Task CloseAsync(Disk disk)
+        {
             try
             {
                 await disk.DisposeAsync();
@@ -138,13 +166,6 @@ public sealed class FailedSwitchTests
             {
                 // Whoever had something left to write could not.
             }
-
-            foreach (string dropped in isSettled ? s_files.Except(expected) : [])
-            {
-                await _machine.Storage.DeleteAsync(dropped, CancellationToken.None);
-            }
-
-            await CheckAsync(_machine.Environment);
         }
 
         /// <summary>Opens every state of a crash.</summary>
@@ -175,11 +196,16 @@ public sealed class FailedSwitchTests
             BackingReference? below = null;
             for (int i = 0; i < s_files.Length; i++)
             {
-                string own = i == s_files.Length - 1 ? format : "qcow2";
+                bool isTop = i == s_files.Length - 1;
+                string own = isTop ? _driver : "qcow2";
                 var options = new Dictionary<string, string>();
                 if (own == "add-cow")
                 {
                     options.Add("image_file", "top.raw");
+                }
+                else if (isTop && format == LongHeader)
+                {
+                    options.Add("data_file", new string('d', 150));
                 }
 
                 var image = new NewImage { Format = own, Length = Length, Backing = below, Options = options };
@@ -189,6 +215,6 @@ public sealed class FailedSwitchTests
             }
         }
 
-        private ValueTask<Disk> OpenAsync(BlockEnvironment environment) => Disk.OpenAsync("/vm/top", new DiskOptions { Format = format, Environment = environment });
+        private ValueTask<Disk> OpenAsync(BlockEnvironment environment) => Disk.OpenAsync("/vm/top", new DiskOptions { Format = _driver, Environment = environment });
     }
 }

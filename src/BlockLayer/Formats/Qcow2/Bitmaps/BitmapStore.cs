@@ -157,7 +157,8 @@ internal sealed class BitmapStore
             throw;
         }
 
-        await SwitchAsync(plan, target).ConfigureAwait(false);
+        // If the switch itself fails, the disk may refer to either directory until the next flush has settled it: then both stay taken.
+        await _header.CarryOutAsync(plan).ConfigureAwait(false);
         Release(released);
         _isDirectoryOwn = true;
         _directory = new ByteRange(target?.DirectoryOffset.Value ?? 0, target?.DirectoryLength ?? 0);
@@ -200,25 +201,6 @@ internal sealed class BitmapStore
 
         return bitmap;
     }
-
-    /// <summary>Switches to the new directory. A failure after the switch, while feature names are put back, is none: they are optional.</summary>
-    private async ValueTask SwitchAsync(HeaderChangePlan plan, BitmapsExtension? target)
-    {
-        try
-        {
-            await _header.CarryOutAsync(plan).ConfigureAwait(false);
-        }
-        catch (BlockLayerException) when (IsSwitched(target))
-        {
-            // The next flush settles the sector, or fails.
-        }
-    }
-
-    // If the switch itself fails, the disk may refer to either directory until the next flush has settled it: then both stay taken.
-    private bool IsSwitched(BitmapsExtension? target)
-        => _header.Current.Extensions.Find(HeaderExtensionType.Bitmaps) is { } extension
-            ? target is { } wanted && extension.Data.Span.SequenceEqual(wanted.ToExtension().Data.Span)
-            : target is null;
 
     /// <summary>The clusters that nothing refers to once the drafts are stored.</summary>
     private ValueTask<IReadOnlyList<HostCluster>> FindReleasedAsync(IReadOnlyList<BitmapDraft> drafts)

@@ -21,14 +21,18 @@ namespace BlockLayer.Formats.Qcow2;
 /// </remarks>
 internal sealed class HeaderChangePlan
 {
-    private HeaderChangePlan(IReadOnlyList<HeaderWrite> writes, Qcow2Header header)
+    private HeaderChangePlan(IReadOnlyList<HeaderWrite> writes, int decisive, Qcow2Header header)
     {
         Writes = writes;
+        Decisive = decisive;
         Header = header;
     }
 
     /// <summary>The writes in order. Each is flushed before the next, and the last one too before success is told.</summary>
     public IReadOnlyList<HeaderWrite> Writes { get; }
+
+    /// <summary>How many of these writes it takes until the header says what is wanted. The others bring back the feature names.</summary>
+    public int Decisive { get; }
 
     /// <summary>The header when all is written.</summary>
     public Qcow2Header Header { get; }
@@ -43,10 +47,14 @@ internal sealed class HeaderChangePlan
         {
             Qcow2Header bridge = next with { Extensions = next.Extensions.Without(HeaderExtensionType.FeatureNameTable) };
             List<HeaderWrite> writes = [];
-            if (current.TryChangeTo(next, writes, out _)
-                || (current.TryChangeTo(bridge, writes, out State? between) && between.TryChangeTo(next, writes, out _)))
+            if (current.TryChangeTo(next, writes, out _))
             {
-                return new HeaderChangePlan(writes, next);
+                return new HeaderChangePlan(writes, writes.Count, next);
+            }
+
+            if (current.TryChangeTo(bridge, writes, out State? between) && writes.Count is var decisive && between.TryChangeTo(next, writes, out _))
+            {
+                return new HeaderChangePlan(writes, decisive, next);
             }
         }
 

@@ -1,3 +1,4 @@
+using BlockLayer.Errors;
 using BlockLayer.Graph;
 
 namespace BlockLayer.Formats.Qcow2;
@@ -32,12 +33,23 @@ internal sealed class HeaderStore(BlockEdge file, Qcow2Header header, byte[] fir
         Volatile.Write(ref _current, next);
     }
 
-    /// <summary>Carries out planned writes, each durable before the next. When one fails, those before it stay, and the header says what they made of it.</summary>
+    /// <summary>
+    /// Carries out planned writes, each durable before the next. A failure after the decisive one, while feature names are brought back, is none: they are optional, and whoever was told
+    /// of a failure would go on with what the header does not say any more. The next flush settles the sector, or fails.
+    /// </summary>
     internal async ValueTask CarryOutAsync(HeaderChangePlan plan)
     {
-        foreach (HeaderWrite write in plan.Writes)
+        for (int i = 0; i < plan.Writes.Count; i++)
         {
-            await WriteAsync(write).ConfigureAwait(false);
+            try
+            {
+                await WriteAsync(plan.Writes[i]).ConfigureAwait(false);
+            }
+            catch (BlockLayerException) when (i >= plan.Decisive)
+            {
+                return;
+            }
+
             Volatile.Write(ref _current, Qcow2Header.Parse(_firstCluster));
         }
     }
