@@ -1,7 +1,7 @@
 namespace BlockLayer.Storage;
 
 /// <summary>
-/// Runs CPU work: compression, checksums, the workers of a conversion. The one way by which code above Storage may use another thread; a simulation
+/// Runs CPU work: compression, checksums, the pieces of a conversion. The one way by which code above Storage may use another thread; a simulation
 /// runs the same work on its own loop.
 /// </summary>
 public abstract class WorkScheduler
