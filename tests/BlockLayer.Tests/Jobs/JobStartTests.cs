@@ -43,6 +43,32 @@ public class JobStartTests
             Assert.True(disk.Chain[1].IsReadOnly);
         });
 
+    // The commit counts the guests' requests at the image that was the newest when it began: that stays open with its chain. Seen by seed 5012474 with eight operators.
+    [Fact]
+    public void A_commit_ends_well_where_a_mirror_and_a_pull_have_taken_away_what_stood_on_it_and_users_have_deleted_that()
+        => OnChain("qcow2", async disk =>
+        {
+            MirrorJob mirror = await disk.StartMirrorAsync("/copy", new MirrorJobOptions { Scope = MirrorScope.Top }, create: new NewImage { Format = "qcow2" });
+            await mirror.WaitUntilReadyAsync();
+            CommitJob commit = await disk.StartCommitAsync(new CommitOptions { Top = disk.Chain[2], Base = disk.Chain[3], AutoFinalize = false });
+            mirror.Complete();
+            JobResult moved = await mirror.Completion;
+            Assert.Equal(JobOutcome.Completed, moved.Outcome);
+            StreamJob pull = await disk.StartPullAsync(new StreamOptions { Top = disk.Chain[0], Base = disk.Chain[2] });
+            JobResult pulled = await pull.Completion;
+            Assert.Equal(JobOutcome.Completed, pulled.Outcome);
+            AssertChain(disk, "/copy", "/b", "/a");
+            Assert.Equal(["/d", "/c"], moved.Files.Unneeded.Concat(pulled.Files.Unneeded));
+            foreach (string unneeded in moved.Files.Unneeded.Concat(pulled.Files.Unneeded))
+            {
+                await _machine.Storage.DeleteAsync(unneeded, CancellationToken.None);
+            }
+
+            commit.FinalizeJob();
+            Assert.Equal(JobOutcome.Completed, (await commit.Completion).Outcome);
+            AssertChain(disk, "/copy", "/a");
+        });
+
     [Fact]
     public void A_copy_of_the_newest_image_is_refused_where_the_backing_file_it_records_was_pulled_away()
         => OnChain("qcow2", async disk =>
@@ -232,6 +258,20 @@ public class JobStartTests
     });
 
     [Fact]
+    public void What_a_guest_discards_after_a_first_backing_file_was_not_taken_is_given_back() => _machine.Run(async () =>
+    {
+        var image = new NewImage { Format = "qcow2", Length = Length, Options = new Dictionary<string, string> { ["compat"] = "0.10" } }; // cannot say "zero"
+        await using Disk disk = await Disk.CreateAsync("/disk", image, _machine.As("qcow2"));
+        await (await Disk.CreateAsync("/below", new NewImage { Format = "raw", Length = Length }, _machine.As("raw"))).DisposeAsync();
+        await disk.WriteAsync(0, Enumerable.Repeat((byte)0x11, (int)Length).ToArray());
+        RebaseJob job = await disk.StartRebaseAsync("/below", new RebaseOptions { AutoFinalize = false }, _machine.As("raw"));
+        job.Cancel();
+        Assert.Equal(JobOutcome.Cancelled, (await job.Completion).Outcome);
+        await disk.DiscardAsync(0, Length);
+        Assert.False((await disk.Root.GetStatusAsync(0, Length, StatusDepth.Chain)).IsAllocated);
+    });
+
+    [Fact]
     public void What_a_write_that_failed_has_left_in_a_base_does_not_show_after_the_next_commit()
     {
         const int Unit = 64 * 1024;
@@ -274,7 +314,7 @@ public class JobStartTests
         }
     }
 
-    // On a disk d -> c -> b -> a, after which every file can be opened to be written: nobody was left who holds one.
+    // On a disk d -> c -> b -> a, after which every file that is still there can be opened to be written: nobody was left who holds one.
     private void OnChain(string format, Func<Disk, Task> test) => _machine.Run(async () =>
     {
         string? below = null;
@@ -300,7 +340,7 @@ public class JobStartTests
             await test(disk);
         }
 
-        foreach (string file in files)
+        foreach (string file in files.Where(file => _machine.Storage.GetInfo(file) is not null))
         {
             await using BlockStorage storage = await _machine.Storage.OpenAsync(file, new StorageOpenOptions { Writable = true, Lock = ImageLock.Writer }, CancellationToken.None);
         }

@@ -19,6 +19,7 @@ public sealed partial class CommitJob
                 await _filter!.FlushDrainedAsync().ConfigureAwait(false);
                 await ChainUsers.SettleAboveAsync(_top).ConfigureAwait(false);
                 await RemoveFilterAsync().ConfigureAwait(false); // nothing is written any more, and what stands on the top needs a base that nobody writes
+                await FollowUpAsync(RemoveGuestsAsync).ConfigureAwait(false); // a newest image that a mirror has left stays open below it, and so do images that a pull has taken out since
                 foreach (BlockEdge link in ChainUsers.LinksTo(_top))
                 {
                     dropped.Add(await SwitchAsync(change, link).ConfigureAwait(false));

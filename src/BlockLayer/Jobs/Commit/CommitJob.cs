@@ -209,13 +209,7 @@ public sealed partial class CommitJob : BlockJob
         _claim?.Dispose();
         _claim = null;
         await RemoveFilterAsync().ConfigureAwait(false);
-        if (_guests is { } guests)
-        {
-            _guests = null;
-            await FilterInsertion.RemoveAsync(guests).ConfigureAwait(false);
-            await guests.DisposeAsync().ConfigureAwait(false);
-        }
-
+        await RemoveGuestsAsync().ConfigureAwait(false);
         foreach (NodeReopen image in Enumerable.Reverse(_writable)) // the base first: what stands on it notes what it finds there, and that has to be durable
         {
             await image.RestoreAsync(change).ConfigureAwait(false);
@@ -233,6 +227,17 @@ public sealed partial class CommitJob : BlockJob
             _filter = null;
             await FilterInsertion.RemoveAsync(filter).ConfigureAwait(false);
             await filter.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    // The caller has drained the base.
+    private async ValueTask RemoveGuestsAsync()
+    {
+        if (_guests is { } guests)
+        {
+            _guests = null;
+            await FilterInsertion.RemoveAsync(guests).ConfigureAwait(false);
+            await guests.DisposeAsync().ConfigureAwait(false);
         }
     }
 
