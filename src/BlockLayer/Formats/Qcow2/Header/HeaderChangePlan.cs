@@ -52,9 +52,13 @@ internal sealed class HeaderChangePlan
                 return new HeaderChangePlan(writes, writes.Count, next);
             }
 
-            if (current.TryChangeTo(bridge, writes, out State? between) && writes.Count is var decisive && between.TryChangeTo(next, writes, out _))
+            if (current.TryChangeTo(bridge, writes, out State? between))
             {
-                return new HeaderChangePlan(writes, decisive, next);
+                int decisive = writes.Count;
+                if (between.TryChangeTo(next, writes, out _))
+                {
+                    return new HeaderChangePlan(writes, decisive, next);
+                }
             }
         }
 
